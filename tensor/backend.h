@@ -1,0 +1,106 @@
+// Backend: one way to hold numbers and compute with them. A kernel gets Views of its own memory whose shapes, dtypes and ranges
+// the Tensor ops have already checked. tensor/reference gives the meaning of every function here; others are faster.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tensor/block_cache.h"
+#include "tensor/elementwise.h"
+#include "tensor/view.h"
+
+namespace chapbook {
+
+enum class Reduce : uint8_t { sum, max, min };
+enum class Distribution : uint8_t { uniform, normal };  // [0, 1); mean 0 and deviation 1
+
+// What the loss of a batch of predictions counts.
+struct CrossEntropy {
+  int32_t ignore = -100;  // rows with this target count for nothing
+  double smoothing = 0;   // share of the target's probability that is spread over all classes
+};
+
+// One AdamW update (Loshchilov & Hutter 2019, algorithm 2) of many parameters.
+struct AdamWStep {
+  double rate, beta1, beta2, epsilon;
+  double gradient_scale;  // what gradients are multiplied with first: clipping
+  int64_t step;           // counts from 1
+};
+struct AdamWPart {
+  View weight, gradient, m, v;
+  double decay;
+};
+
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+
+  // Memory. Tensors take blocks through the cache, which also counts them.
+  BlockCache& blocks() { return blocks_; }
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* block) noexcept = 0;
+  virtual void upload(const void* host, void* here, size_t bytes) = 0;
+  virtual void download(const void* here, void* host, size_t bytes) = 0;
+  virtual void synchronize() {}
+
+  virtual void fill(View y, double value) = 0;
+  virtual void copy(View x, View y) = 0;  // strides and dtypes may differ
+
+  // Elementwise: all views have one shape (stride 0 where an operand was stretched).
+  virtual void unary(Unary op, View x, View y) = 0;
+  virtual void binary(Binary op, View a, View b, View y) = 0;
+  virtual void where(View condition, View a, View b, View y) = 0;  // condition: u8
+  virtual void random(Distribution distribution, uint64_t seed, uint64_t counter, View y) = 0;
+  virtual void triangle(View y, int64_t diagonal) = 0;  // (..., m, n) u8: 1 where column <= row + diagonal
+
+  // y has x's rank, with size 1 where an axis is reduced; at least as wide as f32 for sums.
+  virtual void reduce(Reduce op, View x, View y) = 0;
+  virtual void argmax(View x, View y) = 0;  // (..., n) -> (...) i32; the first of equals
+  virtual void square_sum(std::span<const View> xs, View y) = 0;  // of all numbers of all xs, into one f64
+
+  // (..., m, k) times (..., k, n) into (..., m, n), any strides.
+  virtual void matmul(View a, View b, View y) = 0;
+
+  // Along the last axis.
+  virtual void softmax(View x, View y) = 0;
+  virtual void softmax_backward(View y, View dy, View dx) = 0;
+  virtual void log_softmax(View x, View y) = 0;
+  virtual void log_softmax_backward(View y, View dy, View dx) = 0;
+
+  // x, y (N, C); weight, bias (C), bias may be missing; mean, rstd (N).
+  virtual void layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) = 0;
+  virtual void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight, View dbias) = 0;
+
+  // table (V, C), ids (N) i32, rows (N, C). scatter adds rows into the table in the order of N.
+  virtual void gather_rows(View table, View ids, View rows) = 0;
+  virtual void scatter_add_rows(View rows, View ids, View table) = 0;
+
+  // logits (N, V), targets (N) i32; loss: one number, the mean over rows that count; log_sum (N): log of the sum of exponentials.
+  virtual void cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) = 0;
+  virtual void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum, View dloss, View dlogits) = 0;
+
+  // Causal attention: q (B, H, T, D); k, v (B, H, S, D), S >= T, and query t sees keys 0 to S - T + t. y like q;
+  // log_sum (B, H, T): log of the sum of exponentials of the scaled scores, which the backward pass starts from.
+  virtual void attention(View q, View k, View v, double scale, View y, View log_sum) = 0;
+  virtual void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy, View dq, View dk, View dv) = 0;
+
+  virtual void adamw(const AdamWStep& step, std::span<const AdamWPart> parts) = 0;
+
+ private:
+  BlockCache blocks_{*this};
+};
+
+// The backend of that name; throws and lists the names there are.
+Backend& backend(std::string_view name);
+std::vector<std::string_view> backend_names();  // of those present, the fastest first
+
+// What new tensors use unless told: the environment variable CHAPBOOK_BACKEND, else the fastest present.
+Backend& default_backend();
+void set_default_backend(Backend& backend);
+
+}  // namespace chapbook

@@ -1,0 +1,92 @@
+// Ops on Tensors: free functions that check shapes, dtypes and backends, make the result and call the backend once. Errors name
+// the op and both sides. Operands stretch to each other as described at `broadcast` in tensor/shape.h.
+#pragma once
+#include "tensor/random.h"
+#include "tensor/tensor.h"
+
+namespace chapbook {
+
+Tensor unary(Unary op, const Tensor& x);
+Tensor binary(Binary op, const Tensor& a, const Tensor& b);  // comparisons give u8
+
+// exp(x), add(a, b), ...: one function for each name in tensor/elementwise.h.
+#define CHAPBOOK_OP(name, formula) \
+  inline Tensor name(const Tensor& x) { return unary(Unary::name, x); }
+CHAPBOOK_UNARY_OPS(CHAPBOOK_OP)
+#undef CHAPBOOK_OP
+#define CHAPBOOK_OP(name, formula) \
+  inline Tensor name(const Tensor& a, const Tensor& b) { return binary(Binary::name, a, b); }
+CHAPBOOK_BINARY_OPS(CHAPBOOK_OP)
+CHAPBOOK_COMPARISONS(CHAPBOOK_OP)
+#undef CHAPBOOK_OP
+
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+
+Tensor scalar(double value, const Tensor& like);  // one number of the same dtype and backend
+inline Tensor operator+(const Tensor& a, double b) { return add(a, scalar(b, a)); }
+inline Tensor operator-(const Tensor& a, double b) { return sub(a, scalar(b, a)); }
+inline Tensor operator*(const Tensor& a, double b) { return mul(a, scalar(b, a)); }
+inline Tensor operator/(const Tensor& a, double b) { return div(a, scalar(b, a)); }
+
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // a where condition is not 0, else b
+Tensor triangle(int64_t rows, int64_t columns, int64_t diagonal = 0, Backend& backend = default_backend());
+
+// Reductions over `axes` (all when empty); a reduced axis keeps size 1 or goes.
+Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+Tensor mean(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+Tensor var(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);  // of the population: divides by n
+Tensor max(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+Tensor min(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
+Tensor argmax(const Tensor& x, int axis = -1);            // i32; the first of equals
+Tensor sum_to(const Tensor& x, const Shape& shape);       // undoes a broadcast: sums what was repeated
+double global_norm(std::span<const Tensor> xs);           // square root of the sum of all squares, in f64
+
+// (..., m, k) times (..., k, n); the axes before the last two stretch.
+Tensor matmul(const Tensor& a, const Tensor& b);
+
+Tensor concatenate(std::span<const Tensor> xs, int axis);
+
+Tensor softmax(const Tensor& x, int axis = -1);
+Tensor softmax_backward(const Tensor& y, const Tensor& dy, int axis = -1);
+Tensor log_softmax(const Tensor& x, int axis = -1);
+Tensor log_softmax_backward(const Tensor& y, const Tensor& dy, int axis = -1);
+
+// Layer normalisation (Ba et al. 2016) over the last axis: y = (x - mean) * rstd * weight + bias. `bias` may be empty.
+struct LayerNormed {
+  Tensor y, mean, rstd;  // y like x; mean, rstd: one number a row
+};
+LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon);
+struct LayerNormGradients {
+  Tensor dx, dweight, dbias;
+};
+LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, const LayerNormed& saved, const Tensor& dy);
+
+// Rows of table (V, C) by number: ids of any shape, i32, gives (ids..., C). An id outside 0..V-1 throws.
+Tensor gather_rows(const Tensor& table, const Tensor& ids);
+Tensor scatter_add_rows(const Tensor& rows, const Tensor& ids, int64_t table_rows);  // the reverse, summing into zeros
+
+// Mean over rows of -log softmax(logits)[target]; logits (..., V), targets (...) i32. Zero when every row is ignored.
+struct Entropy {
+  Tensor loss, log_sum;  // rank 0; one number a row
+};
+Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy options = {});
+Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options, const Tensor& log_sum,
+                              const Tensor& dloss);
+
+// Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, H, S, D), S >= T; the queries are the last T of S places.
+struct Attended {
+  Tensor y, log_sum;  // y: (B, H, T, D), stored as (B, T, H, D) so that joining the heads moves nothing; log_sum (B, H, T)
+};
+Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale);
+// Writes into dq, dk and dv, which may be slices of one tensor.
+void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Attended& saved, const Tensor& dy,
+                        Tensor& dq, Tensor& dk, Tensor& dv);
+
+Tensor uniform(const Shape& shape, Random& random, DType dtype = DType::f32, Backend& backend = default_backend());
+Tensor normal(const Shape& shape, Random& random, DType dtype = DType::f32, Backend& backend = default_backend());
+
+}  // namespace chapbook

@@ -1,0 +1,79 @@
+#include "tensor/tensor.h"
+
+#include "tensor/ops.h"
+#include "tensor/print.h"
+
+namespace chapbook {
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Backend& backend) {
+  for (int64_t n : shape) check(n >= 0, "tensor: shape {} has a negative size", shape);
+  auto storage = std::make_shared<Storage>(backend, shape.count() * size_of(dtype));
+  const View view{storage->data(), dtype, shape, contiguous_strides(shape)};
+  return {std::move(storage), view};
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Backend& backend) {
+  Tensor y = empty(shape, dtype, backend);
+  backend.fill(y.view(), value);
+  return y;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Backend& backend) { return full(shape, 0, dtype, backend); }
+
+Tensor Tensor::arange(int64_t count, DType dtype, Backend& backend) {
+  std::vector<double> values(count);
+  for (int64_t i = 0; i < count; ++i) values[i] = static_cast<double>(i);
+  return from(values, {count}, backend).to(dtype);
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  Shape to = shape;
+  for (int axis = 0; axis < to.rank; ++axis) {
+    if (to[axis] != -1) continue;
+    to[axis] = 1;
+    check(to.count() > 0 && count() % to.count() == 0, "reshape: {} numbers of {} do not divide into {}", count(), this->shape(),
+          shape);
+    to[axis] = count() / to.count();
+    break;
+  }
+  if (to == view_.shape) return *this;
+  const Tensor& x = view_.can_reshape(to) || to.count() != count() ? *this : contiguous_copy();
+  return {x.storage_, x.view_.reshape(to)};
+}
+
+Tensor Tensor::to(Backend& target) const {
+  if (&target == &backend()) return *this;
+  const Tensor x = as_contiguous();
+  std::vector<std::byte> host(x.count() * size_of(dtype()));
+  backend().download(x.view_.data, host.data(), host.size());
+  Tensor y = empty(shape(), dtype(), target);
+  target.upload(host.data(), y.view_.data, host.size());
+  return y;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == this->dtype()) return *this;
+  Tensor y = empty(shape(), dtype, backend());
+  backend().copy(view_, y.view_);
+  return y;
+}
+
+Tensor Tensor::contiguous_copy() const {
+  Tensor y = like(*this);
+  backend().copy(view_, y.view_);
+  return y;
+}
+
+double Tensor::item() const {
+  check(count() == 1, "item: a tensor of shape {} holds {} numbers, not one", shape(), count());
+  return to_vector<double>()[0];
+}
+
+void Tensor::upload(const void* host) {
+  check(contiguous(), "upload: the tensor is a view with gaps");
+  if (count()) backend().upload(host, view_.data, count() * size_of(dtype()));
+}
+
+std::string Tensor::to_string() const { return print(*this); }
+
+}  // namespace chapbook
