@@ -1,5 +1,6 @@
-// Backend: one way to hold numbers and compute with them. A kernel gets Views of its own memory whose shapes, dtypes and ranges
-// the Tensor ops have already checked. tensor/reference gives the meaning of every function here; others are faster.
+// Backend: one way to hold numbers and compute with them. A kernel gets Views of its own memory whose shapes,
+// dtypes and ranges the Tensor ops have already checked. tensor/reference gives the meaning of every function
+// here; others are faster.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -74,20 +75,25 @@ class Backend {
 
   // x, y (N, C); weight, bias (C), bias may be missing; mean, rstd (N).
   virtual void layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) = 0;
-  virtual void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight, View dbias) = 0;
+  virtual void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight,
+                                   View dbias) = 0;
 
   // table (V, C), ids (N) i32, rows (N, C). scatter adds rows into the table in the order of N.
   virtual void gather_rows(View table, View ids, View rows) = 0;
   virtual void scatter_add_rows(View rows, View ids, View table) = 0;
 
-  // logits (N, V), targets (N) i32; loss: one number, the mean over rows that count; log_sum (N): log of the sum of exponentials.
+  // logits (N, V), targets (N) i32; loss: one number, the mean over rows that count; log_sum (N): log of the
+  // sum of exponentials.
   virtual void cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) = 0;
-  virtual void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum, View dloss, View dlogits) = 0;
+  virtual void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
+                                      View dloss, View dlogits) = 0;
 
-  // Causal attention: q (B, H, T, D); k, v (B, H, S, D), S >= T, and query t sees keys 0 to S - T + t. y like q;
-  // log_sum (B, H, T): log of the sum of exponentials of the scaled scores, which the backward pass starts from.
+  // Causal attention: q (B, H, T, D); k, v (B, H, S, D), S >= T, and query t sees keys 0 to S - T + t. y like
+  // q; log_sum (B, H, T): log of the sum of exponentials of the scaled scores, which the backward pass starts
+  // from.
   virtual void attention(View q, View k, View v, double scale, View y, View log_sum) = 0;
-  virtual void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy, View dq, View dk, View dv) = 0;
+  virtual void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy,
+                                  View dq, View dk, View dv) = 0;
 
   virtual void adamw(const AdamWStep& step, std::span<const AdamWPart> parts) = 0;
 

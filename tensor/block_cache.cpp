@@ -25,8 +25,8 @@ void* BlockCache::take(size_t bytes) {
     try {
       block = backend_.allocate(bytes);
     } catch (const std::bad_alloc&) {
-      fail("{}: no memory for {:.1f} MB more; {:.1f} MB are in use. A smaller batch or context needs less", backend_.name(),
-           bytes / 1e6, live_ / 1e6);
+      fail("{}: no memory for {:.1f} MB more; {:.1f} MB are in use. A smaller batch or context needs less",
+           backend_.name(), bytes / 1e6, live_ / 1e6);
     }
   }
   live_ += bytes;

@@ -1,5 +1,5 @@
-// BlockCache: keeps freed blocks for the next request of the same size, since a training step asks for the same sizes every time
-// and fresh memory is slow to touch. Counts the bytes in use.
+// BlockCache: keeps freed blocks for the next request of the same size, since a training step asks for the
+// same sizes every time and fresh memory is slow to touch. Counts the bytes in use.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -14,15 +14,16 @@ class BlockCache {
  public:
   explicit BlockCache(Backend& backend) : backend_(backend) {}
 
-  void* take(size_t bytes);               // throws Error with the sizes when there is no memory left
+  void* take(size_t bytes);  // throws Error with the sizes when there is no memory left
   void give_back(void* block, size_t bytes) noexcept;
-  void trim() noexcept;                   // returns the free blocks to the system
+  void trim() noexcept;  // returns the free blocks to the system
 
   size_t live_bytes() const { return live_; }
   size_t peak_bytes() const { return peak_; }
   void reset_peak() { peak_ = live_; }
 
-  // The size of the block that serves a request: at most an eighth more, so that similar requests share blocks.
+  // The size of the block that serves a request: at most an eighth more, so that similar requests share
+  // blocks.
   static size_t rounded(size_t bytes);
 
  private:

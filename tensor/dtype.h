@@ -22,7 +22,8 @@ struct bf16 {
   explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 
-// IEEE half: 1 sign, 5 exponent, 10 fraction bits. Rounds to nearest, ties to even; overflows to infinity above 65,504.
+// IEEE half: 1 sign, 5 exponent, 10 fraction bits. Rounds to nearest, ties to even; overflows to infinity
+// above 65,504.
 struct f16 {
   uint16_t bits = 0;
   f16() = default;
@@ -39,7 +40,8 @@ inline f16::f16(float x) {
   } else if (magnitude >= 0x477ff000u) {
     bits = sign | 0x7c00u;  // rounds past 65,504: infinity
   } else if (magnitude < 0x38800000u) {
-    // Below 2^-14 the result is subnormal: adding 0.5 lines the fraction up so that the FPU itself rounds to even.
+    // Below 2^-14 the result is subnormal: adding 0.5 lines the fraction up so that the FPU itself rounds to
+    // even.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     bits = static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
   } else {
@@ -66,25 +68,53 @@ struct Type {
 };
 template <class T>
 constexpr DType dtype_of();
-template <> constexpr DType dtype_of<float>() { return DType::f32; }
-template <> constexpr DType dtype_of<double>() { return DType::f64; }
-template <> constexpr DType dtype_of<bf16>() { return DType::bf16; }
-template <> constexpr DType dtype_of<f16>() { return DType::f16; }
-template <> constexpr DType dtype_of<int32_t>() { return DType::i32; }
-template <> constexpr DType dtype_of<uint16_t>() { return DType::u16; }
-template <> constexpr DType dtype_of<uint8_t>() { return DType::u8; }
+template <>
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
+template <>
+constexpr DType dtype_of<double>() {
+  return DType::f64;
+}
+template <>
+constexpr DType dtype_of<bf16>() {
+  return DType::bf16;
+}
+template <>
+constexpr DType dtype_of<f16>() {
+  return DType::f16;
+}
+template <>
+constexpr DType dtype_of<int32_t>() {
+  return DType::i32;
+}
+template <>
+constexpr DType dtype_of<uint16_t>() {
+  return DType::u16;
+}
+template <>
+constexpr DType dtype_of<uint8_t>() {
+  return DType::u8;
+}
 
 // Calls f(Type<T>{}) with the C++ type of `dtype`.
 template <class F>
 decltype(auto) visit(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f32: return f(Type<float>{});
-    case DType::f64: return f(Type<double>{});
-    case DType::bf16: return f(Type<bf16>{});
-    case DType::f16: return f(Type<f16>{});
-    case DType::i32: return f(Type<int32_t>{});
-    case DType::u16: return f(Type<uint16_t>{});
-    case DType::u8: return f(Type<uint8_t>{});
+    case DType::f32:
+      return f(Type<float>{});
+    case DType::f64:
+      return f(Type<double>{});
+    case DType::bf16:
+      return f(Type<bf16>{});
+    case DType::f16:
+      return f(Type<f16>{});
+    case DType::i32:
+      return f(Type<int32_t>{});
+    case DType::u16:
+      return f(Type<uint16_t>{});
+    case DType::u8:
+      return f(Type<uint8_t>{});
   }
   fail("dtype {} is none", static_cast<int>(dtype));
 }
@@ -95,7 +125,7 @@ inline int64_t size_of(DType dtype) {
 
 inline bool is_float(DType dtype) { return dtype <= DType::f16; }
 
-std::string_view name_of(DType dtype);           // "f32"
-DType dtype_named(std::string_view name);        // throws and lists the names there are
+std::string_view name_of(DType dtype);     // "f32"
+DType dtype_named(std::string_view name);  // throws and lists the names there are
 
 }  // namespace chapbook

@@ -10,7 +10,8 @@ std::string_view name_of(Unary op) {
 }
 
 std::string_view name_of(Binary op) {
-  static constexpr std::string_view names[] = {CHAPBOOK_BINARY_OPS(CHAPBOOK_STRING) CHAPBOOK_COMPARISONS(CHAPBOOK_STRING)};
+  static constexpr std::string_view names[] = {CHAPBOOK_BINARY_OPS(CHAPBOOK_STRING)
+                                                   CHAPBOOK_COMPARISONS(CHAPBOOK_STRING)};
   return names[static_cast<int>(op)];
 }
 

@@ -1,5 +1,6 @@
-// The arithmetic of every elementwise op, once, for host and device, and the only list of their names. Adding a line here
-// gives the op to the Tensor library and to every backend; its gradient is a rule in autograd/ops.cpp.
+// The arithmetic of every elementwise op, once, for host and device, and the only list of their names. Adding
+// a line here gives the op to the Tensor library and to every backend; its gradient is a rule in
+// autograd/ops.cpp.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -9,30 +10,30 @@
 namespace chapbook {
 
 // T is float or double; `x` and `y`, `a` and `b` are the operands.
-#define CHAPBOOK_UNARY_OPS(OP)                                                       \
-  OP(neg, -x)                                                                        \
-  OP(abs, x < T(0) ? -x : x)                                                         \
-  OP(exp, math::exp(x))                                                              \
-  OP(log, math::log(x))                                                              \
-  OP(sqrt, math::sqrt(x))                                                            \
-  OP(rsqrt, T(1) / math::sqrt(x))                                                    \
-  OP(tanh, math::tanh(x))                                                            \
-  OP(sigmoid, math::sigmoid(x))                                                      \
-  OP(relu, x < T(0) ? T(0) : x)                                                      \
-  OP(silu, x* math::sigmoid(x))                                                      \
-  OP(gelu, math::gelu(x))         /* tanh form, Hendrycks & Gimpel 2016, GPT-2's */  \
+#define CHAPBOOK_UNARY_OPS(OP)                                                      \
+  OP(neg, -x)                                                                       \
+  OP(abs, x < T(0) ? -x : x)                                                        \
+  OP(exp, math::exp(x))                                                             \
+  OP(log, math::log(x))                                                             \
+  OP(sqrt, math::sqrt(x))                                                           \
+  OP(rsqrt, T(1) / math::sqrt(x))                                                   \
+  OP(tanh, math::tanh(x))                                                           \
+  OP(sigmoid, math::sigmoid(x))                                                     \
+  OP(relu, x < T(0) ? T(0) : x)                                                     \
+  OP(silu, x* math::sigmoid(x))                                                     \
+  OP(gelu, math::gelu(x))         /* tanh form, Hendrycks & Gimpel 2016, GPT-2's */ \
   OP(gelu_erf, math::gelu_erf(x)) /* exact form: x times the normal distribution */
 
-#define CHAPBOOK_BINARY_OPS(OP)                                                      \
-  OP(add, a + b)                                                                     \
-  OP(sub, a - b)                                                                     \
-  OP(mul, a* b)                                                                      \
-  OP(div, a / b)                                                                     \
-  OP(pow, math::pow(a, b))                                                           \
-  OP(maximum, a > b || a != a ? a : b)                                               \
-  OP(minimum, a < b || a != a ? a : b)                                               \
-  OP(silu_backward, math::silu_derivative(a) * b)         /* x, dy */                \
-  OP(gelu_backward, math::gelu_derivative(a) * b)         /* x, dy */                \
+#define CHAPBOOK_BINARY_OPS(OP)                                       \
+  OP(add, a + b)                                                      \
+  OP(sub, a - b)                                                      \
+  OP(mul, a* b)                                                       \
+  OP(div, a / b)                                                      \
+  OP(pow, math::pow(a, b))                                            \
+  OP(maximum, a > b || a != a ? a : b)                                \
+  OP(minimum, a < b || a != a ? a : b)                                \
+  OP(silu_backward, math::silu_derivative(a) * b)         /* x, dy */ \
+  OP(gelu_backward, math::gelu_derivative(a) * b)         /* x, dy */ \
   OP(gelu_erf_backward, math::gelu_erf_derivative(a) * b) /* x, dy */
 
 // Comparisons give a u8: 1 where true, 0 where not.
@@ -54,13 +55,13 @@ struct UnaryFormula;
 template <Binary op>
 struct BinaryFormula;
 
-#define CHAPBOOK_FORMULA(name, formula)            \
-  template <>                                      \
-  struct UnaryFormula<Unary::name> {               \
-    template <class T>                             \
-    CHAPBOOK_DEVICE T operator()(T x) const {      \
-      return formula;                              \
-    }                                              \
+#define CHAPBOOK_FORMULA(name, formula)       \
+  template <>                                 \
+  struct UnaryFormula<Unary::name> {          \
+    template <class T>                        \
+    CHAPBOOK_DEVICE T operator()(T x) const { \
+      return formula;                         \
+    }                                         \
   };
 CHAPBOOK_UNARY_OPS(CHAPBOOK_FORMULA)
 #undef CHAPBOOK_FORMULA
@@ -82,7 +83,8 @@ template <class F>
 void visit(Unary op, F&& f) {
   switch (op) {
 #define CHAPBOOK_CASE(name, formula) \
-  case Unary::name: return f(UnaryFormula<Unary::name>{});
+  case Unary::name:                  \
+    return f(UnaryFormula<Unary::name>{});
     CHAPBOOK_UNARY_OPS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
   }
@@ -92,7 +94,8 @@ template <class F>
 void visit(Binary op, F&& f) {
   switch (op) {
 #define CHAPBOOK_CASE(name, formula) \
-  case Binary::name: return f(BinaryFormula<Binary::name>{});
+  case Binary::name:                 \
+    return f(BinaryFormula<Binary::name>{});
     CHAPBOOK_BINARY_OPS(CHAPBOOK_CASE)
     CHAPBOOK_COMPARISONS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE

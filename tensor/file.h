@@ -1,5 +1,6 @@
-// safetensors: named tensors in a file (https://github.com/huggingface/safetensors). Eight bytes of header length, a JSON header, the
-// numbers. Reading is strict: every malformed header is one clear Error, never a crash.
+// safetensors: named tensors in a file (https://github.com/huggingface/safetensors). Eight bytes of header
+// length, a JSON header, the numbers. Reading is strict: every malformed header is one clear Error, never a
+// crash.
 #pragma once
 #include <map>
 #include <string>
@@ -20,6 +21,7 @@ struct TensorFile {
 TensorFile load_tensors(const std::string& path, Backend& backend = default_backend());
 
 // Writes and syncs the file; throws when the disk is full. Names must differ.
-void save_tensors(const std::string& path, const NamedTensors& tensors, const std::map<std::string, std::string>& metadata = {});
+void save_tensors(const std::string& path, const NamedTensors& tensors,
+                  const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace chapbook

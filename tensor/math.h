@@ -1,5 +1,6 @@
-// Functions of one number. For double they are the C library's: the meaning. For float they are polynomials without branches
-// or calls, so that a loop over them vectorises; they are within 2 units in the last place of the double result.
+// Functions of one number. For double they are the C library's: the meaning. For float they are polynomials
+// without branches or calls, so that a loop over them vectorises; they are within 2 units in the last place
+// of the double result.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -16,16 +17,18 @@ namespace chapbook::math {
 CHAPBOOK_DEVICE inline double exp(double x) { return std::exp(x); }
 CHAPBOOK_DEVICE inline double tanh(double x) { return std::tanh(x); }
 
-// exp(x) = 2^n exp(r), n the integer nearest x / ln 2 and |r| <= ln 2 / 2. The polynomial is Cephes' expf (Moshier). Results
-// below the smallest normal float are 0.
+// exp(x) = 2^n exp(r), n the integer nearest x / ln 2 and |r| <= ln 2 / 2. The polynomial is Cephes' expf
+// (Moshier). Results below the smallest normal float are 0.
 CHAPBOOK_DEVICE inline float exp(float x) {
   const float low = -87.33654f, high = 88.72284f;
   float clamped = x < low ? low : x;  // written so that a NaN passes through
   clamped = clamped > high ? high : clamped;
-  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which then sits in the low bits
+  const float magic =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which then sits in the low bits
   const float rounded = clamped * 1.44269504088896341f + magic;
   const float n = rounded - magic;
-  const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts, the first exact in 9 bits
+  const float r =
+      (clamped - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts, the first exact in 9 bits
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
@@ -54,14 +57,22 @@ CHAPBOOK_DEVICE inline float tanh(float x) {
 }
 
 template <class T>
-CHAPBOOK_DEVICE T log(T x) { return std::log(x); }
+CHAPBOOK_DEVICE T log(T x) {
+  return std::log(x);
+}
 template <class T>
-CHAPBOOK_DEVICE T sqrt(T x) { return std::sqrt(x); }
+CHAPBOOK_DEVICE T sqrt(T x) {
+  return std::sqrt(x);
+}
 template <class T>
-CHAPBOOK_DEVICE T pow(T a, T b) { return std::pow(a, b); }
+CHAPBOOK_DEVICE T pow(T a, T b) {
+  return std::pow(a, b);
+}
 
 template <class T>
-CHAPBOOK_DEVICE T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
+CHAPBOOK_DEVICE T sigmoid(T x) {
+  return T(1) / (T(1) + exp(-x));
+}
 
 template <class T>
 CHAPBOOK_DEVICE T silu_derivative(T x) {
@@ -69,8 +80,8 @@ CHAPBOOK_DEVICE T silu_derivative(T x) {
   return s * (T(1) + x * (T(1) - s));
 }
 
-// GELU, tanh form: 0.5 x (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3). Since 0.5 (1 + tanh(u)) = sigmoid(2u), one exp
-// is enough, and no digits are lost for negative x.
+// GELU, tanh form: 0.5 x (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3). Since 0.5 (1 + tanh(u)) =
+// sigmoid(2u), one exp is enough, and no digits are lost for negative x.
 template <class T>
 CHAPBOOK_DEVICE T gelu(T x) {
   const T u = T(0.7978845608028654) * (x + T(0.044715) * x * x * x);
@@ -87,7 +98,9 @@ CHAPBOOK_DEVICE T gelu_derivative(T x) {
 
 // GELU, exact form: x times the standard normal distribution function.
 template <class T>
-CHAPBOOK_DEVICE T gelu_erf(T x) { return T(0.5) * x * std::erfc(-x * T(0.7071067811865476)); }
+CHAPBOOK_DEVICE T gelu_erf(T x) {
+  return T(0.5) * x * std::erfc(-x * T(0.7071067811865476));
+}
 
 template <class T>
 CHAPBOOK_DEVICE T gelu_erf_derivative(T x) {

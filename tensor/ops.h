@@ -1,5 +1,6 @@
-// Ops on Tensors: free functions that check shapes, dtypes and backends, make the result and call the backend once. Errors name
-// the op and both sides. Operands stretch to each other as described at `broadcast` in tensor/shape.h.
+// Ops on Tensors: free functions that check shapes, dtypes and backends, make the result and call the backend
+// once. Errors name the op and both sides. Operands stretch to each other as described at `broadcast` in
+// tensor/shape.h.
 #pragma once
 #include "tensor/random.h"
 #include "tensor/tensor.h"
@@ -32,18 +33,20 @@ inline Tensor operator-(const Tensor& a, double b) { return sub(a, scalar(b, a))
 inline Tensor operator*(const Tensor& a, double b) { return mul(a, scalar(b, a)); }
 inline Tensor operator/(const Tensor& a, double b) { return div(a, scalar(b, a)); }
 
-Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // a where condition is not 0, else b
+Tensor where(const Tensor& condition, const Tensor& a,
+             const Tensor& b);  // a where condition is not 0, else b
 Tensor triangle(int64_t rows, int64_t columns, int64_t diagonal = 0, Backend& backend = default_backend());
 
 // Reductions over `axes` (all when empty); a reduced axis keeps size 1 or goes.
 Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
 Tensor mean(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
-Tensor var(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);  // of the population: divides by n
+Tensor var(const Tensor& x, const std::vector<int>& axes = {},
+           bool keep = false);  // of the population: divides by n
 Tensor max(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
 Tensor min(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
-Tensor argmax(const Tensor& x, int axis = -1);            // i32; the first of equals
-Tensor sum_to(const Tensor& x, const Shape& shape);       // undoes a broadcast: sums what was repeated
-double global_norm(std::span<const Tensor> xs);           // square root of the sum of all squares, in f64
+Tensor argmax(const Tensor& x, int axis = -1);       // i32; the first of equals
+Tensor sum_to(const Tensor& x, const Shape& shape);  // undoes a broadcast: sums what was repeated
+double global_norm(std::span<const Tensor> xs);      // square root of the sum of all squares, in f64
 
 // (..., m, k) times (..., k, n); the axes before the last two stretch.
 Tensor matmul(const Tensor& a, const Tensor& b);
@@ -55,7 +58,8 @@ Tensor softmax_backward(const Tensor& y, const Tensor& dy, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax_backward(const Tensor& y, const Tensor& dy, int axis = -1);
 
-// Layer normalisation (Ba et al. 2016) over the last axis: y = (x - mean) * rstd * weight + bias. `bias` may be empty.
+// Layer normalisation (Ba et al. 2016) over the last axis: y = (x - mean) * rstd * weight + bias. `bias` may
+// be empty.
 struct LayerNormed {
   Tensor y, mean, rstd;  // y like x; mean, rstd: one number a row
 };
@@ -63,30 +67,37 @@ LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias
 struct LayerNormGradients {
   Tensor dx, dweight, dbias;
 };
-LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, const LayerNormed& saved, const Tensor& dy);
+LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, const LayerNormed& saved,
+                                       const Tensor& dy);
 
 // Rows of table (V, C) by number: ids of any shape, i32, gives (ids..., C). An id outside 0..V-1 throws.
 Tensor gather_rows(const Tensor& table, const Tensor& ids);
-Tensor scatter_add_rows(const Tensor& rows, const Tensor& ids, int64_t table_rows);  // the reverse, summing into zeros
+Tensor scatter_add_rows(const Tensor& rows, const Tensor& ids,
+                        int64_t table_rows);  // the reverse, summing into zeros
 
-// Mean over rows of -log softmax(logits)[target]; logits (..., V), targets (...) i32. Zero when every row is ignored.
+// Mean over rows of -log softmax(logits)[target]; logits (..., V), targets (...) i32. Zero when every row is
+// ignored.
 struct Entropy {
   Tensor loss, log_sum;  // rank 0; one number a row
 };
 Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy options = {});
-Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options, const Tensor& log_sum,
-                              const Tensor& dloss);
+Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,
+                              const Tensor& log_sum, const Tensor& dloss);
 
-// Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, H, S, D), S >= T; the queries are the last T of S places.
+// Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, H, S, D), S >= T; the queries are the
+// last T of S places.
 struct Attended {
-  Tensor y, log_sum;  // y: (B, H, T, D), stored as (B, T, H, D) so that joining the heads moves nothing; log_sum (B, H, T)
+  Tensor y, log_sum;  // y: (B, H, T, D), stored as (B, T, H, D) so that joining the heads moves nothing;
+                      // log_sum (B, H, T)
 };
 Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale);
 // Writes into dq, dk and dv, which may be slices of one tensor.
-void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale, const Attended& saved, const Tensor& dy,
-                        Tensor& dq, Tensor& dk, Tensor& dv);
+void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
+                        const Attended& saved, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv);
 
-Tensor uniform(const Shape& shape, Random& random, DType dtype = DType::f32, Backend& backend = default_backend());
-Tensor normal(const Shape& shape, Random& random, DType dtype = DType::f32, Backend& backend = default_backend());
+Tensor uniform(const Shape& shape, Random& random, DType dtype = DType::f32,
+               Backend& backend = default_backend());
+Tensor normal(const Shape& shape, Random& random, DType dtype = DType::f32,
+              Backend& backend = default_backend());
 
 }  // namespace chapbook

@@ -1,5 +1,6 @@
-// Random numbers that can be replayed: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Number i
-// of a draw depends only on the seed, the counter at its start and i, so every backend and any number of threads make the same.
+// Random numbers that can be replayed: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
+// 2, 3", SC 2011). Number i of a draw depends only on the seed, the counter at its start and i, so every
+// backend and any number of threads make the same.
 #pragma once
 #include <array>
 #include <bit>
@@ -11,7 +12,8 @@
 namespace chapbook {
 
 // Four random words for each pair of key and counter.
-CHAPBOOK_DEVICE inline std::array<uint32_t, 4> philox(std::array<uint32_t, 2> key, std::array<uint32_t, 4> counter) {
+CHAPBOOK_DEVICE inline std::array<uint32_t, 4> philox(std::array<uint32_t, 2> key,
+                                                      std::array<uint32_t, 4> counter) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53u} * counter[0], b = uint64_t{0xCD9E8D57u} * counter[2];
     counter = {static_cast<uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(b),
@@ -44,7 +46,8 @@ CHAPBOOK_DEVICE inline double normal_at(uint64_t seed, uint64_t counter, int64_t
   return radius * (i % 2 ? std::sin(angle) : std::cos(angle));
 }
 
-// A place in the stream of random numbers: the two numbers a checkpoint saves. Every draw moves the counter past what it used.
+// A place in the stream of random numbers: the two numbers a checkpoint saves. Every draw moves the counter
+// past what it used.
 struct Random {
   uint64_t seed = 0;
   uint64_t counter = 0;

@@ -36,7 +36,7 @@ Shape Shape::without(int axis) const {
 
 std::string Shape::to_string() const {
   std::string text = "(";
-  for (int i = 0; i < rank; ++i) text += fmt::format(i ? ", {}" : "{}", size[i]);
+  for (int i = 0; i < rank; ++i) text += (i ? ", " : "") + std::to_string(size[i]);
   return text + (rank == 1 ? ",)" : ")");
 }
 
@@ -55,8 +55,8 @@ Strides contiguous_strides(const Shape& shape) {
 Shape broadcast(const Shape& a, const Shape& b, const char* op) {
   Shape result = a.rank >= b.rank ? a : b;
   for (int i = 1; i <= std::min(a.rank, b.rank); ++i) {
-    check(a[-i] == b[-i] || a[-i] == 1 || b[-i] == 1, "{}: shapes {} and {} do not stretch to each other (axis {} from the end)",
-          op, a, b, i);
+    check(a[-i] == b[-i] || a[-i] == 1 || b[-i] == 1,
+          "{}: shapes {} and {} do not stretch to each other (axis {} from the end)", op, a, b, i);
     result[-i] = a[-i] == 1 ? b[-i] : a[-i];
   }
   return result;

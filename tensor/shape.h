@@ -1,5 +1,5 @@
-// Shape: the sizes of a tensor's axes, at most six; the same type holds strides. Trivially copyable, so that kernels on any
-// device take it by value.
+// Shape: the sizes of a tensor's axes, at most six; the same type holds strides. Trivially copyable, so that
+// kernels on any device take it by value.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -26,11 +26,11 @@ struct Shape {
   const int64_t* begin() const { return size; }
   const int64_t* end() const { return size + rank; }
 
-  int64_t count() const;                      // product of all sizes; 1 for a scalar (rank 0)
-  int axis(int axis, const char* op) const;   // the axis counted from the front; throws if there is none
-  Shape with(int axis, int64_t size) const;   // a copy with one size replaced
-  Shape without(int axis) const;              // a copy with one axis taken out
-  std::string to_string() const;              // "(2, 3)"
+  int64_t count() const;                     // product of all sizes; 1 for a scalar (rank 0)
+  int axis(int axis, const char* op) const;  // the axis counted from the front; throws if there is none
+  Shape with(int axis, int64_t size) const;  // a copy with one size replaced
+  Shape without(int axis) const;             // a copy with one axis taken out
+  std::string to_string() const;             // "(2, 3)"
 
   friend bool operator==(const Shape& a, const Shape& b);
 };
@@ -40,7 +40,8 @@ using Strides = Shape;  // in elements, not bytes; 0 repeats the same number alo
 // The strides of numbers stored row after row without gaps.
 Strides contiguous_strides(const Shape& shape);
 
-// The shape two shapes stretch to: aligned at the last axis, a size 1 (or a missing axis) repeats. Throws naming `op`.
+// The shape two shapes stretch to: aligned at the last axis, a size 1 (or a missing axis) repeats. Throws
+// naming `op`.
 Shape broadcast(const Shape& a, const Shape& b, const char* op);
 
 // The shape left when `axes` (all when empty) are reduced: kept with size 1, or taken out.

@@ -18,7 +18,9 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Backend& back
   return y;
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype, Backend& backend) { return full(shape, 0, dtype, backend); }
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Backend& backend) {
+  return full(shape, 0, dtype, backend);
+}
 
 Tensor Tensor::arange(int64_t count, DType dtype, Backend& backend) {
   std::vector<double> values(count);
@@ -31,8 +33,8 @@ Tensor Tensor::reshape(const Shape& shape) const {
   for (int axis = 0; axis < to.rank; ++axis) {
     if (to[axis] != -1) continue;
     to[axis] = 1;
-    check(to.count() > 0 && count() % to.count() == 0, "reshape: {} numbers of {} do not divide into {}", count(), this->shape(),
-          shape);
+    check(to.count() > 0 && count() % to.count() == 0, "reshape: {} numbers of {} do not divide into {}",
+          count(), this->shape(), shape);
     to[axis] = count() / to.count();
     break;
   }

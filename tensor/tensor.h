@@ -1,5 +1,5 @@
-// Tensor: numbers in a shape, a Storage and a View of it. Copying a Tensor copies the handle, not the numbers. It knows nothing of
-// gradients (see autograd/variable.h).
+// Tensor: numbers in a shape, a Storage and a View of it. Copying a Tensor copies the handle, not the
+// numbers. It knows nothing of gradients (see autograd/variable.h).
 #pragma once
 #include <memory>
 #include <span>
@@ -12,7 +12,8 @@ namespace chapbook {
 // Memory of one backend, given back with its last owner.
 class Storage {
  public:
-  Storage(Backend& backend, size_t bytes) : backend_(backend), bytes_(bytes), data_(backend.blocks().take(bytes)) {}
+  Storage(Backend& backend, size_t bytes)
+      : backend_(backend), bytes_(bytes), data_(backend.blocks().take(bytes)) {}
   ~Storage() { backend_.blocks().give_back(data_, bytes_); }
   Storage(const Storage&) = delete;
 
@@ -30,9 +31,11 @@ class Tensor {
   Tensor() = default;  // no numbers: `if (tensor)` is false
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Backend& backend = default_backend());
-  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Backend& backend = default_backend());
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
+                     Backend& backend = default_backend());
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Backend& backend = default_backend());
-  static Tensor arange(int64_t count, DType dtype = DType::i32, Backend& backend = default_backend());  // 0, 1, ...
+  static Tensor arange(int64_t count, DType dtype = DType::i32,
+                       Backend& backend = default_backend());  // 0, 1, ...
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape, Backend& backend = default_backend());
   template <class T>
@@ -62,14 +65,14 @@ class Tensor {
   // Copies (to: only when something changes).
   Tensor to(Backend& backend) const;
   Tensor to(DType dtype) const;
-  Tensor contiguous_copy() const;             // a new Tensor, always
+  Tensor contiguous_copy() const;  // a new Tensor, always
   Tensor as_contiguous() const { return contiguous() ? *this : contiguous_copy(); }
 
   template <class T>
-  std::vector<T> to_vector() const;           // in index order; converts
-  double item() const;                        // the only number of a one-number tensor
-  void upload(const void* host);              // replaces the numbers of a contiguous tensor by `count` of its dtype
-  std::string to_string() const;              // see tensor/print.h
+  std::vector<T> to_vector() const;  // in index order; converts
+  double item() const;               // the only number of a one-number tensor
+  void upload(const void* host);     // replaces the numbers of a contiguous tensor by `count` of its dtype
+  std::string to_string() const;     // see tensor/print.h
 
  private:
   Tensor(std::shared_ptr<Storage> storage, const View& view) : storage_(std::move(storage)), view_(view) {}
@@ -80,7 +83,8 @@ class Tensor {
 
 template <class T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape, Backend& backend) {
-  check(static_cast<int64_t>(values.size()) == shape.count(), "tensor: {} values do not fill shape {}", values.size(), shape);
+  check(static_cast<int64_t>(values.size()) == shape.count(), "tensor: {} values do not fill shape {}",
+        values.size(), shape);
   Tensor x = empty(shape, dtype_of<T>(), backend);
   x.upload(values.data());
   return x;

@@ -24,7 +24,8 @@ View View::transpose(int axis, int other) const {
 
 View View::slice(int axis, int64_t from, int64_t to) const {
   axis = shape.axis(axis, "slice");
-  check(0 <= from && from <= to && to <= shape[axis], "slice: {} to {} of axis {} in shape {}", from, to, axis, shape);
+  check(0 <= from && from <= to && to <= shape[axis], "slice: {} to {} of axis {} in shape {}", from, to,
+        axis, shape);
   View y = *this;
   y.data = as<char>() + from * strides[axis] * size_of(dtype);
   y.shape[axis] = to - from;
@@ -46,14 +47,16 @@ View View::broadcast_to(const Shape& to) const {
   check(to.rank >= shape.rank, "broadcast_to: shape {} has more axes than {}", shape, to);
   for (int axis = 1; axis <= to.rank; ++axis) {
     const bool here = axis <= shape.rank;
-    check(!here || shape[-axis] == to[-axis] || shape[-axis] == 1, "broadcast_to: shape {} does not stretch to {}", shape, to);
+    check(!here || shape[-axis] == to[-axis] || shape[-axis] == 1,
+          "broadcast_to: shape {} does not stretch to {}", shape, to);
     y.strides[-axis] = here && shape[-axis] == to[-axis] ? strides[-axis] : 0;
   }
   return y;
 }
 
-// A reshape needs no copy when every new axis walks old axes that lie one behind the other. Groups of old and new axes with
-// equal products are matched from the end; within a group the old strides must be those of gapless rows.
+// A reshape needs no copy when every new axis walks old axes that lie one behind the other. Groups of old and
+// new axes with equal products are matched from the end; within a group the old strides must be those of
+// gapless rows.
 static bool reshape_strides(const View& x, const Shape& to, Strides& strides) {
   strides = contiguous_strides(to);
   if (x.count() == 0 || x.contiguous()) return true;
@@ -91,7 +94,8 @@ View View::reshape(const Shape& to) const {
   check(to.count() == count(), "reshape: {} has {} numbers, {} has {}", shape, count(), to, to.count());
   View y = *this;
   y.shape = to;
-  check(reshape_strides(*this, to, y.strides), "reshape: the numbers of {} do not lie in the order of {}", shape, to);
+  check(reshape_strides(*this, to, y.strides), "reshape: the numbers of {} do not lie in the order of {}",
+        shape, to);
   return y;
 }
 

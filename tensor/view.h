@@ -22,9 +22,9 @@ struct View {
   // Other views of the same numbers.
   View transpose(int axis, int other) const;
   View slice(int axis, int64_t from, int64_t to) const;
-  View select(int axis, int64_t index) const;     // one index of an axis, which disappears
-  View broadcast_to(const Shape& to) const;       // stride 0 where an axis is repeated
-  bool can_reshape(const Shape& to) const;        // is there a view of that shape?
+  View select(int axis, int64_t index) const;  // one index of an axis, which disappears
+  View broadcast_to(const Shape& to) const;    // stride 0 where an axis is repeated
+  bool can_reshape(const Shape& to) const;     // is there a view of that shape?
   View reshape(const Shape& to) const;
 };
 

@@ -1,0 +1,69 @@
+// Causal attention (Vaswani et al. 2017), one query at a time: y = softmax(scale q k^T) v over the places a
+// query may see.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "tensor/reference/numbers.h"
+#include "tensor/reference/reference_backend.h"
+
+namespace chapbook {
+
+void ReferenceBackend::attention(View q_view, View k_view, View v_view, double scale, View y_view,
+                                 View log_sum_view) {
+  const int64_t T = q_view.shape[2], D = q_view.shape[3], S = k_view.shape[2];
+  for (Index head(leading(q_view.shape, 2)); head; ++head) {
+    const Numbers q = at(q_view, head), k = at(k_view, head), v = at(v_view, head);
+    const Numbers y = at(y_view, head), log_sum = at(log_sum_view, head);
+    for (int64_t t = 0; t < T; ++t) {
+      const int64_t visible = S - T + t + 1;  // the places this query sees
+      std::vector<double> weight(visible);
+      double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+      for (int64_t s = 0; s < visible; ++s) {
+        for (int64_t d = 0; d < D; ++d) weight[s] += scale * q(t, d) * k(s, d);
+        largest = std::max(largest, weight[s]);
+      }
+      for (double& w : weight) sum += w = std::exp(w - largest);
+      for (int64_t d = 0; d < D; ++d) {
+        double total = 0;
+        for (int64_t s = 0; s < visible; ++s) total += weight[s] / sum * v(s, d);
+        y(t, d) = total;
+      }
+      log_sum(t) = largest + std::log(sum);
+    }
+  }
+}
+
+// With p = softmax(scale q k^T):  dv = p^T dy,  dp = dy v^T,  ds = p (dp - sum(dp p)),  dq = scale ds k,  dk
+// = scale ds^T q. The sum over a row of dp p equals dy . y, so no row of dp need be kept.
+void ReferenceBackend::attention_backward(View q_view, View k_view, View v_view, double scale, View y_view,
+                                          View log_sum_view, View dy_view, View dq_view, View dk_view,
+                                          View dv_view) {
+  const int64_t T = q_view.shape[2], D = q_view.shape[3], S = k_view.shape[2];
+  for (View gradient : {dq_view, dk_view, dv_view}) fill(gradient, 0);
+  for (Index head(leading(q_view.shape, 2)); head; ++head) {
+    const Numbers q = at(q_view, head), k = at(k_view, head), v = at(v_view, head), y = at(y_view, head);
+    const Numbers log_sum = at(log_sum_view, head), dy = at(dy_view, head);
+    const Numbers dq = at(dq_view, head), dk = at(dk_view, head), dv = at(dv_view, head);
+    for (int64_t t = 0; t < T; ++t) {
+      double dy_y = 0;
+      for (int64_t d = 0; d < D; ++d) dy_y += dy(t, d) * y(t, d);
+      for (int64_t s = 0; s < S - T + t + 1; ++s) {
+        double score = 0, dp = 0;
+        for (int64_t d = 0; d < D; ++d) {
+          score += scale * q(t, d) * k(s, d);
+          dp += dy(t, d) * v(s, d);
+        }
+        const double p = std::exp(score - log_sum(t)), ds = p * (dp - dy_y);
+        for (int64_t d = 0; d < D; ++d) {
+          dv(s, d) += p * dy(t, d);
+          dq(t, d) += scale * ds * k(s, d);
+          dk(s, d) += scale * ds * q(t, d);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace chapbook

@@ -1,0 +1,19 @@
+// Rows of a table by number: what an embedding does, and its gradient.
+#include "tensor/reference/numbers.h"
+#include "tensor/reference/reference_backend.h"
+
+namespace chapbook {
+
+void ReferenceBackend::gather_rows(View table_view, View ids, View rows_view) {
+  const Numbers table(table_view), rows(rows_view), id(ids);
+  for (int64_t i = 0; i < rows_view.shape[0]; ++i)
+    for (int64_t j = 0; j < rows_view.shape[1]; ++j) rows(i, j) = table(static_cast<int64_t>(id(i)), j);
+}
+
+void ReferenceBackend::scatter_add_rows(View rows_view, View ids, View table_view) {
+  const Numbers table(table_view), rows(rows_view), id(ids);
+  for (int64_t i = 0; i < rows_view.shape[0]; ++i)
+    for (int64_t j = 0; j < rows_view.shape[1]; ++j) table(static_cast<int64_t>(id(i)), j) += rows(i, j);
+}
+
+}  // namespace chapbook

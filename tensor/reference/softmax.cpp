@@ -1,0 +1,95 @@
+// Softmax and its logarithm, row by row along the last axis. The largest number is subtracted first, so that
+// exp cannot overflow.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tensor/reference/numbers.h"
+#include "tensor/reference/reference_backend.h"
+
+namespace chapbook {
+
+// log(sum(exp(x))) of a row of n numbers.
+static double log_sum_exp(const Numbers& x, int64_t n) {
+  double largest = -std::numeric_limits<double>::infinity();
+  for (int64_t j = 0; j < n; ++j) largest = std::max(largest, double{x(j)});
+  double sum = 0;
+  for (int64_t j = 0; j < n; ++j) sum += std::exp(x(j) - largest);
+  return largest + std::log(sum);
+}
+
+void ReferenceBackend::softmax(View x_view, View y_view) {
+  const int64_t n = x_view.shape[-1];
+  for (Index row(leading(x_view.shape, 1)); row; ++row) {
+    const Numbers x = at(x_view, row), y = at(y_view, row);
+    const double log_sum = log_sum_exp(x, n);
+    for (int64_t j = 0; j < n; ++j) y(j) = std::exp(x(j) - log_sum);
+  }
+}
+
+// y = exp(x) / sum(exp(x)) gives dy_j / dx_k = y_j ([j = k] - y_k), hence dx = y (dy - sum(dy y)).
+void ReferenceBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
+  const int64_t n = y_view.shape[-1];
+  for (Index row(leading(y_view.shape, 1)); row; ++row) {
+    const Numbers y = at(y_view, row), dy = at(dy_view, row), dx = at(dx_view, row);
+    double sum = 0;
+    for (int64_t j = 0; j < n; ++j) sum += dy(j) * y(j);
+    for (int64_t j = 0; j < n; ++j) dx(j) = y(j) * (dy(j) - sum);
+  }
+}
+
+void ReferenceBackend::log_softmax(View x_view, View y_view) {
+  const int64_t n = x_view.shape[-1];
+  for (Index row(leading(x_view.shape, 1)); row; ++row) {
+    const Numbers x = at(x_view, row), y = at(y_view, row);
+    const double log_sum = log_sum_exp(x, n);
+    for (int64_t j = 0; j < n; ++j) y(j) = x(j) - log_sum;
+  }
+}
+
+// y = x - log(sum(exp(x))) gives dx = dy - exp(y) sum(dy).
+void ReferenceBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
+  const int64_t n = y_view.shape[-1];
+  for (Index row(leading(y_view.shape, 1)); row; ++row) {
+    const Numbers y = at(y_view, row), dy = at(dy_view, row), dx = at(dx_view, row);
+    double sum = 0;
+    for (int64_t j = 0; j < n; ++j) sum += dy(j);
+    for (int64_t j = 0; j < n; ++j) dx(j) = dy(j) - std::exp(y(j)) * sum;
+  }
+}
+
+// loss = mean over counted rows of  log_sum - (1 - s) x[target] - s mean(x),  s the smoothing.
+void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss_view,
+                                     View log_sum) {
+  const int64_t rows = logits.shape[0], classes = logits.shape[1];
+  const Numbers x(logits), target(targets), saved(log_sum), loss(loss_view);
+  double total = 0, counted = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    const double row_log_sum = log_sum_exp(Numbers(logits.select(0, i)), classes);
+    saved(i) = row_log_sum;
+    if (target(i) == options.ignore) continue;
+    double mean = 0;
+    for (int64_t j = 0; j < classes; ++j) mean += x(i, j) / classes;
+    total += row_log_sum - (1 - options.smoothing) * x(i, static_cast<int64_t>(target(i))) -
+             options.smoothing * mean;
+    counted += 1;
+  }
+  loss() = counted > 0 ? total / counted : 0;
+}
+
+// d loss / d x[j] = (softmax(x)[j] - (1 - s) [j = target] - s / classes) / counted rows.
+void ReferenceBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
+                                              View dloss_view, View dlogits) {
+  const int64_t rows = logits.shape[0], classes = logits.shape[1];
+  const Numbers x(logits), target(targets), saved(log_sum), dx(dlogits), dloss(dloss_view);
+  double counted = 0;
+  for (int64_t i = 0; i < rows; ++i) counted += target(i) != options.ignore;
+  const double s = options.smoothing, dy = dloss() / std::max(counted, 1.0);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < classes; ++j) {
+      const double wanted = (j == target(i) ? 1 - s : 0) + s / classes;
+      dx(i, j) = target(i) == options.ignore ? 0 : dy * (std::exp(x(i, j) - saved(i)) - wanted);
+    }
+}
+
+}  // namespace chapbook
