@@ -1,0 +1,330 @@
+#include "data/tokenizer_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <unordered_map>
+
+#include "data/byte_alphabet.h"
+#include "tensor/check.h"
+
+namespace chapbook {
+namespace {
+
+using nlohmann::json;
+using std::filesystem::path;
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+std::string read_text(const path& file) {
+  check(std::filesystem::is_regular_file(file), "{}: no such file", file.string());
+  const File stream(std::fopen(file.c_str(), "rb"), &std::fclose);
+  check(stream != nullptr, "{}: {}", file.string(), std::strerror(errno));
+  std::string text;
+  char block[1 << 16];
+  while (const size_t n = std::fread(block, 1, sizeof block, stream.get())) text.append(block, n);
+  check(std::ferror(stream.get()) == 0, "{}: {}", file.string(), std::strerror(errno));
+  return text;
+}
+
+void write_text(const path& file, std::string_view text) {
+  File stream(std::fopen(file.c_str(), "wb"), &std::fclose);
+  check(stream != nullptr, "{}: {}", file.string(), std::strerror(errno));
+  const bool written = std::fwrite(text.data(), 1, text.size(), stream.get()) == text.size();
+  const bool closed = std::fclose(stream.release()) == 0;
+  check(written && closed, "{}: could not be written: {}", file.string(), std::strerror(errno));
+}
+
+json parse_json(const path& file) {
+  try {
+    return json::parse(read_text(file));
+  } catch (const json::exception& error) {
+    fail("{}: not valid JSON: {}", file.string(), error.what());
+  }
+}
+
+// ---- Reading. `where` names the file in every message.
+
+const json& member(const json& object, const char* name, json::value_t type, const std::string& where) {
+  check(object.is_object() && object.contains(name), "{}: \"{}\" is missing", where, name);
+  check(object[name].type() == type, "{}: \"{}\" is {}, which it should not be", where, name,
+        object[name].type_name());
+  return object[name];
+}
+
+// Whether a setting is absent, null, or has the one value under which the tokenizer means what it means here.
+void require_setting(const json& object, const char* name, const json& only, const std::string& where) {
+  const auto found = object.find(name);
+  check(found == object.end() || found->is_null() || *found == only,
+        "{}: \"{}\" is {}; Chapbook knows only GPT-2's byte-level BPE, where it is {}", where, name,
+        found == object.end() ? "" : found->dump(), only.dump());
+}
+
+int32_t token_id(const json& id, const std::string& token, const std::string& where) {
+  check(id.is_number_integer() && id >= 0 && id <= 0x7FFFFFFF,
+        "{}: the id of token \"{}\" is {}, not a token id", where, token, id.dump());
+  return id.get<int32_t>();
+}
+
+// A vocabulary as it is written: printable characters, id by id.
+using Spellings = std::vector<std::string>;
+
+struct IdOf {
+  std::unordered_map<std::string, int32_t> ids;
+
+  int32_t operator()(const std::string& spelling, size_t merge, const std::string& where) const {
+    const auto found = ids.find(spelling);
+    check(found != ids.end(), "{}: merge {} uses \"{}\", which is not in the vocabulary", where, merge,
+          spelling);
+    return found->second;
+  }
+};
+
+void place_token(Spellings& spellings, int32_t id, const std::string& token, const std::string& where) {
+  const size_t count = spellings.size();
+  check(static_cast<size_t>(id) < count,
+        "{}: token \"{}\" has id {}; the ids of {} tokens are 0 to {}, without gaps", where, token, id, count,
+        count - 1);
+  check(spellings[id].empty(), "{}: tokens \"{}\" and \"{}\" both have id {}", where, spellings[id], token,
+        id);
+  check(!token.empty(), "{}: token {} is empty", where, id);
+  spellings[id] = token;
+}
+
+Tokenizer::Merge parse_merge(const std::string& line, size_t number, const IdOf& id_of,
+                             const std::string& where) {
+  const size_t space = line.find(' ');
+  check(space != line.npos && line.find(' ', space + 1) == line.npos,
+        "{}: merge {} (\"{}\") is not two tokens with a space between", where, number, line);
+  return {id_of(line.substr(0, space), number, where), id_of(line.substr(space + 1), number, where)};
+}
+
+// The tokens' bytes. Special tokens are written as they are, all others in the printable alphabet.
+Tokenizer make_tokenizer(Spellings tokens, std::vector<Tokenizer::Merge> merges,
+                         const std::set<int32_t>& special_ids, const std::string& where) {
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (special_ids.contains(static_cast<int32_t>(id))) continue;
+    auto bytes = from_printable(tokens[id]);
+    check(bytes.has_value(), "{}: token {} (\"{}\") is not written in GPT-2's byte alphabet", where, id,
+          tokens[id]);
+    tokens[id] = std::move(*bytes);
+  }
+  try {
+    return Tokenizer(tokens, std::move(merges), {special_ids.begin(), special_ids.end()});
+  } catch (const Error& error) {
+    fail("{}: {}", where, error.what());
+  }
+}
+
+// ---- tokenizer.json
+
+void check_pipeline(const json& file, const std::string& where) {
+  require_setting(file, "normalizer", nullptr, where);
+  const json& splitter = member(file, "pre_tokenizer", json::value_t::object, where);
+  const std::string place = where + ": pre_tokenizer";
+  check(splitter.value("type", json()) == "ByteLevel", "{}: its type is {}; Chapbook knows only ByteLevel",
+        place, splitter.value("type", json()).dump());
+  check(splitter.value("add_prefix_space", json()) == false, "{}: add_prefix_space must be false", place);
+  require_setting(splitter, "use_regex", true, place);
+  if (const auto decoder = file.find("decoder"); decoder != file.end() && !decoder->is_null()) {
+    check(decoder->is_object(), "{}: \"decoder\" is not an object", where);
+    require_setting(*decoder, "type", "ByteLevel", where + ": decoder");
+  }
+  // A post-processor may put special tokens around a text; ByteLevel and an empty template leave the ids as
+  // they are.
+  if (const auto post = file.find("post_processor"); post != file.end() && !post->is_null()) {
+    check(post->is_object(), "{}: \"post_processor\" is not an object", where);
+    const bool harmless = post->value("type", json()) == "ByteLevel" ||
+                          (post->value("type", json()) == "TemplateProcessing" &&
+                           post->value("special_tokens", json()) == json::object());
+    check(harmless, "{}: its post_processor adds tokens to a text; Chapbook does not", where);
+  }
+}
+
+void check_model(const json& model, const std::string& where) {
+  const std::string place = where + ": model";
+  require_setting(model, "type", "BPE", place);
+  require_setting(model, "dropout", 0.0, place);
+  require_setting(model, "continuing_subword_prefix", "", place);
+  require_setting(model, "end_of_word_suffix", "", place);
+  require_setting(model, "ignore_merges", false, place);
+}
+
+Tokenizer load_tokenizer_json(const path& file_path) {
+  const std::string where = file_path.string();
+  const json file = parse_json(file_path);
+  check(file.is_object(), "{}: it should hold a JSON object", where);
+  check_pipeline(file, where);
+  const json& model = member(file, "model", json::value_t::object, where);
+  check_model(model, where);
+  const json& vocabulary = member(model, "vocab", json::value_t::object, where);
+
+  std::unordered_map<std::string, int32_t> added;  // name to id of the special tokens
+  size_t beyond = 0;                               // those of them that the model's vocabulary does not hold
+  if (const auto found = file.find("added_tokens"); found != file.end()) {
+    check(found->is_array(), "{}: \"added_tokens\" is not a list", where);
+    for (const json& token : *found) {
+      const std::string name = member(token, "content", json::value_t::string, where + ": added_tokens");
+      const std::string place = fmt::format("{}: added token \"{}\"", where, name);
+      check(token.contains("id"), "{}: its id is missing", place);
+      check(token.value("special", json()) == true, "{}: only special tokens may be added", place);
+      for (const char* setting : {"single_word", "lstrip", "rstrip"})
+        require_setting(token, setting, false, place);
+      const int32_t id = token_id(token["id"], name, where);
+      check(added.emplace(name, id).second, "{}: it is listed twice", place);
+      const auto known = vocabulary.find(name);
+      check(known == vocabulary.end() || *known == id, "{}: its id is {} here and {} in the vocabulary",
+            place, id, known == vocabulary.end() ? "" : known->dump());
+      if (known == vocabulary.end()) ++beyond;
+    }
+  }
+
+  Spellings spellings(vocabulary.size() + beyond);
+  IdOf id_of;
+  std::set<int32_t> special_ids;
+  for (const auto& [token, id] : vocabulary.items()) {
+    place_token(spellings, token_id(id, token, where), token, where);
+    id_of.ids.emplace(token, id.get<int32_t>());
+  }
+  for (const auto& [name, id] : added) {
+    if (!vocabulary.contains(name)) place_token(spellings, id, name, where);
+    special_ids.insert(id);
+  }
+
+  std::vector<Tokenizer::Merge> merges;
+  for (const json& merge : member(model, "merges", json::value_t::array, where)) {
+    const size_t number = merges.size();
+    if (merge.is_string()) {
+      merges.push_back(parse_merge(merge, number, id_of, where));
+    } else {
+      check(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(),
+            "{}: merge {} is neither \"a b\" nor [\"a\", \"b\"]", where, number);
+      merges.push_back({id_of(merge[0], number, where), id_of(merge[1], number, where)});
+    }
+  }
+  return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
+}
+
+// ---- Writing
+
+std::string quoted(const std::string& text) { return json(text).dump(-1, ' ', /*ensure_ascii=*/true); }
+
+std::string spelling(const Tokenizer& tokenizer, int32_t id) {
+  const std::string_view bytes = tokenizer.token_bytes(id);
+  return tokenizer.is_special(id) ? std::string(bytes) : to_printable(bytes);
+}
+
+// Written by hand because a JSON library would sort the tokens by name; people look for them by id.
+std::string vocabulary_text(const Tokenizer& tokenizer, std::string_view separator) {
+  std::string text = "{";
+  for (int32_t id = 0; id < tokenizer.vocabulary_size(); ++id) {
+    text += fmt::format("{}{}: {}", id == 0 ? "" : separator, quoted(spelling(tokenizer, id)), id);
+  }
+  return text + "}";
+}
+
+std::string tokenizer_json_text(const Tokenizer& tokenizer) {
+  const json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  json added = json::array();
+  for (const int32_t id : tokenizer.special_ids()) {
+    added.push_back({{"id", id},
+                     {"content", spelling(tokenizer, id)},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  }
+  std::string text = "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n";
+  text += fmt::format("  \"added_tokens\": {},\n  \"normalizer\": null,\n", added.dump());
+  for (const char* part : {"pre_tokenizer", "post_processor", "decoder"}) {
+    text += fmt::format("  \"{}\": {},\n", part, byte_level.dump());
+  }
+  text +=
+      "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+      "    \"continuing_subword_prefix\": \"\",\n    \"end_of_word_suffix\": \"\",\n"
+      "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n";
+  text += fmt::format("    \"vocab\": {},\n    \"merges\": [", vocabulary_text(tokenizer, ",\n      "));
+  const char* separator = "\n      ";
+  for (const auto& [left, right] : tokenizer.merges()) {
+    text += separator + quoted(spelling(tokenizer, left) + " " + spelling(tokenizer, right));
+    separator = ",\n      ";
+  }
+  return text + "\n    ]\n  }\n}";
+}
+
+std::string merges_text(const Tokenizer& tokenizer) {
+  std::string text = "#version: 0.2\n";
+  for (const auto& [left, right] : tokenizer.merges()) {
+    text += spelling(tokenizer, left) + " " + spelling(tokenizer, right) + "\n";
+  }
+  return text;
+}
+
+// What transformers needs to know beside tokenizer.json.
+std::string configuration_text(const Tokenizer& tokenizer) {
+  json configuration = {{"tokenizer_class", "GPT2Tokenizer"}, {"add_prefix_space", false}};
+  const std::string end_of_text(Tokenizer::end_of_text_name);
+  for (const int32_t id : tokenizer.special_ids()) {
+    if (tokenizer.token_bytes(id) != end_of_text) continue;
+    for (const char* role : {"bos_token", "eos_token", "unk_token"}) configuration[role] = end_of_text;
+  }
+  return configuration.dump(2) + "\n";
+}
+
+}  // namespace
+
+Tokenizer load_vocabulary_and_merges(const path& vocabulary_path, const path& merges_path) {
+  const json vocabulary = parse_json(vocabulary_path);
+  const std::string where = vocabulary_path.string();
+  check(vocabulary.is_object(), "{}: it should hold a JSON object of tokens and their ids", where);
+  Spellings spellings(vocabulary.size());
+  IdOf id_of;
+  for (const auto& [token, id] : vocabulary.items()) {
+    place_token(spellings, token_id(id, token, where), token, where);
+    id_of.ids.emplace(token, id.get<int32_t>());
+  }
+
+  const std::string text = read_text(merges_path);
+  std::vector<Tokenizer::Merge> merges;
+  std::set<std::string> made;
+  for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+    end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    if (begin == 0 && line.starts_with("#version")) continue;
+    merges.push_back(parse_merge(line, merges.size(), id_of, merges_path.string()));
+    made.insert(spellings[merges.back().left] + spellings[merges.back().right]);
+  }
+
+  std::set<int32_t> special_ids;
+  for (size_t id = 0; id < spellings.size(); ++id) {
+    const std::string& token = spellings[id];
+    const bool named = token.size() > 2 && token.front() == '<' && token.back() == '>';
+    if (named && !made.contains(token)) special_ids.insert(static_cast<int32_t>(id));
+  }
+  return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
+}
+
+Tokenizer load_tokenizer(const path& path) {
+  if (!std::filesystem::is_directory(path)) return load_tokenizer_json(path);
+  if (std::filesystem::exists(path / "tokenizer.json")) return load_tokenizer_json(path / "tokenizer.json");
+  check(std::filesystem::exists(path / "vocab.json") && std::filesystem::exists(path / "merges.txt"),
+        "{}: this directory holds neither tokenizer.json nor vocab.json and merges.txt", path.string());
+  return load_vocabulary_and_merges(path / "vocab.json", path / "merges.txt");
+}
+
+void save_tokenizer(const Tokenizer& tokenizer, const path& directory) {
+  std::error_code problem;
+  std::filesystem::create_directories(directory, problem);
+  check(!problem, "{}: {}", directory.string(), problem.message());
+  write_text(directory / "tokenizer.json", tokenizer_json_text(tokenizer));
+  write_text(directory / "vocab.json", vocabulary_text(tokenizer, ", "));
+  write_text(directory / "merges.txt", merges_text(tokenizer));
+  write_text(directory / "tokenizer_config.json", configuration_text(tokenizer));
+}
+
+}  // namespace chapbook
