@@ -1,0 +1,325 @@
+#include "autograd/ops.h"
+
+#include <cmath>
+#include <utility>
+
+namespace chapbook {
+
+// ---- Shapes: what moves forward moves back
+// -------------------------------------------------------------------------------------
+
+Variable broadcast_to(const Variable& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  return record("broadcast_to", x.value().broadcast_to(shape),
+                {{x, [from = x.shape()](const Tensor& dy) { return sum_to(dy, from); }}});
+}
+
+// Both operands in the shape they stretch to; since stretching is an op itself, the rules below see equal
+// shapes.
+static std::pair<Variable, Variable> broadcast(const Variable& a, const Variable& b, const char* op) {
+  const Shape shape = broadcast(a.shape(), b.shape(), op);
+  return {broadcast_to(a, shape), broadcast_to(b, shape)};
+}
+
+Variable reshape(const Variable& x, const Shape& shape) {
+  return record("reshape", x.value().reshape(shape),
+                {{x, [from = x.shape()](const Tensor& dy) { return dy.reshape(from); }}});
+}
+
+Variable transpose(const Variable& x, int axis, int other) {
+  return record("transpose", x.value().transpose(axis, other),
+                {{x, [axis, other](const Tensor& dy) { return dy.transpose(axis, other); }}});
+}
+
+Variable slice(const Variable& x, int axis, int64_t from, int64_t to) {
+  return record("slice", x.value().slice(axis, from, to),
+                {{x, [axis, from, to, shape = x.shape()](const Tensor& dy) {
+                    const Tensor dx = Tensor::zeros(shape, dy.dtype(), dy.backend());
+                    dy.backend().copy(dy.view(), dx.view().slice(axis, from, to));
+                    return dx;
+                  }}});
+}
+
+Variable concatenate(const std::vector<Variable>& xs, int axis) {
+  std::vector<Tensor> values;
+  std::vector<Edge> edges;
+  int64_t from = 0;
+  for (const Variable& x : xs) {
+    const int64_t to = from + x.size(axis);
+    values.push_back(x.value());
+    edges.push_back({x, [axis, from, to](const Tensor& dy) { return dy.slice(axis, from, to); }});
+    from = to;
+  }
+  return record("concatenate", concatenate(values, axis), std::move(edges));
+}
+
+Variable to(const Variable& x, DType dtype) {
+  return record("to", x.value().to(dtype),
+                {{x, [from = x.value().dtype()](const Tensor& dy) { return dy.to(from); }}});
+}
+
+// ---- Elementwise, two operands
+// -------------------------------------------------------------------------------------------------
+
+Variable operator+(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "add");
+  return record("add", a.value() + b.value(),
+                {{a, [](const Tensor& dy) { return dy; }}, {b, [](const Tensor& dy) { return dy; }}});
+}
+
+Variable operator-(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "sub");
+  return record("sub", a.value() - b.value(),
+                {{a, [](const Tensor& dy) { return dy; }}, {b, [](const Tensor& dy) { return -dy; }}});
+}
+
+Variable operator*(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "mul");
+  return record("mul", a.value() * b.value(),
+                {{a, [y = b.value()](const Tensor& dy) { return dy * y; }},
+                 {b, [x = a.value()](const Tensor& dy) { return dy * x; }}});
+}
+
+Variable operator/(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "div");
+  const Tensor z = a.value() / b.value();
+  return record("div", z,
+                {{a, [y = b.value()](const Tensor& dy) { return dy / y; }},
+                 {b, [z, y = b.value()](const Tensor& dy) { return -dy * z / y; }}});
+}
+
+Variable pow(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "pow");
+  const Tensor z = pow(a.value(), b.value());
+  return record("pow", z,
+                {{a, [x = a.value(), y = b.value()](const Tensor& dy) { return dy * y * pow(x, y - 1); }},
+                 {b, [x = a.value(), z](const Tensor& dy) { return dy * z * log(x); }}});
+}
+
+// Where `condition` holds the gradient goes to a, elsewhere to b.
+static Variable choose(const char* name, const Tensor& value, const Tensor& condition, const Variable& a,
+                       const Variable& b) {
+  return record(name, value,
+                {{a, [condition](const Tensor& dy) { return where(condition, dy, scalar(0, dy)); }},
+                 {b, [condition](const Tensor& dy) { return where(condition, scalar(0, dy), dy); }}});
+}
+
+Variable maximum(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "maximum");
+  return choose("maximum", maximum(a.value(), b.value()), greater_equal(a.value(), b.value()), a, b);
+}
+
+Variable minimum(const Variable& p, const Variable& q) {
+  const auto [a, b] = broadcast(p, q, "minimum");
+  return choose("minimum", minimum(a.value(), b.value()), less_equal(a.value(), b.value()), a, b);
+}
+
+Variable where(const Tensor& condition, const Variable& p, const Variable& q) {
+  const Tensor value = where(condition, p.value(), q.value());
+  return choose("where", value, condition, broadcast_to(p, value.shape()), broadcast_to(q, value.shape()));
+}
+
+Variable operator+(const Variable& a, double b) {
+  return record("add", a.value() + b, {{a, [](const Tensor& dy) { return dy; }}});
+}
+Variable operator-(const Variable& a, double b) { return a + -b; }
+Variable operator*(const Variable& a, double b) {
+  return record("mul", a.value() * b, {{a, [b](const Tensor& dy) { return dy * b; }}});
+}
+Variable operator/(const Variable& a, double b) { return a * (1 / b); }
+
+// ---- Elementwise, one operand
+// --------------------------------------------------------------------------------------------------
+
+Variable operator-(const Variable& x) {
+  return record("neg", -x.value(), {{x, [](const Tensor& dy) { return -dy; }}});
+}
+
+Variable abs(const Variable& x) {
+  return record("abs", abs(x.value()),
+                {{x, [x = x.value()](const Tensor& dy) { return where(less(x, scalar(0, x)), -dy, dy); }}});
+}
+
+Variable exp(const Variable& x) {
+  const Tensor y = exp(x.value());
+  return record("exp", y, {{x, [y](const Tensor& dy) { return dy * y; }}});
+}
+
+Variable log(const Variable& x) {
+  return record("log", log(x.value()), {{x, [x = x.value()](const Tensor& dy) { return dy / x; }}});
+}
+
+Variable sqrt(const Variable& x) {
+  const Tensor y = sqrt(x.value());
+  return record("sqrt", y, {{x, [y](const Tensor& dy) { return dy / (y * 2); }}});
+}
+
+Variable rsqrt(const Variable& x) {
+  const Tensor y = rsqrt(x.value());
+  return record("rsqrt", y, {{x, [y](const Tensor& dy) { return dy * -0.5 * y * y * y; }}});
+}
+
+Variable tanh(const Variable& x) {
+  const Tensor y = tanh(x.value());
+  return record("tanh", y, {{x, [y](const Tensor& dy) { return dy - dy * y * y; }}});
+}
+
+Variable sigmoid(const Variable& x) {
+  const Tensor y = sigmoid(x.value());
+  return record("sigmoid", y, {{x, [y](const Tensor& dy) { return dy * (y - y * y); }}});
+}
+
+Variable relu(const Variable& x) {
+  return record("relu", relu(x.value()), {{x, [x = x.value()](const Tensor& dy) {
+                                             return where(greater(x, scalar(0, x)), dy, scalar(0, dy));
+                                           }}});
+}
+
+Variable silu(const Variable& x) {
+  return record("silu", silu(x.value()),
+                {{x, [x = x.value()](const Tensor& dy) { return silu_backward(x, dy); }}});
+}
+
+Variable gelu(const Variable& x) {
+  return record("gelu", gelu(x.value()),
+                {{x, [x = x.value()](const Tensor& dy) { return gelu_backward(x, dy); }}});
+}
+
+Variable gelu_erf(const Variable& x) {
+  return record("gelu_erf", gelu_erf(x.value()),
+                {{x, [x = x.value()](const Tensor& dy) { return gelu_erf_backward(x, dy); }}});
+}
+
+Variable dropout(const Variable& x, double p, Random& random) {
+  check(p >= 0 && p < 1, "dropout: probability {} is not in [0, 1)", p);
+  if (p == 0) return x;
+  const Tensor u = uniform(x.shape(), random, DType::f32, x.value().backend());
+  const Tensor keep = greater_equal(u, scalar(p, u)).to(x.value().dtype()) * (1 / (1 - p));
+  return record("dropout", x.value() * keep, {{x, [keep](const Tensor& dy) { return dy * keep; }}});
+}
+
+// ---- Reductions
+// ----------------------------------------------------------------------------------------------------------------
+
+Variable sum(const Variable& x, const std::vector<int>& axes, bool keep) {
+  const Shape from = x.shape(), kept = reduced(from, axes, true, "sum");
+  return record("sum", sum(x.value(), axes, keep),
+                {{x, [from, kept](const Tensor& dy) { return dy.reshape(kept).broadcast_to(from); }}});
+}
+
+Variable mean(const Variable& x, const std::vector<int>& axes, bool keep) {
+  const Variable total = sum(x, axes, keep);
+  return total * (static_cast<double>(total.value().count()) / static_cast<double>(x.value().count()));
+}
+
+Variable var(const Variable& x, const std::vector<int>& axes, bool keep) {
+  const Variable centred = x - mean(x, axes, true);
+  return mean(centred * centred, axes, keep);
+}
+
+// y is one of the x: the gradient goes there, in equal shares where several are equal.
+static Variable extreme(const char* name, const Variable& x, const Tensor& y, bool keep,
+                        const std::vector<int>& axes) {
+  return record(name, keep ? y : y.reshape(reduced(x.shape(), axes, false, name)),
+                {{x, [x = x.value(), y](const Tensor& dy) {
+                    const Tensor chosen = equal(x, y.broadcast_to(x.shape())).to(x.dtype());
+                    return chosen * (dy.reshape(y.shape()) / sum_to(chosen, y.shape()));
+                  }}});
+}
+
+Variable max(const Variable& x, const std::vector<int>& axes, bool keep) {
+  return extreme("max", x, max(x.value(), axes, true), keep, axes);
+}
+
+Variable min(const Variable& x, const std::vector<int>& axes, bool keep) {
+  return extreme("min", x, min(x.value(), axes, true), keep, axes);
+}
+
+// ---- Products
+// ------------------------------------------------------------------------------------------------------------------
+
+// y = a b:  da = dy b^T,  db = a^T dy,  summed over whatever was stretched. A batch of rows times one matrix
+// is one product.
+Variable matmul(const Variable& a, const Variable& b) {
+  const Tensor &x = a.value(), &w = b.value();
+  const auto rows = [](const Tensor& t) { return t.reshape({-1, t.size(-1)}); };
+  return record(
+      "matmul", matmul(x, w),
+      {{a, [w, from = x.shape()](const Tensor& dy) { return sum_to(matmul(dy, w.transpose(-1, -2)), from); }},
+       {b, [x, from = w.shape(), rows](const Tensor& dy) {
+          if (from.rank == 2) return matmul(rows(x).transpose(0, 1), rows(dy));
+          return sum_to(matmul(x.transpose(-1, -2), dy), from);
+        }}});
+}
+
+// ---- Rows
+// ----------------------------------------------------------------------------------------------------------------------
+
+Variable softmax(const Variable& x, int axis) {
+  const Tensor y = softmax(x.value(), axis);
+  return record("softmax", y, {{x, [y, axis](const Tensor& dy) { return softmax_backward(y, dy, axis); }}});
+}
+
+Variable log_softmax(const Variable& x, int axis) {
+  const Tensor y = log_softmax(x.value(), axis);
+  return record("log_softmax", y,
+                {{x, [y, axis](const Tensor& dy) { return log_softmax_backward(y, dy, axis); }}});
+}
+
+Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double epsilon) {
+  LayerNormed saved = layer_norm(x.value(), weight.value(), bias.value(), epsilon);
+  const Tensor y = std::exchange(saved.y, {});
+  return record(
+      "layer_norm", y,
+      {{std::vector{x, weight, bias}, [x = x.value(), weight = weight.value(), saved](const Tensor& dy) {
+          auto [dx, dweight, dbias] = layer_norm_backward(x, weight, saved, dy);
+          return std::vector{dx, dweight, dbias};
+        }}});
+}
+
+Variable gather_rows(const Variable& table, const Tensor& ids) {
+  return record(
+      "gather_rows", gather_rows(table.value(), ids),
+      {{table, [ids, rows = table.size(0)](const Tensor& dy) { return scatter_add_rows(dy, ids, rows); }}});
+}
+
+Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntropy options) {
+  const auto [loss, log_sum] = cross_entropy(logits.value(), targets, options);
+  return record("cross_entropy", loss,
+                {{logits, [=, x = logits.value(), log_sum = log_sum](const Tensor& dy) {
+                    return cross_entropy_backward(x, targets, options, log_sum, dy);
+                  }}});
+}
+
+// ---- Attention
+// -----------------------------------------------------------------------------------------------------------------
+
+// The queries (part 0), keys (1) or values (2) in qkv (B, T, 3C), as a view (B, H, T, D).
+static Tensor heads_of(const Tensor& qkv, int part, int64_t heads) {
+  const int64_t C = qkv.size(2) / 3;
+  return qkv.slice(2, part * C, (part + 1) * C)
+      .reshape({qkv.size(0), qkv.size(1), heads, C / heads})
+      .transpose(1, 2);
+}
+
+Variable attention(const Variable& qkv, int64_t heads) {
+  const Tensor& x = qkv.value();
+  check(x.rank() == 3 && heads > 0 && x.size(2) % (3 * heads) == 0,
+        "attention: qkv {} does not divide into three times {} heads", x.shape(), heads);
+  const int64_t B = x.size(0), T = x.size(1), C = x.size(2) / 3;
+  const double scale = 1 / std::sqrt(static_cast<double>(C / heads));
+  const Attended saved =
+      attention(heads_of(x, 0, heads), heads_of(x, 1, heads), heads_of(x, 2, heads), scale);
+  return record("attention", saved.y.transpose(1, 2).reshape({B, T, C}),
+                {{qkv, [=](const Tensor& dy) {
+                    const Tensor dqkv = Tensor::like(x);
+                    Tensor dq = heads_of(dqkv, 0, heads), dk = heads_of(dqkv, 1, heads),
+                           dv = heads_of(dqkv, 2, heads);
+                    const Tensor dy_heads = dy.reshape({B, T, heads, C / heads}).transpose(1, 2);
+                    attention_backward(heads_of(x, 0, heads), heads_of(x, 1, heads), heads_of(x, 2, heads),
+                                       scale, saved, dy_heads, dq, dk, dv);
+                    return dqkv;
+                  }}});
+}
+
+}  // namespace chapbook

@@ -1,0 +1,63 @@
+// Ops on Variables: the value of each is one or two Tensor ops (tensor/ops.h, where shapes and errors are
+// described), and beside it stands the rule for its gradient.
+#pragma once
+#include "autograd/variable.h"
+#include "tensor/ops.h"
+
+namespace chapbook {
+
+Variable operator-(const Variable& x);
+Variable operator+(const Variable& a, const Variable& b);
+Variable operator-(const Variable& a, const Variable& b);
+Variable operator*(const Variable& a, const Variable& b);
+Variable operator/(const Variable& a, const Variable& b);
+Variable operator+(const Variable& a, double b);
+Variable operator-(const Variable& a, double b);
+Variable operator*(const Variable& a, double b);
+Variable operator/(const Variable& a, double b);
+Variable pow(const Variable& a, const Variable& b);
+Variable maximum(const Variable& a, const Variable& b);  // of equals, the gradient goes to a
+Variable minimum(const Variable& a, const Variable& b);
+Variable where(const Tensor& condition, const Variable& a, const Variable& b);
+
+Variable abs(const Variable& x);
+Variable exp(const Variable& x);
+Variable log(const Variable& x);
+Variable sqrt(const Variable& x);
+Variable rsqrt(const Variable& x);
+Variable tanh(const Variable& x);
+Variable sigmoid(const Variable& x);
+Variable relu(const Variable& x);
+Variable silu(const Variable& x);
+Variable gelu(const Variable& x);
+Variable gelu_erf(const Variable& x);
+
+Variable broadcast_to(const Variable& x, const Shape& shape);
+Variable reshape(const Variable& x, const Shape& shape);
+Variable transpose(const Variable& x, int axis, int other);
+Variable slice(const Variable& x, int axis, int64_t from, int64_t to);
+Variable concatenate(const std::vector<Variable>& xs, int axis);
+Variable to(const Variable& x, DType dtype);
+
+Variable sum(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
+Variable mean(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
+Variable var(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
+Variable max(const Variable& x, const std::vector<int>& axes = {},
+             bool keep = false);  // equals share the gradient
+Variable min(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
+
+Variable matmul(const Variable& a, const Variable& b);
+Variable softmax(const Variable& x, int axis = -1);
+Variable log_softmax(const Variable& x, int axis = -1);
+Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double epsilon);
+Variable gather_rows(const Variable& table, const Tensor& ids);
+Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntropy options = {});
+
+// Causal self-attention: qkv (B, T, 3C) holds queries, keys and values side by side, each of `heads` heads;
+// gives (B, T, C).
+Variable attention(const Variable& qkv, int64_t heads);
+
+// Each number is 0 with probability p, else divided by 1 - p (Srivastava et al. 2014).
+Variable dropout(const Variable& x, double p, Random& random);
+
+}  // namespace chapbook

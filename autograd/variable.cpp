@@ -1,0 +1,130 @@
+#include "autograd/variable.h"
+
+#include <algorithm>
+#include <atomic>
+#include <queue>
+
+#include "tensor/ops.h"
+
+namespace chapbook {
+
+static thread_local bool recording = true;
+
+NoGrad::NoGrad() : before_(recording) { recording = false; }
+NoGrad::~NoGrad() { recording = before_; }
+
+static std::atomic<uint64_t> next_number{0};
+
+Node::Node(std::string_view name, const Shape& shape) : number(next_number++), name(name), shape(shape) {}
+
+// Takes the graph below apart in a loop: freeing each input from its user's destructor would recurse as deep
+// as the graph.
+Node::~Node() {
+  std::vector<std::shared_ptr<Node>> orphans;
+  const auto take = [&](std::vector<Edge>& edges) {
+    for (Edge& edge : edges)
+      for (auto& input : edge.inputs)
+        if (input) orphans.push_back(std::move(input));
+    edges.clear();
+  };
+  take(edges);
+  while (!orphans.empty()) {
+    const std::shared_ptr<Node> node = std::move(orphans.back());
+    orphans.pop_back();
+    if (node.use_count() == 1) take(node->edges);
+  }
+}
+
+Variable Variable::parameter(Tensor value) {
+  auto node = std::make_shared<Node>("parameter", value.shape());
+  return {std::move(value), std::move(node)};
+}
+
+const Tensor& Variable::gradient() const {
+  check(node_ && node_->edges.empty() && !node_->used, "gradient: only a parameter keeps its gradient");
+  return node_->gradient;
+}
+
+void Variable::clear_gradient() {
+  if (node_) node_->gradient = {};
+}
+
+Edge::Edge(const Variable& input, std::function<Tensor(const Tensor& dy)> one) : inputs{input.node()} {
+  if (inputs[0]) rule = [one = std::move(one)](const Tensor& dy) { return std::vector<Tensor>{one(dy)}; };
+}
+
+Edge::Edge(const std::vector<Variable>& variables, Rule rule) : rule(std::move(rule)) {
+  for (const Variable& variable : variables) inputs.push_back(variable.node());
+}
+
+Variable record(std::string_view name, Tensor value, std::vector<Edge> edges) {
+  if (!recording) return value;
+  std::erase_if(edges, [](const Edge& edge) {
+    return std::all_of(edge.inputs.begin(), edge.inputs.end(),
+                       [](const auto& input) { return input == nullptr; });
+  });
+  if (edges.empty()) return value;
+  auto node = std::make_shared<Node>(name, value.shape());
+  node->edges = std::move(edges);
+  return {std::move(value), std::move(node)};
+}
+
+void backward(const Variable& loss) {
+  check(loss.value().count() == 1, "backward: starts from one number, not from shape {}", loss.shape());
+  backward(loss, Tensor::full(loss.shape(), 1, loss.value().dtype(), loss.value().backend()));
+}
+
+void backward(const Variable& y, const Tensor& dy) {
+  check(y.wants_gradient(), "backward: nothing here wants a gradient");
+  check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
+        y.shape());
+  const auto older = [](const auto& a, const auto& b) { return a->number < b->number; };
+  std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> ready(
+      older);
+
+  const auto add = [&](const std::shared_ptr<Node>& node, const Tensor& gradient) {
+    check(!node->used, "backward: '{}' was walked before and its rules are gone; compute the value again",
+          node->name);
+    check(gradient.shape() == node->shape, "backward: gradient {} for the '{}' of shape {}", gradient.shape(),
+          node->name, node->shape);
+    const bool first = !node->gradient;
+    node->gradient = first ? gradient : node->gradient + gradient;
+    if (first && !node->edges.empty()) ready.push(node);
+  };
+
+  add(y.node(), dy);
+  // The newest node first: all that uses its value is newer, so its gradient is complete.
+  while (!ready.empty()) {
+    const std::shared_ptr<Node> node = ready.top();
+    ready.pop();
+    node->used = true;
+    const Tensor gradient = std::move(node->gradient);
+    const std::vector<Edge> edges = std::move(node->edges);
+    node->gradient = {};
+    node->edges.clear();
+    for (const Edge& edge : edges) {
+      const std::vector<Tensor> gradients = edge.rule(gradient);
+      for (size_t i = 0; i < edge.inputs.size(); ++i)
+        if (edge.inputs[i]) add(edge.inputs[i], gradients.at(i));
+    }
+  }
+}
+
+Variable recompute(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+  Tensor y;
+  {
+    NoGrad no_grad;
+    y = f(x).value();
+  }
+  // Parameters used inside f collect their gradients in the inner walk. The leaf stands for x there.
+  const Variable used = x.wants_gradient() ? x : Variable::parameter(x.value());
+  return record("recompute", y, {{used, [f, value = x.value()](const Tensor& dy) {
+                                    const Variable leaf = Variable::parameter(value);
+                                    backward(f(leaf), dy);
+                                    return leaf.gradient()
+                                               ? leaf.gradient()
+                                               : Tensor::zeros(value.shape(), value.dtype(), value.backend());
+                                  }}});
+}
+
+}  // namespace chapbook

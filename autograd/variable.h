@@ -1,0 +1,86 @@
+// Variable: a Tensor that remembers where it came from. Every op on Variables records a Node with the rule
+// that turns the gradient of its result into the gradients of its inputs; backward() walks the nodes from the
+// newest to the oldest.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace chapbook {
+
+struct Node;
+
+class Variable {
+ public:
+  Variable() = default;                                 // nothing: `if (variable)` is false
+  Variable(Tensor value) : value_(std::move(value)) {}  // a constant: wants no gradient
+  Variable(Tensor value, std::shared_ptr<Node> node) : value_(std::move(value)), node_(std::move(node)) {}
+  static Variable parameter(Tensor value);  // a leaf that collects its gradient
+
+  explicit operator bool() const { return static_cast<bool>(value_); }
+  const Tensor& value() const { return value_; }
+  const Shape& shape() const { return value_.shape(); }
+  int64_t size(int axis) const { return value_.size(axis); }
+  const std::shared_ptr<Node>& node() const { return node_; }
+  bool wants_gradient() const { return node_ != nullptr; }
+
+  // Of a parameter: what backward has added up since it was cleared; empty before.
+  const Tensor& gradient() const;
+  void clear_gradient();
+
+ private:
+  Tensor value_;
+  std::shared_ptr<Node> node_;
+};
+
+// One rule, and the inputs whose gradients it makes. A rule captures exactly the Tensors it needs, never a
+// Variable: the graph has no cycles, and memory is held no longer than needed.
+struct Edge {
+  using Rule = std::function<std::vector<Tensor>(const Tensor& dy)>;
+  std::vector<std::shared_ptr<Node>> inputs;
+  Rule rule;
+
+  Edge(const Variable& input, std::function<Tensor(const Tensor& dy)> rule);
+  Edge(const std::vector<Variable>& inputs, Rule rule);  // for inputs that share work
+};
+
+// One recorded op; without edges, a leaf.
+struct Node {
+  uint64_t number;        // in order of creation: every input's number is lower
+  std::string_view name;  // of the op
+  Shape shape;            // of the value, and so of its gradient
+  Tensor gradient;        // what has arrived so far
+  std::vector<Edge> edges;
+  bool used = false;  // backward has been here, and the rules are gone
+
+  Node(std::string_view name, const Shape& shape);
+  ~Node();
+};
+
+// The result of an op: `value` with edges to those inputs that want a gradient, or a constant when none does.
+Variable record(std::string_view name, Tensor value, std::vector<Edge> edges);
+
+// Adds d loss / d parameter to the gradient of every parameter that `loss`, a single number, depends on. A
+// graph can be walked once: its rules and gradients are freed on the way.
+void backward(const Variable& loss);
+void backward(const Variable& y, const Tensor& dy);  // from any value, given its gradient
+
+// While one lives, nothing is recorded in this thread.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
+// f(x) without keeping what happens inside: backward runs f again (activation checkpointing, Chen et al.
+// 2016). `f` must compute the same thing again; a dropout inside it must draw from a place it resets itself.
+Variable recompute(const std::function<Variable(const Variable&)>& f, const Variable& x);
+
+}  // namespace chapbook
