@@ -1,0 +1,128 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "tensor/check.h"
+#include "tensor/random.h"
+
+namespace chapbook {
+namespace {
+
+// Philox counters of the draws that are made once per epoch, far from the positions that random windows
+// count.
+constexpr uint64_t offset_draw = uint64_t{1} << 62, permutation_draw = uint64_t{1} << 63;
+
+uint64_t draw(uint64_t seed, uint64_t counter) {
+  const auto words = philox(seed, counter);
+  return uint64_t{words[0]} << 32 | words[1];
+}
+
+void check_sizes(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, int64_t needed) {
+  check(batch_size >= 1 && context >= 1, "loader: batch size {} and context {} must be at least 1",
+        batch_size, context);
+  check(static_cast<int64_t>(tokens.size()) >= needed,
+        "loader: the data has {} tokens, but a context of {} needs at least {}; use more text or a shorter "
+        "context",
+        tokens.size(), context, needed);
+}
+
+void check_batch(std::span<int32_t> inputs, std::span<int32_t> targets, int64_t batch_size, int64_t context) {
+  const auto size = static_cast<size_t>(batch_size * context);
+  check(inputs.size() == size && targets.size() == size,
+        "loader: a batch of {} x {} does not fit {} inputs and {} targets", batch_size, context,
+        inputs.size(), targets.size());
+}
+
+}  // namespace
+
+uint64_t permuted_index(uint64_t index, uint64_t size, uint64_t key) {
+  check(index < size, "permuted_index: {} is not below {}", index, size);
+  const int half_bits = (std::bit_width(size - 1) + 1) / 2;
+  const uint64_t mask = (uint64_t{1} << half_bits) - 1;
+  do {
+    uint64_t left = index >> half_bits, right = index & mask;
+    for (uint32_t round = 0; round < 6; ++round) {
+      const auto words = philox({static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)},
+                                {static_cast<uint32_t>(right), 0, round, 0});
+      left ^= words[0] & mask;
+      std::swap(left, right);
+    }
+    index = left << half_bits | right;
+  } while (index >= size);
+  return index;
+}
+
+Loader::Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, LoaderState state,
+               LoaderOrder order)
+    : tokens_(tokens), batch_size_(batch_size), context_(context), state_(state), order_(order) {
+  check_sizes(tokens, batch_size, context, context + 1);
+  check(state.epoch >= 0 && state.position >= 0, "loader: epoch {} and position {} must not be negative",
+        state.epoch, state.position);
+  check(order == LoaderOrder::random || state.position <= windows_in_epoch(),
+        "loader: position {} is past the {} windows of the epoch; was the state saved with other data or "
+        "another context?",
+        state.position, windows_in_epoch());
+}
+
+int64_t Loader::offset() const {
+  const auto offsets =
+      std::min(context_, static_cast<int64_t>(tokens_.size()) - context_);  // at least one window is left
+  const uint64_t word = draw(state_.seed, offset_draw + static_cast<uint64_t>(state_.epoch));
+  return static_cast<int64_t>(word % static_cast<uint64_t>(offsets));
+}
+
+int64_t Loader::windows_in_epoch() const {
+  return (static_cast<int64_t>(tokens_.size()) - 1 - offset()) / context_;
+}
+
+// Where the next window begins; moves the state past it.
+int64_t Loader::next_window() {
+  if (order_ == LoaderOrder::random) {
+    const uint64_t begins = tokens_.size() - static_cast<uint64_t>(context_);
+    return static_cast<int64_t>(draw(state_.seed, static_cast<uint64_t>(state_.position++)) % begins);
+  }
+  if (state_.position == windows_in_epoch()) {
+    ++state_.epoch;
+    state_.position = 0;
+  }
+  const uint64_t key = draw(state_.seed, permutation_draw + static_cast<uint64_t>(state_.epoch));
+  const uint64_t window = permuted_index(static_cast<uint64_t>(state_.position++),
+                                         static_cast<uint64_t>(windows_in_epoch()), key);
+  return offset() + static_cast<int64_t>(window) * context_;
+}
+
+void Loader::next(std::span<int32_t> inputs, std::span<int32_t> targets) {
+  check_batch(inputs, targets, batch_size_, context_);
+  for (int64_t row = 0; row < batch_size_; ++row) {
+    const uint16_t* window = tokens_.data() + next_window();
+    std::copy_n(window, context_, inputs.data() + row * context_);
+    std::copy_n(window + 1, context_, targets.data() + row * context_);
+  }
+}
+
+EvaluationLoader::EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context)
+    : tokens_(tokens), batch_size_(batch_size), context_(context) {
+  check_sizes(tokens, batch_size, context, 2);
+}
+
+int64_t EvaluationLoader::batches() const {
+  const int64_t size = batch_size_ * context_;
+  return (targets() + size - 1) / size;
+}
+
+int64_t EvaluationLoader::batch(int64_t index, std::span<int32_t> inputs, std::span<int32_t> targets) const {
+  check_batch(inputs, targets, batch_size_, context_);
+  check(index >= 0 && index < batches(), "loader: batch {} is not among the {} of the evaluation", index,
+        batches());
+  const int64_t begin = index * batch_size_ * context_;
+  const int64_t count = std::min(batch_size_ * context_, this->targets() - begin);
+  std::fill(inputs.begin(), inputs.end(), 0);
+  std::fill(targets.begin(), targets.end(), ignored_target);
+  std::copy_n(tokens_.data() + begin, count,
+              inputs.data());  // the rows of a batch follow each other in the text
+  std::copy_n(tokens_.data() + begin + 1, count, targets.data());
+  return count;
+}
+
+}  // namespace chapbook

@@ -1,0 +1,79 @@
+// Loaders cut tokens into batches for a language model: B rows of T inputs, and as targets the tokens that
+// follow each of them. Which tokens a batch holds depends on (seed, position) alone: nothing is shuffled in
+// memory, so a position is three numbers, and a run that is resumed sees the very batches it would have seen.
+#pragma once
+#include <cstdint>
+#include <span>
+
+namespace chapbook {
+
+inline constexpr int32_t ignored_target = -100;  // marks a target that does not count in the loss
+
+enum class LoaderOrder {
+  epochs,  // every window once per epoch, in random order
+  random,  // windows that begin anywhere, drawn with replacement
+};
+
+// Where a loader is: what a checkpoint saves.
+struct LoaderState {
+  uint64_t seed = 0;
+  int64_t epoch = 0;
+  int64_t position = 0;  // windows taken, in this epoch
+
+  bool operator==(const LoaderState&) const = default;
+};
+
+// An endless stream of training batches.
+//
+// In an epoch the tokens are cut into windows of T, from a random offset below T that differs between epochs.
+// The tokens before the offset and after the last whole window, fewer than 2 T, wait for another epoch. A
+// batch may begin in one epoch and end in the next.
+class Loader {
+ public:
+  // The tokens must outlive the loader. Throws Error unless there are at least context + 1 of them.
+  Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, LoaderState state,
+         LoaderOrder order = LoaderOrder::epochs);
+
+  // Fills the next batch; inputs and targets: (B, T), row by row.
+  void next(std::span<int32_t> inputs, std::span<int32_t> targets);
+
+  const LoaderState& state() const { return state_; }
+
+  int64_t windows_in_epoch() const;  // how many windows the present epoch has; changes by at most one
+
+ private:
+  int64_t offset() const;
+  int64_t next_window();
+
+  std::span<const uint16_t> tokens_;
+  int64_t batch_size_, context_;
+  LoaderState state_;
+  LoaderOrder order_;
+};
+
+// The batches of an evaluation: windows one after another, so that each token but the first, which follows
+// nothing, is a target exactly once. What is left of the last batch is padded with input 0 and ignored
+// targets.
+class EvaluationLoader {
+ public:
+  // The tokens must outlive the loader. Throws Error unless there are at least 2 of them.
+  EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context);
+
+  int64_t batches() const;
+  int64_t targets() const { return static_cast<int64_t>(tokens_.size()) - 1; }  // that count, in all batches
+
+  // Fills batch `index` (0 .. batches() - 1); inputs and targets: (B, T). Returns how many targets count.
+  int64_t batch(int64_t index, std::span<int32_t> inputs, std::span<int32_t> targets) const;
+
+ private:
+  std::span<const uint16_t> tokens_;
+  int64_t batch_size_, context_;
+};
+
+// Where `index` goes in a random permutation of 0 .. size - 1 that belongs to the key, computed without a
+// table: a Feistel network permutes the next power of 4, and an index that lands outside goes through it
+// again until it lands inside (cycle walking; Black and Rogaway, "Ciphers with arbitrary finite domains",
+// 2002).
+uint64_t permuted_index(uint64_t index, uint64_t size, uint64_t key);
+
+}  // namespace chapbook
