@@ -1,6 +1,6 @@
 // safetensors: named tensors in a file (https://github.com/huggingface/safetensors). Eight bytes of header
-// length, a JSON header, the numbers. Reading is strict: every malformed header is one clear Error, never a
-// crash.
+// length (little-endian), a JSON header of names, dtypes, shapes and places, the numbers. Reading is strict:
+// every malformed file is one clear Error.
 #pragma once
 #include <map>
 #include <string>
@@ -11,16 +11,20 @@
 
 namespace chapbook {
 
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;  // in the order of the file
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 struct TensorFile {
-  NamedTensors tensors;
-  std::map<std::string, std::string> metadata;
+  NamedTensors tensors;                         // in the order of the header
+  std::map<std::string, std::string> metadata;  // free text, as in {"format": "pt"}
 };
 
+// Reads all tensors; beside them it needs memory for the header and a few megabytes. Throws naming `path`
+// when there is no such file, when it is cut short or in any way not what the format asks for, and when a
+// tensor has a dtype or rank that a Tensor cannot have.
 TensorFile load_tensors(const std::string& path, Backend& backend = default_backend());
 
-// Writes and syncs the file; throws when the disk is full. Names must differ.
+// Writes the file in that order and syncs it to the disk. Names must differ. A failed write (a full disk)
+// throws and leaves no file. To replace a file safely, write a new one and rename it.
 void save_tensors(const std::string& path, const NamedTensors& tensors,
                   const std::map<std::string, std::string>& metadata = {});
 

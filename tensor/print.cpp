@@ -1,21 +1,23 @@
 #include "tensor/print.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <cstdlib>
 
 #include "tensor/ops.h"
 
 namespace chapbook {
 
-static constexpr int64_t shorten_above = 1000;  // numbers; tensors of up to so many are shown whole
-static constexpr int64_t edge = 3;              // what remains at each end of a shortened axis
-static constexpr size_t line_width = 80;        // longer rows go on below
+static constexpr int64_t shorten_above = 1000;  // numbers: a tensor of up to so many is shown whole
+static constexpr int64_t edge = 3;              // what stays at each end of a shortened axis
+static constexpr size_t line_width = 80;        // a longer row goes on in the next line
 
 namespace {
 
-// How all numbers of one tensor are written, so that they can be compared at a glance: integers as such, else fixed point with
-// four significant digits for the largest, else scientific. Digits that are zero for all of them are left out.
+// How all numbers of one tensor are written, so that the eye can compare them: with the same number of
+// decimals, four significant digits for the largest and more, up to two, where the smallest would look like
+// zero. When that is not enough the numbers are written in scientific form. Zeros that all numbers end in are
+// left out.
 class NumberFormat {
  public:
   NumberFormat(const std::vector<double>& numbers, DType dtype) : integers_(!is_float(dtype)) {
@@ -27,21 +29,18 @@ class NumberFormat {
       smallest = std::min(smallest, std::abs(x));
       whole = whole && x == std::trunc(x);
     }
-    const int exponent = largest > 0 ? static_cast<int>(std::floor(std::log10(largest))) : 0;
-    decimals_ = std::max(1, 3 - exponent);
-    if (whole) {
-      decimals_ = 0;
-      scientific_ = largest >= 1e8;
-    } else {
-      const double half_a_unit = 0.5 * std::pow(10, -decimals_);  // a smaller number would look like zero
-      scientific_ = largest >= 1e5 || largest < 1e-4 || smallest < half_a_unit;
+    if (largest > 0 && !integers_) {
+      const int for_largest = std::max(1, 3 - static_cast<int>(std::floor(std::log10(largest))));
+      const int for_smallest = -static_cast<int>(std::floor(std::log10(smallest)));
+      scientific_ =
+          whole ? largest >= 1e8 : largest >= 1e5 || largest < 1e-3 || for_smallest > for_largest + 2;
+      decimals_ = scientific_ ? 3 : whole ? 0 : std::max(for_largest, for_smallest);
+      drop_common_zeros(numbers);
     }
-    if (scientific_) decimals_ = 3;
-    drop_common_zeros(numbers);
     for (double x : numbers) width_ = std::max(width_, write(x).size());
   }
 
-  // Right-aligned to the widest number.
+  size_t width() const { return width_; }
   std::string operator()(double x) const { return fmt::format("{:>{}}", write(x), width_); }
 
  private:
@@ -56,13 +55,11 @@ class NumberFormat {
   void drop_common_zeros(const std::vector<double>& numbers) {
     std::vector<double> written;
     for (double x : numbers)
-      if (std::isfinite(x)) written.push_back(std::stod(write(x)));
-    while (decimals_ > 0) {
-      --decimals_;
-      if (std::all_of(written.begin(), written.end(), [&](double x) { return std::stod(write(x)) == x; })) continue;
-      ++decimals_;
-      return;
-    }
+      if (std::isfinite(x)) written.push_back(std::strtod(write(x).c_str(), nullptr));
+    const auto as_written = [this](double x) { return std::strtod(write(x).c_str(), nullptr) == x; };
+    const int most = decimals_;
+    for (decimals_ = 0; decimals_ < most; ++decimals_)
+      if (std::all_of(written.begin(), written.end(), as_written)) return;
   }
 
   bool integers_, scientific_ = false;
@@ -70,47 +67,66 @@ class NumberFormat {
   size_t width_ = 0;
 };
 
-// The numbers that are shown, in brackets.
+// Writes the numbers in brackets. `x` holds what is shown of a tensor of shape `whole`.
 class Writer {
  public:
-  Writer(const Tensor& shown, const Shape& whole)
-      : shown_(shown.shape()), whole_(whole), numbers_(shown.to_vector<double>()), format_(numbers_, shown.dtype()) {}
+  Writer(const Tensor& x, const Shape& whole)
+      : shape_(x.shape()), whole_(whole), numbers_(x.to_vector<double>()), format_(numbers_, x.dtype()) {}
 
   std::string text() {
     write(0);
-    return std::move(text_);
+    return text_;
   }
 
  private:
   void write(int axis) {
-    if (axis == shown_.rank) {
+    if (axis == shape_.rank) {
       text_ += format_(numbers_[next_++]);
       return;
     }
-    const bool row = axis == shown_.rank - 1;
-    const std::string indent(axis + 1, ' ');
-    size_t line_start = text_.size() - axis;  // the brackets or spaces before this one
     text_ += '[';
-    for (int64_t i = 0; i < shown_[axis]; ++i) {
-      if (i > 0 && !row) text_ += "," + std::string(shown_.rank - 1 - axis, '\n') + indent;
-      if (i > 0 && row) new_item(indent, line_start, format_(0).size());
-      if (i == edge && shown_[axis] != whole_[axis]) {
+    for (int64_t i = 0; i < shape_[axis]; ++i) {
+      if (i > 0) separate(axis);
+      if (i == edge && shape_[axis] < whole_[axis]) {
         text_ += "...";
-        if (row) new_item(indent, line_start, format_(0).size());
-        else text_ += "," + std::string(shown_.rank - 1 - axis, '\n') + indent;
+        separate(axis);
       }
       write(axis + 1);
     }
     text_ += ']';
   }
-  void new_item(const std::string&, size_t&, size_t) {}
 
-  Shape shown_, whole_;
+  // Numbers stand side by side, rows one below the other, matrices with an empty line between them.
+  void separate(int axis) {
+    text_ += ',';
+    const int inner_axes = shape_.rank - 1 - axis;
+    if (inner_axes == 0 && text_.size() - line_start_ + format_.width() + 2 <= line_width) {
+      text_ += ' ';
+    } else {
+      text_.append(std::max(1, inner_axes), '\n');
+      line_start_ = text_.size();
+      text_.append(axis + 1, ' ');
+    }
+  }
+
+  Shape shape_, whole_;
   std::vector<double> numbers_;
   NumberFormat format_;
-  size_t next_ = 0;
   std::string text_;
+  size_t next_ = 0, line_start_ = 0;
 };
 
 }  // namespace
+
+std::string print(const Tensor& x) {
+  if (!x) return "no tensor";
+  Tensor shown = x;
+  if (x.count() > shorten_above)
+    for (int axis = 0; axis < x.rank(); ++axis)
+      if (const int64_t n = x.size(axis); n > 2 * edge)
+        shown = concatenate(std::vector{shown.slice(axis, 0, edge), shown.slice(axis, n - edge, n)}, axis);
+  const std::string numbers = x.count() == 0 ? "[]" : Writer(shown, x.shape()).text();
+  return fmt::format("{}\n{} {} on {}", numbers, name_of(x.dtype()), x.shape(), x.backend().name());
+}
+
 }  // namespace chapbook

@@ -6,8 +6,12 @@
 
 namespace chapbook {
 
-// Brackets nested as deep as the axes, columns aligned, four significant digits, long axes shortened to their
-// first and last three, and a last line with shape, dtype and backend.
+// Brackets nested as deep as the axes, aligned columns, about four significant digits, and a last line with
+// dtype, shape and backend:
+//   [[1.000, 0.500],
+//    [0.333, 0.250]]
+//   f32 (2, 2) on cpu
+// Of more than 1000 numbers, axes longer than 6 show their first and last three. Ends without a newline.
 std::string print(const Tensor& x);
 
 }  // namespace chapbook

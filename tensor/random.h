@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "tensor/math.h"
 
@@ -65,5 +66,9 @@ struct Random {
     return static_cast<uint64_t>((static_cast<unsigned __int128>(word) * n) >> 64);
   }
 };
+
+// The numbers 0..n-1 in random order, each order equally likely: Fisher & Yates' shuffle (Knuth 1969,
+// algorithm P). n < 2^31.
+std::vector<int32_t> permutation(int64_t n, Random& random);
 
 }  // namespace chapbook

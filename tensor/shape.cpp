@@ -15,6 +15,15 @@ int64_t Shape::count() const {
   return product;
 }
 
+bool Shape::countable() const {
+  int64_t product = 1;  // zeros left out, so that strides can be counted too
+  for (int64_t n : *this)
+    if (n < 0 || __builtin_mul_overflow(product, std::max<int64_t>(n, 1), &product) ||
+        product > int64_t{1} << 59)
+      return false;
+  return true;
+}
+
 int Shape::axis(int axis, const char* op) const {
   check(axis >= -rank && axis < rank, "{}: no axis {} in shape {}", op, axis, *this);
   return axis < 0 ? axis + rank : axis;

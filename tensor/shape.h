@@ -26,7 +26,8 @@ struct Shape {
   const int64_t* begin() const { return size; }
   const int64_t* end() const { return size + rank; }
 
-  int64_t count() const;                     // product of all sizes; 1 for a scalar (rank 0)
+  int64_t count() const;   // product of all sizes; 1 for a scalar (rank 0)
+  bool countable() const;  // no negative size, and few enough numbers (2^59) to count their bytes
   int axis(int axis, const char* op) const;  // the axis counted from the front; throws if there is none
   Shape with(int axis, int64_t size) const;  // a copy with one size replaced
   Shape without(int axis) const;             // a copy with one axis taken out

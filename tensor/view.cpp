@@ -44,6 +44,7 @@ View View::broadcast_to(const Shape& to) const {
   View y = *this;
   y.shape = to;
   y.strides = to;
+  check(to.countable(), "broadcast_to: shape {} has a negative size or too many numbers", to);
   check(to.rank >= shape.rank, "broadcast_to: shape {} has more axes than {}", shape, to);
   for (int axis = 1; axis <= to.rank; ++axis) {
     const bool here = axis <= shape.rank;
@@ -87,11 +88,12 @@ static bool reshape_strides(const View& x, const Shape& to, Strides& strides) {
 
 bool View::can_reshape(const Shape& to) const {
   Strides strides;
-  return reshape_strides(*this, to, strides);
+  return to.countable() && to.count() == count() && reshape_strides(*this, to, strides);
 }
 
 View View::reshape(const Shape& to) const {
-  check(to.count() == count(), "reshape: {} has {} numbers, {} has {}", shape, count(), to, to.count());
+  check(to.countable() && to.count() == count(), "reshape: {} has {} numbers, {} has {}", shape, count(), to,
+        to.count());
   View y = *this;
   y.shape = to;
   check(reshape_strides(*this, to, y.strides), "reshape: the numbers of {} do not lie in the order of {}",
