@@ -1,0 +1,16 @@
+// Dropout, while training: some numbers become 0 at random, the rest grow to make up for it (Srivastava et
+// al. 2014).
+#pragma once
+#include "autograd/ops.h"
+
+namespace chapbook {
+
+struct Dropout {
+  double probability = 0;
+  Random* random =
+      nullptr;  // where masks are drawn from; without one (evaluation, generation) nothing is dropped
+
+  Variable operator()(const Variable& x) const { return random ? dropout(x, probability, *random) : x; }
+};
+
+}  // namespace chapbook

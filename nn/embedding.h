@@ -1,0 +1,21 @@
+// Embedding: a row of numbers for each id.
+#pragma once
+#include "autograd/ops.h"
+#include "nn/module.h"
+
+namespace chapbook {
+
+struct Embedding : Module {
+  Variable weight;  // (rows, width)
+
+  Embedding(int64_t rows, int64_t width, Backend& backend = default_backend())
+      : weight(Variable::parameter(Tensor::zeros({rows, width}, DType::f32, backend))) {}
+
+  Variable operator()(const Tensor& ids) const {
+    return gather_rows(weight, ids);
+  }  // (...) i32 -> (..., width)
+
+  void parts(PartVisitor& visit) override { visit("weight", weight); }
+};
+
+}  // namespace chapbook

@@ -1,0 +1,129 @@
+#include "nn/gpt.h"
+
+#include <cmath>
+
+namespace chapbook {
+
+static const GPTConfig& checked(const GPTConfig& config) {
+  check(config.layers > 0 && config.width > 0 && config.context > 0 && config.vocabulary > 0,
+        "gpt: layers {}, width {}, context {} and vocabulary {} must all be positive", config.layers,
+        config.width, config.context, config.vocabulary);
+  check(config.heads > 0 && config.width % config.heads == 0, "gpt: width {} does not divide into {} heads",
+        config.width, config.heads);
+  return config;
+}
+
+Block::Block(const GPTConfig& config, Backend& backend)
+    : ln_1(config.width, config.bias, backend),
+      ln_2(config.width, config.bias, backend),
+      attn(config.width, config.heads, config.bias, backend),
+      mlp(config.width, config.bias, backend) {}
+
+Tensor Block::operator()(const Tensor& x, KeyValueCache& cache) const {
+  const Tensor seen = x + attn(ln_1(x).value(), cache);
+  return seen + mlp(ln_2(seen)).value();
+}
+
+void Block::parts(PartVisitor& visit) {
+  visit("ln_1", ln_1);
+  visit("attn", attn);
+  visit("ln_2", ln_2);
+  visit("mlp", mlp);
+}
+
+Transformer::Transformer(const GPTConfig& config, Backend& backend)
+    : wte(config.vocabulary, config.width, backend),
+      wpe(config.context, config.width, backend),
+      ln_f(config.width, config.bias, backend) {
+  for (int64_t i = 0; i < config.layers; ++i) h.push_back(std::make_unique<Block>(config, backend));
+}
+
+void Transformer::parts(PartVisitor& visit) {
+  visit("wte", wte);
+  visit("wpe", wpe);
+  for (size_t i = 0; i < h.size(); ++i) visit("h." + std::to_string(i), *h[i]);
+  visit("ln_f", ln_f);
+}
+
+GPT::GPT(const GPTConfig& config, Backend& backend)
+    : config_(checked(config)), transformer_(config, backend) {}
+
+Variable GPT::embed(const Tensor& tokens, int64_t first_place) const {
+  check(tokens.rank() == 2 && tokens.size(1) > 0, "gpt: tokens of shape {}, not (B, T)", tokens.shape());
+  const int64_t T = tokens.size(1);
+  check(first_place + T <= config_.context, "gpt: {} tokens are more than the context of {}", first_place + T,
+        config_.context);
+  const Variable places = slice(transformer_.wpe.weight, 0, first_place, first_place + T);  // (T, C)
+  return transformer_.wte(tokens) + places;                                                 // (B, T, C)
+}
+
+Variable GPT::operator()(const Tensor& tokens) const {
+  Variable x = dropout_(embed(tokens, 0));                                        // (B, T, C)
+  for (const auto& block : transformer_.h) x = (*block)(x);                       // (B, T, C)
+  return matmul(transformer_.ln_f(x), transpose(transformer_.wte.weight, 0, 1));  // (B, T, V)
+}
+
+Variable GPT::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
+  return cross_entropy((*this)(tokens), targets, {.smoothing = label_smoothing});
+}
+
+GPT::Caches GPT::caches(int64_t batch) const {
+  const Shape shape{batch, config_.heads, config_.context, config_.width / config_.heads};
+  Caches caches;
+  for (int64_t i = 0; i < config_.layers; ++i)
+    caches.push_back(
+        {Tensor::empty(shape, DType::f32, backend()), Tensor::empty(shape, DType::f32, backend())});
+  return caches;
+}
+
+Tensor GPT::next(const Tensor& tokens, Caches& caches) const {
+  NoGrad no_grad;
+  Tensor x = embed(tokens, caches.front().length).value();
+  for (size_t i = 0; i < transformer_.h.size(); ++i) x = (*transformer_.h[i])(x, caches[i]);
+  const Tensor last = transformer_.ln_f(x.select(1, x.size(1) - 1).as_contiguous()).value();  // (B, C)
+  return matmul(last, transformer_.wte.weight.value().transpose(0, 1));                       // (B, V)
+}
+
+void GPT::initialise(Random& random) {
+  const double residual = 1 / std::sqrt(2.0 * static_cast<double>(config_.layers));
+  PartVisitor visit([&](const std::string& name, Variable& parameter) {
+    const Tensor& value = parameter.value();
+    if (value.rank() < 2) {
+      value.backend().fill(value.view(),
+                           name.find("ln_") != std::string::npos && name.ends_with("weight") ? 1 : 0);
+    } else {
+      const double deviation = 0.02 * (name.ends_with("c_proj.weight") ? residual : 1);
+      const Tensor drawn = normal(value.shape(), random, value.dtype(), value.backend()) * deviation;
+      value.backend().copy(drawn.view(), value.view());
+    }
+  });
+  parts(visit);
+}
+
+void GPT::train_with(Random* random) {
+  dropout_ = {config_.dropout, random};
+  for (const auto& block : transformer_.h) block->attn.dropout = block->mlp.dropout = dropout_;
+}
+
+int64_t parameter_count(const GPTConfig& config) {
+  const int64_t C = config.width, bias = config.bias;
+  const int64_t norm = C + bias * C;
+  const int64_t block = 2 * norm + 12 * C * C + bias * 9 * C;  // C x 3C, C x C, C x 4C, 4C x C
+  return (config.vocabulary + config.context) * C + config.layers * block + norm;
+}
+
+double training_flops_per_token(const GPTConfig& config) {
+  const double L = config.layers, C = config.width, T = config.context;
+  return 6 * (12 * L * C * C + config.vocabulary * C) + 14 * L * C * (T + 1) / 2;
+}
+
+int64_t activation_bytes(const GPTConfig& config, int64_t batch) {
+  const int64_t N = batch * config.context, C = config.width;
+  // A block keeps two normalised inputs and their residual inputs (4 C), qkv (3 C), the attention's result
+  // (C), and the MLP's inside before and after GELU (8 C); beyond the blocks: the last norm's input and
+  // output, and the logits with their gradient.
+  const int64_t floats = config.layers * 16 * N * C + 3 * N * C + 2 * N * config.vocabulary;
+  return 4 * floats;
+}
+
+}  // namespace chapbook

@@ -1,0 +1,92 @@
+// GPT: the language model of Radford et al. 2019 (GPT-2). Tokens in, a score for every possible next token
+// out. Names of parts and layouts of weights are those of GPT-2's published checkpoints.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "nn/attention.h"
+#include "nn/embedding.h"
+#include "nn/mlp.h"
+#include "nn/norm.h"
+
+namespace chapbook {
+
+// Throughout: B sequences of T tokens, width C, H heads, V tokens in the vocabulary.
+struct GPTConfig {
+  int64_t layers = 4, heads = 4, width = 128;
+  int64_t context = 128;  // the longest sequence
+  int64_t vocabulary = 2048;
+  bool bias = true;    // in Linear and LayerNorm
+  double dropout = 0;  // of the embeddings and of what each block adds
+  bool operator==(const GPTConfig&) const = default;
+};
+
+struct Block : Module {
+  LayerNorm ln_1, ln_2;
+  Attention attn;
+  MLP mlp;
+
+  Block(const GPTConfig& config, Backend& backend);
+  Variable operator()(const Variable& x) const {
+    const Variable seen = x + attn(ln_1(x));
+    return seen + mlp(ln_2(seen));
+  }
+  Tensor operator()(const Tensor& x, KeyValueCache& cache) const;
+  void parts(PartVisitor& visit) override;
+};
+
+struct Transformer : Module {
+  Embedding wte, wpe;  // of tokens and of places
+  std::vector<std::unique_ptr<Block>> h;
+  LayerNorm ln_f;
+
+  Transformer(const GPTConfig& config, Backend& backend);
+  void parts(PartVisitor& visit) override;
+};
+
+class GPT : public Module {
+ public:
+  explicit GPT(const GPTConfig& config, Backend& backend = default_backend());
+
+  // tokens (B, T) i32 -> logits (B, T, V). The head is the token embedding again (Press & Wolf 2017): a score
+  // is how alike the last state and a token's row are.
+  Variable operator()(const Tensor& tokens) const;
+
+  // Mean cross-entropy of predicting targets (B, T); -100 does not count.
+  Variable loss(const Tensor& tokens, const Tensor& targets, double label_smoothing = 0) const;
+
+  // Generation: logits (B, V) after the next T tokens, given what the caches hold; the same numbers as the
+  // last place of a full forward pass, up to rounding.
+  using Caches = std::vector<KeyValueCache>;
+  Caches caches(int64_t batch = 1) const;
+  Tensor next(const Tensor& tokens, Caches& caches) const;
+
+  // GPT-2's initialisation: weights from a normal distribution of deviation 0.02, divided by sqrt(2 layers)
+  // for the projections that add to the residual stream; biases 0.
+  void initialise(Random& random);
+
+  // While set, dropout draws its masks from here. Null for evaluation.
+  void train_with(Random* random);
+
+  const GPTConfig& config() const { return config_; }
+  Backend& backend() const { return transformer_.wte.weight.value().backend(); }
+  void parts(PartVisitor& visit) override { visit("transformer", transformer_); }
+
+ private:
+  Variable embed(const Tensor& tokens, int64_t first_place) const;
+
+  GPTConfig config_;
+  Transformer transformer_;
+  Dropout dropout_;
+};
+
+// What a model costs, counted from its configuration.
+int64_t parameter_count(const GPTConfig& config);
+// Multiplications and additions, each counted as one, to train on one token: forward and backward. Products
+// of weights cost 6 per weight; causal attention at context T costs, per layer, 14 C (T + 1) / 2 (2 products
+// forward, 5 backward, half the square).
+double training_flops_per_token(const GPTConfig& config);
+// Bytes a training step keeps between forward and backward, for B sequences of the full context, in f32.
+int64_t activation_bytes(const GPTConfig& config, int64_t batch);
+
+}  // namespace chapbook

@@ -1,0 +1,29 @@
+// Linear: y = x W + b.
+#pragma once
+#include "autograd/ops.h"
+#include "nn/module.h"
+
+namespace chapbook {
+
+// The weight is (in, out), as in GPT-2's checkpoints: a row of x times the matrix.
+struct Linear : Module {
+  Variable weight;  // (in, out)
+  Variable bias;    // (out), or nothing
+
+  Linear(int64_t in, int64_t out, bool with_bias, Backend& backend = default_backend())
+      : weight(Variable::parameter(Tensor::zeros({in, out}, DType::f32, backend))) {
+    if (with_bias) bias = Variable::parameter(Tensor::zeros({out}, DType::f32, backend));
+  }
+
+  Variable operator()(const Variable& x) const {  // (..., in) -> (..., out)
+    const Variable y = matmul(x, weight);
+    return bias ? y + bias : y;
+  }
+
+  void parts(PartVisitor& visit) override {
+    visit("weight", weight);
+    visit("bias", bias);
+  }
+};
+
+}  // namespace chapbook

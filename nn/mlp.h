@@ -1,0 +1,26 @@
+// MLP: each place on its own, four times as wide inside.
+#pragma once
+#include "nn/dropout.h"
+#include "nn/linear.h"
+
+namespace chapbook {
+
+struct MLP : Module {
+  Linear c_fc;    // (C, 4C)
+  Linear c_proj;  // (4C, C)
+  Dropout dropout;
+
+  MLP(int64_t width, bool bias, Backend& backend = default_backend())
+      : c_fc(width, 4 * width, bias, backend), c_proj(4 * width, width, bias, backend) {}
+
+  Variable operator()(const Variable& x) const {
+    return dropout(c_proj(gelu(c_fc(x))));
+  }  // (..., C) -> (..., C)
+
+  void parts(PartVisitor& visit) override {
+    visit("c_fc", c_fc);
+    visit("c_proj", c_proj);
+  }
+};
+
+}  // namespace chapbook

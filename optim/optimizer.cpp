@@ -1,0 +1,96 @@
+#include "optim/optimizer.h"
+
+#include <map>
+
+#include "tensor/ops.h"
+
+namespace chapbook {
+
+// One tensor of zeros for each parameter.
+static std::vector<Tensor> zeros_like(const std::vector<Parameter>& parameters) {
+  std::vector<Tensor> zeros;
+  for (const Parameter& parameter : parameters) {
+    const Tensor& value = parameter.variable.value();
+    zeros.push_back(Tensor::zeros(value.shape(), value.dtype(), value.backend()));
+  }
+  return zeros;
+}
+
+// Decay is for matrices: shrinking a bias or a norm's scale only disturbs what the layer computes.
+static double decay_of(const Parameter& parameter, double decay) {
+  return parameter.variable.value().rank() >= 2 ? decay : 0;
+}
+
+static void name_after(NamedTensors& all, const char* what, const std::vector<Parameter>& parameters,
+                       const std::vector<Tensor>& tensors) {
+  for (size_t i = 0; i < parameters.size(); ++i)
+    all.emplace_back(fmt::format("{}.{}", what, parameters[i].name), tensors[i]);
+}
+
+void Optimizer::load(const NamedTensors& tensors, int64_t steps) {
+  std::map<std::string, Tensor> given(tensors.begin(), tensors.end());
+  const NamedTensors wanted = state();
+  for (const auto& [name, tensor] : wanted) {
+    const auto found = given.find(name);
+    check(found != given.end(), "optimizer: the saved state has no '{}'", name);
+    check(found->second.shape() == tensor.shape(), "optimizer: '{}' is saved as {}, the model has {}", name,
+          found->second.shape(), tensor.shape());
+  }
+  check(given.size() == wanted.size(), "optimizer: the saved state has {} tensors, this optimizer {}",
+        given.size(), wanted.size());
+  for (const auto& [name, tensor] : wanted)
+    tensor.backend().copy(given.at(name).to(tensor.backend()).view(), tensor.view());
+  steps_ = steps;
+}
+
+SGD::SGD(std::vector<Parameter> parameters, SGDSettings settings)
+    : Optimizer(std::move(parameters)), settings_(settings), velocity_(zeros_like(parameters_)) {}
+
+void SGD::step(double rate, double gradient_scale) {
+  ++steps_;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Variable& weight = parameters_[i].variable;
+    if (!weight.gradient()) continue;
+    const double decay = decay_of(parameters_[i], settings_.decay);
+    Tensor gradient = weight.gradient() * gradient_scale;
+    if (decay > 0) gradient = gradient + weight.value() * decay;
+    velocity_[i] = velocity_[i] * settings_.momentum + gradient;
+    const Tensor moved = weight.value() - velocity_[i] * rate;
+    moved.backend().copy(moved.view(), weight.value().view());
+  }
+}
+
+NamedTensors SGD::state() const {
+  NamedTensors all;
+  name_after(all, "velocity", parameters_, velocity_);
+  return all;
+}
+
+AdamW::AdamW(std::vector<Parameter> parameters, AdamWSettings settings)
+    : Optimizer(std::move(parameters)),
+      settings_(settings),
+      m_(zeros_like(parameters_)),
+      v_(zeros_like(parameters_)) {}
+
+void AdamW::step(double rate, double gradient_scale) {
+  const AdamWStep step{rate, settings_.beta1, settings_.beta2, settings_.epsilon, gradient_scale, ++steps_};
+  std::vector<AdamWPart> parts;
+  std::vector<Tensor> held;  // gradients made contiguous live until the call is over
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Variable& weight = parameters_[i].variable;
+    if (!weight.gradient()) continue;
+    held.push_back(weight.gradient().as_contiguous());
+    parts.push_back({weight.value().view(), held.back().view(), m_[i].view(), v_[i].view(),
+                     decay_of(parameters_[i], settings_.decay)});
+  }
+  if (!parts.empty()) parameters_[0].variable.value().backend().adamw(step, parts);
+}
+
+NamedTensors AdamW::state() const {
+  NamedTensors all;
+  name_after(all, "m", parameters_, m_);
+  name_after(all, "v", parameters_, v_);
+  return all;
+}
+
+}  // namespace chapbook
