@@ -13,11 +13,6 @@ namespace {
 // count.
 constexpr uint64_t offset_draw = uint64_t{1} << 62, permutation_draw = uint64_t{1} << 63;
 
-uint64_t draw(uint64_t seed, uint64_t counter) {
-  const auto words = philox(seed, counter);
-  return uint64_t{words[0]} << 32 | words[1];
-}
-
 void check_sizes(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, int64_t needed) {
   check(batch_size >= 1 && context >= 1, "loader: batch size {} and context {} must be at least 1",
         batch_size, context);
@@ -68,8 +63,8 @@ Loader::Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t con
 int64_t Loader::offset() const {
   const auto offsets =
       std::min(context_, static_cast<int64_t>(tokens_.size()) - context_);  // at least one window is left
-  const uint64_t word = draw(state_.seed, offset_draw + static_cast<uint64_t>(state_.epoch));
-  return static_cast<int64_t>(word % static_cast<uint64_t>(offsets));
+  Random random{state_.seed, offset_draw + static_cast<uint64_t>(state_.epoch)};
+  return static_cast<int64_t>(random.below(static_cast<uint64_t>(offsets)));
 }
 
 int64_t Loader::windows_in_epoch() const {
@@ -80,13 +75,15 @@ int64_t Loader::windows_in_epoch() const {
 int64_t Loader::next_window() {
   if (order_ == LoaderOrder::random) {
     const uint64_t begins = tokens_.size() - static_cast<uint64_t>(context_);
-    return static_cast<int64_t>(draw(state_.seed, static_cast<uint64_t>(state_.position++)) % begins);
+    Random random{state_.seed, static_cast<uint64_t>(state_.position++)};
+    return static_cast<int64_t>(random.below(begins));
   }
   if (state_.position == windows_in_epoch()) {
     ++state_.epoch;
     state_.position = 0;
   }
-  const uint64_t key = draw(state_.seed, permutation_draw + static_cast<uint64_t>(state_.epoch));
+  const auto words = philox(state_.seed, permutation_draw + static_cast<uint64_t>(state_.epoch));
+  const uint64_t key = uint64_t{words[0]} << 32 | words[1];
   const uint64_t window = permuted_index(static_cast<uint64_t>(state_.position++),
                                          static_cast<uint64_t>(windows_in_epoch()), key);
   return offset() + static_cast<int64_t>(window) * context_;

@@ -84,22 +84,20 @@ Slot parse_slot(std::string_view text) {
 // One space between words, one empty line between paragraphs, and "an" for "a" before a vowel.
 std::string tidy(std::string_view text) {
   std::string tidied;
-  int line_ends = 0;
-  bool space = false;
+  bool space = false, paragraph = false;
   for (const char c : text) {
     if (c == ' ' || c == '\n') {
       space = true;
-      line_ends += c == '\n';
+      paragraph |= c == '\n';
       continue;
     }
     if (space && !tidied.empty()) {
       const size_t size = tidied.size();
       const bool article = lower(tidied[size - 1]) == 'a' && (size == 1 || !is_letter(tidied[size - 2]));
       if (article && std::string_view("aeiou").find(c) != std::string_view::npos) tidied += 'n';
-      tidied += line_ends > 1 ? "\n\n" : " ";
+      tidied += paragraph ? "\n\n" : " ";
     }
-    space = false;
-    line_ends = 0;
+    space = paragraph = false;
     tidied += c;
   }
   return tidied;
@@ -121,7 +119,7 @@ StoryGrammar::StoryGrammar(std::string_view text) {
     if (line.empty() || line[0] == ' ') {
       check(!head.empty() || trim(line).empty(), "story grammar: \"{}\" belongs to no list or plot",
             trim(line));
-      body.append("\n").append(trim(line));
+      body.append(trim(line).empty() ? "\n" : " ").append(trim(line));  // only an empty line ends a paragraph
       continue;
     }
     finish();

@@ -41,7 +41,7 @@ hobby: sing | dance | draw | paint | read books | climb trees | jump in puddles 
 
 # Phrases
 opening:
-    Once upon a time, there was a {trait} [little|young|small] {kind} named {name} who loved to {hobby}.
+    Once upon a time, there was a {trait} [little|young] {kind} named {name} who loved to {hobby}.
   | Once upon a time, in a [small|cozy|little] house {home}, there lived a {trait} {kind} named {name}.
   | Once there was a {kind} named {name}. {He} was {trait}, and {he} loved to {hobby}.
   | {name} was a {trait} little {kind}. {He} lived {home} and liked to {hobby} every day.
