@@ -1,0 +1,151 @@
+// doctor: what this machine has, what will run on it by default, and what is missing.
+#include <fmt/format.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "apps/command.h"
+#include "apps/memory.h"
+#include "tensor/backend.h"
+#include "tensor/check.h"
+#include "tensor/cpu/thread_pool.h"
+
+#ifdef CHAPBOOK_OPENBLAS
+extern "C" char* openblas_get_config();
+extern "C" char* openblas_get_corename();
+#endif
+
+namespace chapbook {
+namespace {
+
+void row(std::string_view what, std::string_view is) { fmt::print("{:<12}{}\n", what, is); }
+
+// The value of the first "key : value" line of a file in /proc; empty if there is none.
+std::string proc_value(const char* path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    if (colon == std::string::npos || line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1) != key)
+      continue;
+    const size_t begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return "";
+}
+
+std::string compiler() {
+#ifdef __clang__
+  return fmt::format("clang {}", __clang_version__);
+#else
+  return fmt::format("g++ {}", __VERSION__);
+#endif
+}
+
+std::string build() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return "with a sanitizer: for tests, many times slower";
+#elif defined(__OPTIMIZE__)
+  return "optimised";
+#else
+  return "not optimised: for debugging, many times slower";
+#endif
+}
+
+// The vector instructions the program was compiled to use, by their names in /proc/cpuinfo, the widest first.
+std::vector<std::string> compiled_for() {
+  return {
+#ifdef __AVX512F__
+      "avx512f",
+#endif
+#ifdef __AVX2__
+      "avx2",
+#endif
+#ifdef __FMA__
+      "fma",
+#endif
+#ifdef __SSE2__
+      "sse2",
+#endif
+#ifdef __ARM_NEON
+      "asimd",
+#endif
+  };
+}
+
+// Empty where not known.
+std::vector<std::string> machine_has() {
+  std::string flags = proc_value("/proc/cpuinfo", "flags");
+  if (flags.empty()) flags = proc_value("/proc/cpuinfo", "Features");  // on ARM
+  flags = " " + flags + " ";
+  std::vector<std::string> names;
+  for (const char* name :
+       {"amx_bf16", "avx512_bf16", "avx512f", "avx2", "fma", "f16c", "sse2", "sve", "asimd"})
+    if (flags.find(fmt::format(" {} ", name)) != std::string::npos) names.push_back(name);
+  return names;
+}
+
+std::string blas() {
+#ifdef CHAPBOOK_OPENBLAS
+  return fmt::format("{} (kernels for {})", openblas_get_config(), openblas_get_corename());
+#else
+  return "none: matrix products run in our own loops (built with CHAPBOOK_OPENBLAS=OFF)";
+#endif
+}
+
+std::string gpu() {
+  const bool driver = std::filesystem::exists("/proc/driver/nvidia/version");
+  return driver ? "an NVIDIA driver is here, but this version of Chapbook has no GPU backend"
+                : "none, and this version has no GPU backend";
+}
+
+void doctor() {
+  utsname system{};
+  ::uname(&system);
+  struct sysinfo memory {};
+  ::sysinfo(&memory);
+  row("system", fmt::format("{} {} on {}", system.sysname, system.release, system.machine));
+  row("compiler", compiler());
+  row("build", build());
+  const std::string model = proc_value("/proc/cpuinfo", "model name");
+  row("processor", fmt::format("{}, {} cores for us", model.empty() ? system.machine : model,
+                               std::thread::hardware_concurrency()));
+  const std::vector<std::string> compiled = compiled_for(), has = machine_has();
+  row("vectors", fmt::format("compiled for {}; the processor has {}",
+                             compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),
+                             has.empty() ? "what is not known" : fmt::format("{}", fmt::join(has, " "))));
+  row("BLAS", blas());
+  row("GPU", gpu());
+  row("memory", fmt::format("{}, {} available to us",
+                            bytes_text(static_cast<double>(memory.totalram) * memory.mem_unit),
+                            bytes_text(memory_available())));
+  std::error_code error;
+  const auto disk = std::filesystem::space(".", error);
+  row("disk", error ? "not known: " + error.message()
+                    : bytes_text(static_cast<double>(disk.available)) + " free in this directory");
+  row("backends", fmt::format("{}", fmt::join(backend_names(), ", ")));
+  const char* asked = std::getenv("CHAPBOOK_BACKEND");
+  const std::string_view chosen = default_backend().name();
+  row("will run", fmt::format("{} with {} threads: {}", chosen, thread_pool().threads(),
+                              chosen == backend_names().front() ? "the fastest backend there is"
+                              : asked                           ? "as CHAPBOOK_BACKEND says"
+                                                                : "as --backend says"));
+  for (const std::string& name : compiled)
+    check(has.empty() || std::find(has.begin(), has.end(), name) != has.end(),
+          "this program was compiled for a processor with {}, which this one lacks: remove build/ and start "
+          "again",
+          name);
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& program) {
+  program.add_subcommand("doctor", "what this machine has, and what will run on it")->callback(doctor);
+}
+
+}  // namespace chapbook

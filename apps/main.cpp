@@ -1,0 +1,77 @@
+// The program: finds the command, runs it, and turns whatever goes wrong into one line and exit code 2.
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "apps/command.h"
+#include "apps/nearest.h"
+#include "tensor/backend.h"
+#include "tensor/check.h"
+#include "tensor/cpu/thread_pool.h"
+
+namespace chapbook {
+namespace {
+
+void add_common_options(CLI::App& program) {
+  program
+      .add_option_function<std::string>(
+          "--backend", [](const std::string& name) { set_default_backend(backend(name)); },
+          "where to compute; the fastest there is unless told (or CHAPBOOK_BACKEND)")
+      ->type_name("NAME");
+  program
+      .add_option_function<int>(
+          "--threads", [](int threads) { thread_pool().set_threads(threads); },
+          "threads of the cpu backend; all cores unless told (or CHAPBOOK_THREADS)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+}
+
+// CLI11's own answer to a mistyped command is that a subcommand is required.
+void check_command(const CLI::App& program, const std::string& name) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
+  if (name.starts_with('-') || std::find(names.begin(), names.end(), name) != names.end()) return;
+  fail("there is no command \"{}\"; did you mean \"{}\"? `./chapbook --help` lists them all", name,
+       nearest(name, names));
+}
+
+int run(int argc, char** argv) {
+  CLI::App program("Chapbook trains small language models on stories, and shows how.", "./chapbook");
+  program.require_subcommand(1);
+  program.fallthrough();  // so that the common options may follow the command
+  program.footer("`./chapbook COMMAND --help` tells more. Every command takes the options above.");
+  add_common_options(program);
+  add_doctor(program);
+  add_plan(program);
+  add_tokenizer(program);
+  add_prepare(program);
+  // add_train(program);
+  // add_evaluate(program);
+  // add_generate(program);
+  // add_predict(program);
+  try {
+    if (argc < 2) throw CLI::CallForHelp();
+    check_command(program, argv[1]);
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error);  // --help
+    fail("{}", error.what());
+  }
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to standard output: {}",
+        std::strerror(errno));
+  return 0;
+}
+
+}  // namespace
+}  // namespace chapbook
+
+int main(int argc, char** argv) {
+  try {
+    return chapbook::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "chapbook: out of memory; a smaller batch, context or model needs less\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "chapbook: {}\n", error.what());
+  }
+  return 2;
+}

@@ -1,0 +1,116 @@
+// plan: what a training run will cost, before anything runs. Counts are exact; the time is measured on a few
+// real steps.
+#include <chrono>
+
+#include "apps/command.h"
+#include "apps/memory.h"
+#include "apps/progress.h"
+#include "apps/settings.h"
+#include "nn/gpt.h"
+#include "tensor/check.h"
+
+namespace chapbook {
+namespace {
+
+template <class... Args>
+void row(std::string_view what, fmt::format_string<Args...> format, Args&&... args) {
+  fmt::print("{:<12}{}\n", what, fmt::format(format, std::forward<Args>(args)...));
+}
+
+// 1234567 -> "1,234,567"
+std::string grouped(int64_t n) {
+  std::string digits = std::to_string(n);
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), ",");
+  return digits;
+}
+
+// Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
+// sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
+// in it.
+double measured_tokens_per_second(const GPTConfig& config, int64_t batch) {
+  constexpr double some_work = 2e10;  // multiplications and additions: less than a second on two cores
+  const double sequence_work = training_flops_per_token(config) * static_cast<double>(config.context);
+  batch = std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, batch);
+  GPT model(config);
+  Random random{.seed = 1};
+  model.initialise(random);
+  std::vector<int32_t> numbers(static_cast<size_t>(batch * config.context));
+  for (int32_t& token : numbers)
+    token = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocabulary)));
+  const Tensor tokens = Tensor::from(numbers, Shape{batch, config.context});
+
+  using Clock = std::chrono::steady_clock;
+  double best = 0, spent = 0;
+  while (spent <
+         1.5) {  // seconds; the first step also fetches memory and starts threads, so the best one counts
+    const auto start = Clock::now();
+    clear_gradients(model);
+    backward(model.loss(tokens, tokens));
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, static_cast<double>(numbers.size()) / seconds);
+    spent += seconds;
+  }
+  return best;
+}
+
+void plan(const Settings& settings, bool measure) {
+  const GPTConfig config = model_config(settings);
+  const int64_t parameters = parameter_count(config),
+                embeddings = (config.vocabulary + config.context) * config.width;
+  const double weights = 4.0 * static_cast<double>(parameters);
+  const double optimizer =
+      settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
+  const auto activations = static_cast<double>(activation_bytes(config, settings.batch));
+  const double memory = 2 * weights + optimizer + activations;
+  const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
+  const double token_work = training_flops_per_token(config);
+
+  row("model", "{} layers, {} heads, {} wide, context {}, vocabulary {}", config.layers, config.heads,
+      config.width, config.context, grouped(config.vocabulary));
+  row("parameters", "{}: embeddings {} (also the output head), blocks {}", grouped(parameters),
+      grouped(embeddings), grouped(parameters - embeddings));
+  row("memory", "about {}: weights {}, gradients {}, {} {}, activations of a batch {}", bytes_text(memory),
+      bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
+      bytes_text(activations));
+  row("work",
+      "{}FLOP a token, forward and backward: 6 for each weight of a product, and attention's 7 C (T + 1) a "
+      "layer",
+      short_count(token_work));
+  row("a step", "{} x {} sequences of {} tokens: {} tokens, {}FLOP", settings.accumulation, settings.batch,
+      settings.context, grouped(step_tokens), short_count(token_work * static_cast<double>(step_tokens)));
+  const bool timed = settings.minutes > 0;
+  const double run_tokens = static_cast<double>(settings.steps) * static_cast<double>(step_tokens);
+  if (!timed)
+    row("the run", "{} steps: {} tokens, {}FLOP", grouped(settings.steps), short_count(run_tokens),
+        short_count(token_work * run_tokens));
+
+  if (!measure) return;
+  const double free = memory_available();
+  if (free > 0 && memory > free) {
+    row("time", "not measured: the run needs {} of memory, and {} are free", bytes_text(memory),
+        bytes_text(free));
+    return;
+  }
+  const double speed = measured_tokens_per_second(config, settings.batch);
+  const std::string measured = fmt::format("an estimate: {} tokens/s, {}FLOP/s, measured on a few steps",
+                                           short_count(speed), short_count(speed * token_work));
+  if (timed)
+    row("time", "{}, about {} tokens ({})", duration(60 * settings.minutes),
+        short_count(60 * settings.minutes * speed), measured);
+  else
+    row("time", "about {} ({})", duration(run_tokens / speed), measured);
+}
+
+}  // namespace
+
+void add_plan(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("plan", "what a training run costs: parameters, memory, work, time");
+  const auto options = add_settings_options(*command);
+  auto counts_only = std::make_shared<bool>(false);
+  command->add_flag("--counts-only", *counts_only, "measure nothing");
+  command->callback([options, counts_only] { plan(options->settings(), !*counts_only); });
+}
+
+}  // namespace chapbook

@@ -1,0 +1,28 @@
+// Curves as SVG, in colours for light and dark pages. The same numbers always give the same bytes.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace chapbook {
+
+struct Line {
+  std::string name;
+  std::vector<double> x, y;  // of one length; points with a number that is not finite are left out
+  bool faint = false;        // for a noisy line that others run over
+};
+
+struct Plot {
+  std::string title, x_label, y_label;
+  bool log_x = false, log_y = false;  // a logarithmic axis leaves out what is not above 0
+  std::vector<Line> lines;
+};
+
+// Where points are denser than the picture, those of one column of pixels are drawn as their mean. Throws if
+// x and y differ in length.
+std::string svg(const Plot& plot);
+
+// Round numbers (1, 2 or 5 times a power of ten) inside [low, high], about `count` of them. On a logarithmic
+// axis powers of ten, and their multiples when there would be fewer than three.
+std::vector<double> ticks(double low, double high, int count, bool logarithmic);
+
+}  // namespace chapbook

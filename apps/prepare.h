@@ -1,0 +1,43 @@
+// From text to token files: a directory with train.bin, valid.bin (each with its .json) and tokenizer/.
+// Memory stays bounded however long the text is; only the different words of it are kept while a tokenizer
+// learns.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "data/split.h"
+#include "data/token_file.h"
+
+namespace chapbook {
+
+// Where stories come from. `read` may be called again and gives the same stories.
+struct TextSource {
+  std::string name;   // shown, and stored with the tokens: a path, or "built-in stories"
+  int64_t bytes = 0;  // about, for progress
+  std::function<void(const StorySink&)> read;
+};
+TextSource text_source(const std::string& path);  // a text file, or a directory of .txt files
+TextSource built_in_source(int64_t stories, uint64_t seed);
+
+struct PrepareOptions {
+  TextSource train;
+  TextSource valid;           // when empty, whole stories of `train` are set aside
+  double valid_share = 0.02;  // and this is about how many
+  std::string
+      tokenizer;  // directory or tokenizer.json to use; when empty, one is learned from the training side
+  int64_t vocabulary = 2048;  // of the tokenizer to learn; fewer if the text has no more to merge
+  std::string directory;      // created if needed; older files in it are replaced
+};
+struct Prepared {
+  TokenFileInfo train, valid;
+};
+Prepared prepare(const PrepareOptions& options);
+
+// The words of all stories that `take` accepts, as a tokenizer of at most `vocabulary` tokens.
+class Tokenizer;
+Tokenizer learn_tokenizer(
+    const TextSource& source, int64_t vocabulary,
+    const std::function<bool(std::string_view)>& take = [](std::string_view) { return true; });
+
+}  // namespace chapbook
