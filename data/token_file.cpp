@@ -52,13 +52,17 @@ int create(const fs::path& path) {
   return file;
 }
 
+// In these, the call comes before the check: nobody knows in which order the arguments of a function are
+// computed, and errno must be read last.
 void sync(int file, const fs::path& path) {
-  check(::fsync(file) == 0, "token file {}: cannot be synced: {}", path.string(), std::strerror(errno));
+  const int result = ::fsync(file);
+  check(result == 0, "token file {}: cannot be synced: {}", path.string(), std::strerror(errno));
 }
 
 void move_into_place(const fs::path& from, const fs::path& to) {
-  check(::rename(from.c_str(), to.c_str()) == 0, "token file {}: cannot be renamed to {}: {}", from.string(),
-        to.string(), std::strerror(errno));
+  const int result = ::rename(from.c_str(), to.c_str());
+  check(result == 0, "token file {}: cannot be renamed to {}: {}", from.string(), to.string(),
+        std::strerror(errno));
 }
 
 std::string to_json(const TokenFileInfo& info) {
@@ -84,7 +88,7 @@ std::optional<TokenFileInfo> read_json(const fs::path& path) {
 
   const auto number = [&](const char* name) {
     const auto field = json.find(name);
-    check(field != json.end() && field->is_number_unsigned() && *field <= INT64_MAX,
+    check(field != json.end() && field->is_number_unsigned() && field->get<uint64_t>() <= INT64_MAX,
           "token file {}: \"{}\" is not there or not a whole number; {}", path.string(), name, again);
     return field->get<int64_t>();
   };
@@ -242,7 +246,8 @@ void TokenFile::map() {
       ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // never waits for a pipe's writer
   check(file.number >= 0, "token file {}: cannot be opened: {}", name, std::strerror(errno));
   struct stat status {};
-  check(::fstat(file.number, &status) == 0, "token file {}: {}", name, std::strerror(errno));
+  const int result = ::fstat(file.number, &status);
+  check(result == 0, "token file {}: {}", name, std::strerror(errno));
   check(!S_ISDIR(status.st_mode), "token file {}: is a directory; give the .bin file in it", name);
   check(S_ISREG(status.st_mode), "token file {}: is not a regular file", name);
   check(status.st_size > 0, "token file {}: is empty", name);

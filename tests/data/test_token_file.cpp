@@ -1,0 +1,303 @@
+// Token files: round trips, streaming, and one clear error for everything that can be wrong with a file.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "data/token_file.h"
+#include "tensor/check.h"
+
+using namespace chapbook;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct TemporaryFolder {
+  fs::path path;
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "chapbook-token-file-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+  std::string operator/(const std::string& name) const { return (path / name).string(); }
+};
+
+std::string read_bytes(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_bytes(const fs::path& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+std::vector<int32_t> to_vector(const TokenFile& file) { return {file.tokens().begin(), file.tokens().end()}; }
+
+template <class Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string open_error(const fs::path& path, int64_t vocabulary_size = 0) {
+  return error_of([&] { TokenFile::open(path, vocabulary_size); });
+}
+
+TokenFileInfo info_of(int64_t vocabulary_size) {
+  TokenFileInfo info;
+  info.vocabulary_size = vocabulary_size;
+  info.text = "built-in stories";
+  info.tokenizer_hash = "0123456789abcdef";
+  return info;
+}
+
+// Three tokens of a vocabulary of 300.
+void write_small(const fs::path& path) {
+  TokenFileWriter writer(path, info_of(300));
+  writer.append(std::vector<int32_t>{7, 299, 0});
+  writer.count_text(11, 2);
+  writer.close();
+}
+
+std::string llmc_file(std::vector<uint16_t> tokens, int32_t version = 1, int32_t count = -1) {
+  std::vector<int32_t> header(256, 0);
+  header[0] = 20240520;
+  header[1] = version;
+  header[2] = count < 0 ? static_cast<int32_t>(tokens.size()) : count;
+  std::string bytes(reinterpret_cast<const char*>(header.data()), 1024);
+  return bytes.append(reinterpret_cast<const char*>(tokens.data()), 2 * tokens.size());
+}
+
+}  // namespace
+
+TEST_CASE("token file: what is written is read, and the bytes are nanoGPT's") {
+  const TemporaryFolder folder;
+  write_small(folder / "train.bin");
+  CHECK(read_bytes(folder / "train.bin") == std::string("\x07\x00\x2B\x01\x00\x00", 6));
+  const TokenFile file = TokenFile::open(folder / "train.bin", 300);
+  CHECK(to_vector(file) == std::vector<int32_t>{7, 299, 0});
+  CHECK(file.info() == TokenFileInfo{300, 3, 2, 11, "built-in stories", "0123456789abcdef"});
+  CHECK_FALSE(fs::exists(folder / "train.bin.part"));
+  CHECK_FALSE(fs::exists(folder / "train.json.part"));
+}
+
+TEST_CASE("token file: long texts in odd pieces, and the largest id") {
+  const TemporaryFolder folder;
+  std::vector<int32_t> ids(200'003);
+  std::iota(ids.begin(), ids.end(), 0);
+  for (auto& id : ids) id %= 65536;
+  TokenFileWriter writer(folder / "x.bin", info_of(65536));
+  for (size_t begin = 0, size = 0; begin < ids.size(); begin += size++) {
+    writer.append(
+        std::span(ids).subspan(begin, std::min(size, ids.size() - begin)));  // 0, 1, 2, ... at a time
+  }
+  const TokenFileInfo info = writer.close();
+  CHECK(info.tokens == static_cast<int64_t>(ids.size()));
+  CHECK(to_vector(TokenFile::open(folder / "x.bin")) == ids);
+}
+
+TEST_CASE("token file: moving keeps the mapping") {
+  const TemporaryFolder folder;
+  write_small(folder / "a.bin");
+  TokenFile first = TokenFile::open(folder / "a.bin");
+  TokenFile second = std::move(first);
+  CHECK(to_vector(second) == std::vector<int32_t>{7, 299, 0});
+  CHECK(first.size() == 0);
+  second = TokenFile::open(folder / "a.bin");
+  CHECK(to_vector(second) == std::vector<int32_t>{7, 299, 0});
+}
+
+TEST_CASE("token file: without close nothing is left, and what was there stays") {
+  const TemporaryFolder folder;
+  write_small(folder / "x.bin");
+  {
+    TokenFileWriter writer(folder / "x.bin", info_of(10));
+    writer.append(std::vector<int32_t>{1});
+    CHECK(fs::exists(folder / "x.bin.part"));
+  }
+  CHECK_FALSE(fs::exists(folder / "x.bin.part"));
+  CHECK(TokenFile::open(folder / "x.bin").size() == 3);
+}
+
+TEST_CASE("token file: a new file replaces an old one") {
+  const TemporaryFolder folder;
+  write_small(folder / "x.bin");
+  TokenFileWriter writer(folder / "x.bin", info_of(10));
+  writer.append(std::vector<int32_t>{1, 2});
+  writer.close();
+  CHECK(to_vector(TokenFile::open(folder / "x.bin", 10)) == std::vector<int32_t>{1, 2});
+}
+
+TEST_CASE("token file: errors of the writer") {
+  const TemporaryFolder folder;
+  const auto path = [&](const char* name) { return folder / name; };
+  CHECK(error_of([&] { TokenFileWriter(path("x.txt"), info_of(9)); }) ==
+        "token file " + path("x.txt") + ": the name must end in .bin");
+  CHECK(error_of([&] { TokenFileWriter(path("x.bin"), info_of(65537)); }) ==
+        "token file " + path("x.bin") +
+            ": a vocabulary of 65537 does not fit its u16 ids, which count to 65536");
+  CHECK(error_of([&] { TokenFileWriter(path("no/x.bin"), info_of(9)); }) ==
+        "token file " + path("no/x.bin.part") + ": cannot be created: No such file or directory");
+  CHECK(error_of([&] { TokenFileWriter(path("x.bin"), info_of(9)).close(); }) ==
+        "token file " + path("x.bin") + ": there are no tokens to write; is the text empty?");
+  for (const int32_t id : {-1, 9}) {
+    CHECK(error_of([&] { TokenFileWriter(path("x.bin"), info_of(9)).append(std::vector<int32_t>{id}); }) ==
+          "token file " + path("x.bin") + ": the id " + std::to_string(id) +
+              " is outside the vocabulary of 9");
+  }
+  fs::create_directory(path("d.bin"));
+  CHECK(error_of([&] {
+          TokenFileWriter writer(path("d.bin"), info_of(9));
+          writer.append(std::vector<int32_t>{1});
+          writer.close();
+        }) ==
+        "token file " + path("d.bin.part") + ": cannot be renamed to " + path("d.bin") + ": Is a directory");
+  CHECK(fs::is_empty(path("d.bin")));
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) ==
+        1);  // nothing half-written
+}
+
+TEST_CASE("token file: a full disk") {
+  if (!fs::exists("/dev/full")) {
+    MESSAGE("NOT TESTED: there is no /dev/full here");
+    return;
+  }
+  const TemporaryFolder folder;
+  fs::create_symlink("/dev/full", folder / "x.bin.part");
+  CHECK(error_of([&] {
+          TokenFileWriter writer(folder / "x.bin", info_of(9));
+          writer.append(std::vector<int32_t>(100'000, 1));
+        }) == "token file " + (folder / "x.bin.part") + ": cannot be written: No space left on device");
+  CHECK(fs::is_empty(folder.path));
+
+  fs::create_symlink("/dev/full", folder / "x.json.part");
+  CHECK(error_of([&] { write_small(folder / "x.bin"); }) ==
+        "token file " + (folder / "x.json.part") + ": cannot be written: No space left on device");
+  CHECK(fs::is_empty(folder.path));
+}
+
+TEST_CASE("token file: errors of opening") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.bin", name = "token file " + path + ": ";
+  CHECK(open_error(path) == name + "cannot be opened: No such file or directory");
+  CHECK(open_error(folder.path) ==
+        "token file " + folder.path.string() + ": is a directory; give the .bin file in it");
+  CHECK(open_error("/dev/null") == "token file /dev/null: is not a regular file");
+  write_bytes(path, "");
+  CHECK(open_error(path) == name + "is empty");
+  write_bytes(path, "abcd");
+  CHECK(open_error(path) == name + "x.json is not beside it, so its vocabulary size must be given");
+  CHECK(open_error(path, 65537) ==
+        name + "a vocabulary of 65537 does not fit its u16 ids, which count to 65536");
+  CHECK(open_error(path, -1) == name + "a vocabulary of -1 does not fit its u16 ids, which count to 65536");
+  write_bytes(path, "abc");
+  CHECK(open_error(path, 65536) == name + "3 bytes are no whole number of 2-byte tokens: truncated?");
+
+  write_small(path);
+  CHECK(open_error(path, 301) == name + "was made for a vocabulary of 300, not 301");
+  CHECK(open_error(folder / "x.json") ==
+        "token file " + (folder / "x.json") + ": give the .bin file, not its .json");
+  write_bytes(path, std::string("\x07\x00\x2C\x01\x2C\x01", 6));
+  CHECK(open_error(path) == name + "token 1 is the id 300, outside the vocabulary of 300");
+  write_bytes(path, std::string(8, '\0'));
+  CHECK(open_error(path) == name +
+                                "holds 8 bytes, but x.json says 3 tokens of 2 bytes: truncated? make it "
+                                "again with `chapbook prepare`");
+}
+
+TEST_CASE("token file: errors of the JSON") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.bin", json = folder / "x.json", name = "token file " + json + ": ";
+  const std::string again = "; make it again with `chapbook prepare`";
+  write_small(path);
+  const std::string good = read_bytes(json);
+  const auto replaced = [&](const std::string& old_text, const std::string& new_text) {
+    std::string text = good;
+    REQUIRE(text.find(old_text) != text.npos);
+    write_bytes(json, text.replace(text.find(old_text), old_text.size(), new_text));
+    return open_error(path);
+  };
+  for (const char* bad : {"", "[]", "3", "{", "\xFF"}) {
+    write_bytes(json, bad);
+    CHECK(open_error(path) == name + "is not a JSON object" + again);
+  }
+  write_bytes(json, "{}");
+  CHECK(open_error(path) == name + "\"vocabulary_size\" is not there or not a whole number" + again);
+  for (const char* bad : {"-3", "3.5", "\"3\"", "null", "1e400", "9223372036854775808"}) {
+    CHECK(replaced("\"tokens\": 3", std::string("\"tokens\": ") + bad).starts_with(name));
+  }
+  CHECK(replaced("\"tokens\": 3", "\"tokens\": 9223372036854775807").find("holds 6 bytes") !=
+        std::string::npos);
+  CHECK(replaced("\"built-in stories\"", "7") == name + "\"text\" is not there or not a string" + again);
+  CHECK(replaced("300", "0") ==
+        "token file " + path + ": a vocabulary of 0 does not fit its u16 ids, which count to 65536");
+}
+
+TEST_CASE("token file: truncated at every byte") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.bin", json = folder / "x.json";
+  write_small(path);
+  const std::string bytes = read_bytes(path), json_text = read_bytes(json);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    write_bytes(path, std::string_view(bytes).substr(0, size));
+    CHECK_THROWS_AS(TokenFile::open(path), Error);
+  }
+  write_bytes(path, bytes);
+  for (size_t size = 0; size + 1 < json_text.size(); ++size) {  // the last byte is only the line end
+    write_bytes(json, std::string_view(json_text).substr(0, size));
+    CHECK_THROWS_AS(TokenFile::open(path), Error);
+  }
+  write_bytes(json, json_text);
+  CHECK(TokenFile::open(path).size() == 3);
+}
+
+TEST_CASE("token file: nanoGPT's and llm.c's files") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.bin", name = "token file " + path + ": ";
+  write_bytes(path, std::string("\x07\x00\x2B\x01", 4));
+  const TokenFile bare = TokenFile::open(path, 300);
+  CHECK(to_vector(bare) == std::vector<int32_t>{7, 299});
+  CHECK(bare.info() == TokenFileInfo{300, 2, 0, 0, "", ""});
+  CHECK(open_error(path, 299) == name + "token 1 is the id 299, outside the vocabulary of 299");
+
+  const std::string good = llmc_file({5, 50256});
+  write_bytes(path, good);
+  CHECK(to_vector(TokenFile::open(path, 50257)) == std::vector<int32_t>{5, 50256});
+  CHECK(TokenFile::open(path, 50257).info().tokens == 2);
+  CHECK(open_error(path) == name + "x.json is not beside it, so its vocabulary size must be given");
+  write_bytes(path, llmc_file({5}, 2));
+  CHECK(open_error(path, 50257) == name + "version 2 of llm.c's format is not known, only version 1");
+  write_bytes(path, llmc_file({5}, 1, 2));
+  CHECK(open_error(path, 50257) == name + "llm.c's header says 2 tokens, but 2 bytes follow it: truncated?");
+  write_bytes(path, llmc_file({}));
+  CHECK(open_error(path, 50257) == name + "holds no tokens");
+  for (size_t size = 0; size < good.size(); ++size) {
+    write_bytes(path, std::string_view(good).substr(0, size));
+    CHECK_THROWS_AS(TokenFile::open(path, 50257), Error);
+  }
+}
+
+TEST_CASE("token file: another tokenizer is noticed") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.bin";
+  write_small(path);
+  const TokenFile file = TokenFile::open(path);
+  CHECK_NOTHROW(check_same_tokenizer(file, "0123456789abcdef"));
+  CHECK(error_of([&] { check_same_tokenizer(file, "feed"); }) ==
+        "token file " + path +
+            ": was made with the tokenizer 0123456789abcdef, but this one is feed; make it again with "
+            "`chapbook prepare`");
+  fs::remove(folder / "x.json");
+  CHECK_NOTHROW(check_same_tokenizer(TokenFile::open(path, 300), "feed"));
+}
