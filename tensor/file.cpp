@@ -107,9 +107,9 @@ class HeaderParser {
     // malformed.
     require(text.starts_with('{') && text.find('\0') == text.npos, "the header is not a JSON object");
     try {
-      (void)json::parse(text, [this](int depth, json::parse_event_t event, json& value) {
-        return step(depth, event, value);
-      });
+      [[maybe_unused]] const json nothing_left = json::parse(
+          text,
+          [this](int depth, json::parse_event_t event, json& value) { return step(depth, event, value); });
     } catch (const json::parse_error& error) {
       require(false, "the header is not JSON (at its byte {})", error.byte);
     } catch (const json::exception&) {

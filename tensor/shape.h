@@ -1,6 +1,8 @@
 // Shape: the sizes of a tensor's axes, at most six; the same type holds strides. Trivially copyable, so that
 // kernels on any device take it by value.
 #pragma once
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <initializer_list>
 #include <string>

@@ -34,6 +34,7 @@ View View::slice(int axis, int64_t from, int64_t to) const {
 
 View View::select(int axis, int64_t index) const {
   axis = shape.axis(axis, "select");
+  check(0 <= index && index < shape[axis], "select: no index {} in axis {} of shape {}", index, axis, shape);
   View y = slice(axis, index, index + 1);
   y.shape = y.shape.without(axis);
   y.strides = y.strides.without(axis);
