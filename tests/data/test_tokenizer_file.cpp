@@ -1,0 +1,270 @@
+// Tokenizers on disk: written, read back, and refused when anything is wrong with them.
+#include <doctest/doctest.h>
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "data/bpe_train.h"
+#include "data/tokenizer_file.h"
+#include "tensor/check.h"
+
+using namespace chapbook;
+using nlohmann::json;
+using std::filesystem::path;
+
+namespace {
+
+// A directory of its own, gone with the test.
+struct Scratch {
+  path directory =
+      std::filesystem::temp_directory_path() / fmt::format("chapbook_test_tokenizer_{}", getpid());
+  Scratch() { std::filesystem::create_directories(directory); }
+  ~Scratch() { std::filesystem::remove_all(directory); }
+};
+
+std::string read(const path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  REQUIRE(stream.good());
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void write(const path& file, std::string_view text) {
+  std::ofstream(file, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
+}
+
+Tokenizer small_tokenizer() {
+  return train_bpe("the cat \u00e9t\u00e9 sat on the mat, the \"cat\" \\ sat\n \u4f60\u597d the end", 275);
+}
+
+// The message of the Error that loading gives; "" if it loads; anything else it throws fails the test.
+std::string refusal(const path& file) {
+  try {
+    load_tokenizer(file);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+std::string refusal_of(const path& directory, const json& file) {
+  write(directory / "x.json", file.dump());
+  return refusal(directory / "x.json");
+}
+
+}  // namespace
+
+TEST_CASE("tokenizer files: what is written is what is read, from either format") {
+  const Scratch scratch;
+  const Tokenizer tokenizer = small_tokenizer();
+  save_tokenizer(tokenizer, scratch.directory / "new");
+  const path directory = scratch.directory / "new";
+  CHECK(load_tokenizer(directory).hash() == tokenizer.hash());
+  CHECK(load_tokenizer(directory / "tokenizer.json").hash() == tokenizer.hash());
+  CHECK(load_vocabulary_and_merges(directory / "vocab.json", directory / "merges.txt").hash() ==
+        tokenizer.hash());
+  std::filesystem::remove(directory / "tokenizer.json");
+  CHECK(load_tokenizer(directory).hash() == tokenizer.hash());
+  CHECK(load_tokenizer(directory).end_of_text() == tokenizer.end_of_text());
+
+  std::string merges = read(directory / "merges.txt");  // GPT-2's own has no version line
+  REQUIRE(merges.starts_with("#version: 0.2\n"));
+  write(directory / "merges.txt", merges.substr(merges.find('\n') + 1));
+  CHECK(load_tokenizer(directory).hash() == tokenizer.hash());
+  write(directory / "merges.txt", merges.substr(0, merges.size() - 1));  // no newline at the end
+  CHECK(load_tokenizer(directory).hash() == tokenizer.hash());
+}
+
+TEST_CASE(
+    "tokenizer files: both spellings of merges, added tokens beyond the vocabulary, harmless "
+    "post-processors") {
+  const Scratch scratch;
+  const Tokenizer tokenizer = small_tokenizer();
+  save_tokenizer(tokenizer, scratch.directory);
+  json file = json::parse(read(scratch.directory / "tokenizer.json"));
+  for (json& merge : file["model"]["merges"]) {
+    const std::string line = merge;
+    merge = {line.substr(0, line.find(' ')), line.substr(line.find(' ') + 1)};
+  }
+  file["model"]["vocab"].erase("<|endoftext|>");
+  file["post_processor"] = {{"type", "TemplateProcessing"}, {"special_tokens", json::object()}};
+  CHECK(refusal_of(scratch.directory, file) == "");
+  CHECK(load_tokenizer(scratch.directory / "x.json").hash() == tokenizer.hash());
+}
+
+TEST_CASE("tokenizer files: missing files and directories are named") {
+  const Scratch scratch;
+  CHECK(refusal(scratch.directory / "none.json") ==
+        (scratch.directory / "none.json").string() + ": no such file");
+  CHECK(refusal(scratch.directory) ==
+        scratch.directory.string() +
+            ": this directory holds neither tokenizer.json nor vocab.json and merges.txt");
+  write(scratch.directory / "file", "x");
+  CHECK_THROWS_AS(save_tokenizer(small_tokenizer(), scratch.directory / "file"), Error);
+  CHECK_THROWS_AS(save_tokenizer(small_tokenizer(), scratch.directory / "file" / "below"), Error);
+}
+
+TEST_CASE("tokenizer files: a tokenizer.json cut off anywhere is refused") {
+  const Scratch scratch;
+  save_tokenizer(small_tokenizer(), scratch.directory);
+  const path file = scratch.directory / "tokenizer.json";
+  const std::string text = read(file);
+  for (size_t length = 0; length < text.size(); ++length) {
+    write(file, std::string_view(text).substr(0, length));
+    if (refusal(file).empty()) FAIL("accepted after " << length << " of " << text.size() << " bytes");
+  }
+}
+
+TEST_CASE("tokenizer files: vocab.json or merges.txt cut off anywhere is refused") {
+  const Scratch scratch;
+  const Tokenizer tokenizer = small_tokenizer();
+  save_tokenizer(tokenizer, scratch.directory);
+  std::filesystem::remove(scratch.directory / "tokenizer.json");
+  for (const char* name : {"vocab.json", "merges.txt"}) {
+    const std::string text = read(scratch.directory / name);
+    const size_t enough = text.size() - (text.back() == '\n');  // only the last newline may be missing
+    for (size_t length = 0; length < enough; ++length) {
+      write(scratch.directory / name, std::string_view(text).substr(0, length));
+      if (refusal(scratch.directory).empty()) FAIL(name << " accepted after " << length << " bytes");
+    }
+    write(scratch.directory / name, text);
+  }
+}
+
+TEST_CASE(
+    "tokenizer files: a tokenizer.json that says something else is refused, and the message says what") {
+  const Scratch scratch;
+  save_tokenizer(small_tokenizer(), scratch.directory);
+  const json good = json::parse(read(scratch.directory / "tokenizer.json"));
+  REQUIRE(refusal_of(scratch.directory, good) == "");
+  const int vocabulary_size = static_cast<int>(good["model"]["vocab"].size());
+
+  struct Case {
+    const char* message;  // part of it
+    std::function<void(json&)> spoil;
+  };
+  const Case cases[] = {
+      {"JSON object",
+       [](json& file) {
+         file = json::array({1, 2});
+       }},
+      {"\"model\" is missing", [](json& file) { file.erase("model"); }},
+      {"\"model\" is number", [](json& file) { file["model"] = 3; }},
+      {"\"vocab\" is array", [](json& file) { file["model"]["vocab"] = json::array(); }},
+      {"\"vocab\" is missing", [](json& file) { file["model"].erase("vocab"); }},
+      {"byte 0x00 has no token",
+       [](json& file) {
+         file["model"]["vocab"] = json::object();
+         file["model"]["merges"] = json::array();
+         file["added_tokens"] = json::array();
+       }},
+      {"\"merges\" is missing", [](json& file) { file["model"].erase("merges"); }},
+      {"\"merges\" is object", [](json& file) { file["model"]["merges"] = json::object(); }},
+      {"merge 0 is neither", [](json& file) { file["model"]["merges"][0] = 5; }},
+      {"merge 0 is neither",
+       [](json& file) {
+         file["model"]["merges"][0] = json::array({"t", "h", "e"});
+       }},
+      {"merge 0 is neither",
+       [](json& file) {
+         file["model"]["merges"][0] = json::array({"t", 1});
+       }},
+      {"merge 1 (\"th\") is not two tokens", [](json& file) { file["model"]["merges"][1] = "th"; }},
+      {"merge 1 (\"t h e\") is not two tokens", [](json& file) { file["model"]["merges"][1] = "t h e"; }},
+      {"uses \"nonsense\", which is not in the vocabulary",
+       [](json& file) { file["model"]["merges"][2] = "t nonsense"; }},
+      {"(q q) makes a token that is not in the vocabulary",
+       [](json& file) { file["model"]["merges"][2] = "q q"; }},
+      {"is listed twice", [](json& file) { file["model"]["merges"][2] = file["model"]["merges"][1]; }},
+      {"are merges missing?", [](json& file) { file["model"]["merges"].erase(3); }},
+      {"is special or unknown",
+       [](json& file) {
+         file["model"]["merges"][0] = json::array({"<|endoftext|>", "t"});
+       }},
+      {"both have id 5", [](json& file) { file["model"]["vocab"]["!"] = 5; }},
+      {"without gaps", [&](json& file) { file["model"]["vocab"]["!"] = vocabulary_size; }},
+      {"not a token id", [](json& file) { file["model"]["vocab"]["!"] = -1; }},
+      {"not a token id", [](json& file) { file["model"]["vocab"]["!"] = 0.5; }},
+      {"not a token id", [](json& file) { file["model"]["vocab"]["!"] = "0"; }},
+      {"not a token id", [](json& file) { file["model"]["vocab"]["!"] = 1e30; }},
+      {"not a token id", [](json& file) { file["model"]["vocab"]["!"] = 4294967296; }},
+      {"not a token id", [](json& file) { file["model"]["vocab"]["!"] = nullptr; }},
+      {"byte alphabet",
+       [](json& file) {
+         file["model"]["vocab"].erase("!");
+         file["model"]["vocab"]["\u4f60"] = 0;
+       }},
+      {"is empty",
+       [](json& file) {
+         file["model"]["vocab"].erase("!");
+         file["model"]["vocab"][""] = 0;
+       }},
+      {"byte 0x21 has no token",
+       [](json& file) {
+         file["model"]["vocab"].erase("!");
+         file["model"]["vocab"]["!!"] = 0;
+       }},
+      {"\"type\" is \"WordPiece\"", [](json& file) { file["model"]["type"] = "WordPiece"; }},
+      {"\"dropout\" is 0.1", [](json& file) { file["model"]["dropout"] = 0.1; }},
+      {"\"ignore_merges\"", [](json& file) { file["model"]["ignore_merges"] = true; }},
+      {"\"end_of_word_suffix\"", [](json& file) { file["model"]["end_of_word_suffix"] = "</w>"; }},
+      {"\"normalizer\"",
+       [](json& file) {
+         file["normalizer"] = {{"type", "NFC"}};
+       }},
+      {"\"pre_tokenizer\" is missing", [](json& file) { file.erase("pre_tokenizer"); }},
+      {"\"pre_tokenizer\" is null", [](json& file) { file["pre_tokenizer"] = nullptr; }},
+      {"only ByteLevel", [](json& file) { file["pre_tokenizer"]["type"] = "Whitespace"; }},
+      {"add_prefix_space must be false",
+       [](json& file) { file["pre_tokenizer"]["add_prefix_space"] = true; }},
+      {"\"use_regex\"", [](json& file) { file["pre_tokenizer"]["use_regex"] = false; }},
+      {"\"decoder\"", [](json& file) { file["decoder"] = 7; }},
+      {"adds tokens",
+       [](json& file) {
+         file["post_processor"] = {{"type", "BertProcessing"}};
+       }},
+      {"\"added_tokens\" is not a list", [](json& file) { file["added_tokens"] = 1; }},
+      {"\"content\" is missing", [](json& file) { file["added_tokens"][0].erase("content"); }},
+      {"its id is missing", [](json& file) { file["added_tokens"][0].erase("id"); }},
+      {"not a token id", [](json& file) { file["added_tokens"][0]["id"] = "last"; }},
+      {"in the vocabulary", [](json& file) { file["added_tokens"][0]["id"] = 3; }},
+      {"listed twice", [](json& file) { file["added_tokens"].push_back(file["added_tokens"][0]); }},
+      {"only special tokens", [](json& file) { file["added_tokens"][0]["special"] = false; }},
+      {"\"lstrip\"", [](json& file) { file["added_tokens"][0]["lstrip"] = true; }},
+      {"without gaps",
+       [&](json& file) {
+         file["added_tokens"].push_back({{"content", "<x>"}, {"id", vocabulary_size + 1}, {"special", true}});
+       }},
+  };
+  for (const Case& one : cases) {
+    json file = good;
+    one.spoil(file);
+    const std::string message = refusal_of(scratch.directory, file);
+    CAPTURE(one.message);
+    CAPTURE(message);
+    CHECK(message.find(one.message) != message.npos);
+    CHECK(message.starts_with((scratch.directory / "x.json").string() + ": "));
+    CHECK(message.find('\n') == message.npos);
+  }
+}
+
+TEST_CASE("tokenizer files: random damage never does worse than an Error") {
+  const Scratch scratch;
+  save_tokenizer(small_tokenizer(), scratch.directory);
+  const std::string text = read(scratch.directory / "tokenizer.json");
+  std::mt19937 random(4);
+  int refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string damaged = text;
+    for (int change = 0; change < 1 + i % 3; ++change) {
+      damaged[random() % damaged.size()] =
+          static_cast<char>(i % 2 == 0 ? random() : "\"{}[],:0 n"[random() % 10]);
+    }
+    write(scratch.directory / "x.json", damaged);
+    refused += !refusal(scratch.directory / "x.json").empty();
+  }
+  CHECK(refused > 1000);
+}
