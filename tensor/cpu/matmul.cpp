@@ -1,0 +1,203 @@
+// Matrix products: what a training step spends four fifths of its time on. A product is cut into tiles of the
+// result, chosen from its shape alone, and each tile is one call of cpu::product in one thread. Transposed
+// operands are read as they lie. A product with one row (decoding a token) is bound by reading the other
+// operand once, and has loops of its own.
+#include <cstring>
+
+#include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/loop.h"
+#include "tensor/cpu/product.h"
+
+#ifdef CHAPBOOK_OPENBLAS
+#include <cblas.h>
+#endif
+
+namespace chapbook {
+
+using cpu::grain;
+using cpu::Matrix;
+using cpu::offset_of;
+
+// OpenBLAS's own threads would fight with ours.
+CpuBackend::CpuBackend() {
+#ifdef CHAPBOOK_OPENBLAS
+  openblas_set_num_threads(1);
+#endif
+}
+
+namespace {
+
+// Whether the last two axes can be read as a Matrix: along one of them, numbers lie side by side, and rows do
+// not overlap.
+bool readable(const View& x) {
+  const int64_t rows = x.shape[-2], columns = x.shape[-1], row = x.strides[-2], column = x.strides[-1];
+  if (rows == 1 || columns == 1) return rows == 1 ? columns == 1 || column >= 1 : row >= 1;
+  return (column == 1 && row >= columns) || (row == 1 && column >= rows);
+}
+
+// The stride along an axis of size 1 is free to choose; then a column is a row that lies with gaps.
+template <class T>
+Matrix<T> matrix(const View& x, T* data) {
+  const int64_t rows = x.shape[-2], columns = x.shape[-1];
+  if (columns == 1) return {data, rows == 1 ? 1 : x.strides[-2], 1};
+  if (rows == 1) return x.strides[-1] == 1 ? Matrix<T>{data, columns, 1} : Matrix<T>{data, 1, x.strides[-1]};
+  return {data, x.strides[-2], x.strides[-1]};
+}
+
+// A batch of products with one and the same b is one product with more rows: (B, m, k) (k, n) is (B m, k) (k,
+// n).
+void merge_batch(View& a, View& b, View& y) {
+  const auto merges = [](const View& x) {
+    return x.shape[-2] == 1 || x.shape[-3] == 1 || x.strides[-3] == x.strides[-2] * x.shape[-2];
+  };
+  const auto merge = [](View& x) {
+    if (x.shape[-2] == 1) x.strides[-2] = x.strides[-3];
+    x.shape[-2] *= x.shape[-3];
+    x.shape = x.shape.without(-3);
+    x.strides = x.strides.without(-3);
+  };
+  while (y.shape.rank > 2 && (b.shape[-3] == 1 || b.strides[-3] == 0) && merges(a) && merges(y)) {
+    merge(a);
+    merge(y);
+    b.shape = b.shape.without(-3);
+    b.strides = b.strides.without(-3);
+  }
+}
+
+// y = a b for one row a, b with rows that lie side by side: adds multiples of rows, four at a time.
+template <class T>
+void add_rows(int64_t k, int64_t columns, const T* a, int64_t a_step, Matrix<const T> b, T* y) {
+  std::fill(y, y + columns, T(0));
+  int64_t p = 0;
+  for (; p + 4 <= k; p += 4) {
+    const T a0 = a[p * a_step], a1 = a[(p + 1) * a_step], a2 = a[(p + 2) * a_step], a3 = a[(p + 3) * a_step];
+    const T *b0 = b.at(p, 0), *b1 = b.at(p + 1, 0), *b2 = b.at(p + 2, 0), *b3 = b.at(p + 3, 0);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < columns; ++j) y[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j]);
+  }
+  for (; p < k; ++p) {
+    const T a0 = a[p * a_step];
+    const T* b0 = b.at(p, 0);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < columns; ++j) y[j] += a0 * b0[j];
+  }
+}
+
+// The dot product of two dense rows, in lanes.
+template <class T>
+T dot(int64_t n, const T* a, const T* b) {
+  constexpr int lanes = 32;
+  T sums[lanes] = {}, rest = 0;
+  const int64_t whole = n / lanes * lanes;
+  for (int64_t j = 0; j < whole; j += lanes)
+    for (int lane = 0; lane < lanes; ++lane) sums[lane] += a[j + lane] * b[j + lane];
+  for (int64_t j = whole; j < n; ++j) rest += a[j] * b[j];
+  for (int width = lanes / 2; width; width /= 2)
+    for (int lane = 0; lane < width; ++lane) sums[lane] += sums[lane + width];
+  return sums[0] + rest;
+}
+
+template <class T>
+void one_row(int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> y) {
+  T* row = cpu::scratch<1, T>(k);
+  for (int64_t p = 0; p < k; ++p) row[p] = *a.at(0, p);
+  if (b.column_stride == 1) {
+    parallel_for(n, std::max<int64_t>(256, grain / k / 256 * 256), [&](int64_t begin, int64_t end) {
+      T* sums = cpu::scratch<2, T>(end - begin);
+      add_rows<T>(k, end - begin, row, 1, {b.at(0, begin), b.row_stride, 1}, sums);
+      for (int64_t j = begin; j < end; ++j) *y.at(0, j) = sums[j - begin];
+    });
+  } else {
+    parallel_for(n, std::max<int64_t>(1, grain / k), [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) *y.at(0, j) = dot(k, row, b.at(0, j));
+    });
+  }
+}
+
+struct Tiles {
+  int64_t rows, columns;  // of one tile
+};
+
+// Big tiles pack their operands once for much work; at least about sixteen let any number of threads share.
+Tiles tiles_of(int64_t m, int64_t n, int64_t k) {
+  const double work = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  if (work < 4e6) return {m, n};
+  const auto cut = [](int64_t size, int64_t target) {  // into equal pieces of about `target`, in steps of 32
+    const int64_t pieces = std::max<int64_t>(1, (size + target / 2) / target);
+    return (size + pieces * 32 - 1) / (pieces * 32) * 32;
+  };
+  return {cut(m, 256), cut(n, 512)};
+}
+
+template <class T>
+void multiply(const View& a, const View& b, const View& y) {
+  const int64_t m = y.shape[-2], n = y.shape[-1], k = a.shape[-1];
+  const Shape batch(y.shape.size, y.shape.rank - 2);
+  const auto entry = [&]<class X>(const View& x, int64_t index, X*) {
+    return matrix<X>(x, static_cast<X*>(x.data) + offset_of(index, batch, x.strides));
+  };
+  const T* const input = nullptr;
+  T* const output = nullptr;
+  if (m == 1 && batch.count() == 1)
+    return one_row<T>(n, k, entry(a, 0, input), entry(b, 0, input), entry(y, 0, output));
+  const Tiles tile = tiles_of(m, n, k);
+  const int64_t down = (m + tile.rows - 1) / tile.rows, across = (n + tile.columns - 1) / tile.columns;
+  const int64_t tasks_at_once = std::max<int64_t>(1, 1000000 / (2 * tile.rows * tile.columns * k));
+  parallel_for(batch.count() * down * across, tasks_at_once, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t i = task % down * tile.rows, j = task / down % across * tile.columns,
+                    index = task / down / across;
+      const Matrix<const T> left = entry(a, index, input), right = entry(b, index, input);
+      const Matrix<T> result = entry(y, index, output);
+      cpu::product<T>(std::min(tile.rows, m - i), std::min(tile.columns, n - j), k, T(1),
+                      {left.at(i, 0), left.row_stride, left.column_stride},
+                      {right.at(0, j), right.row_stride, right.column_stride}, T(0),
+                      {result.at(i, j), result.row_stride, result.column_stride});
+    }
+  });
+}
+
+}  // namespace
+
+void CpuBackend::matmul(View a, View b, View y) {
+  const bool covered =
+      a.dtype == b.dtype && a.dtype == y.dtype && (y.dtype == DType::f32 || y.dtype == DType::f64);
+  if (!covered || a.shape[-1] == 0) return ReferenceBackend::matmul(a, b, y);
+  if (y.count() == 0) return;
+  merge_batch(a, b, y);
+  // A result that lies column by column is the transposed product: y^T = b^T a^T. So is one of a single
+  // column: a row.
+  const bool row_by_row = y.strides[-1] == 1 && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]);
+  if ((!row_by_row && y.shape[-2] != 1) || (y.shape[-1] == 1 && y.shape[-2] != 1)) {
+    std::swap(a, b);
+    for (View* x : {&a, &b, &y}) *x = x->transpose(-1, -2);
+  }
+  const bool one_row = y.shape[-2] == 1 && y.shape.count() == y.shape[-1];
+  const bool writable = one_row || (y.strides[-1] == 1 && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]));
+  if (!writable) return ReferenceBackend::matmul(a, b, y);
+  // Operands without a dense axis are copied first.
+  struct Copy {
+    BlockCache& cache;
+    void* block = nullptr;
+    size_t bytes = 0;
+    ~Copy() {
+      if (block) cache.give_back(block, bytes);
+    }
+  } copies[2] = {{blocks()}, {blocks()}};
+  View* const operands[2] = {&a, &b};
+  for (int i = 0; i < 2; ++i) {
+    if (readable(*operands[i])) continue;
+    View dense = *operands[i];
+    dense.strides = contiguous_strides(dense.shape);
+    copies[i].bytes = static_cast<size_t>(dense.count() * size_of(dense.dtype));
+    copies[i].block = dense.data = blocks().take(copies[i].bytes);
+    copy(*operands[i], dense);
+    *operands[i] = dense;
+  }
+  if (y.dtype == DType::f32)
+    multiply<float>(a, b, y);
+  else
+    multiply<double>(a, b, y);
+}
+
+}  // namespace chapbook

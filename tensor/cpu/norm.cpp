@@ -1,0 +1,90 @@
+// Layer normalisation: a row stays in the first cache between its passes. The gradients of weight and bias
+// are summed over pieces of 64 rows, and the pieces in order.
+#include <cmath>
+
+#include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/loop.h"
+
+namespace chapbook {
+
+using cpu::grain;
+using cpu::scratch;
+using cpu::sum_of;
+
+void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, double epsilon, View y_view,
+                            View mean_view, View rstd_view) {
+  const std::initializer_list<View> views = {x_view, weight_view, bias_view, y_view, mean_view, rstd_view};
+  if (!cpu::all_f32(views) || !cpu::dense_rows({x_view, weight_view, bias_view, y_view}))
+    return ReferenceBackend::layer_norm(x_view, weight_view, bias_view, epsilon, y_view, mean_view,
+                                        rstd_view);
+  const int64_t rows = x_view.shape[0], n = x_view.shape[1];
+  const float *weight = weight_view.as<float>(), *bias = bias_view.as<float>();
+  parallel_for(rows, std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* x = x_view.as<float>() + i * x_view.strides[0];
+      float* y = y_view.as<float>() + i * y_view.strides[0];
+      const float count = static_cast<float>(n);
+      const float mean = sum_of(n, [&](int64_t j) { return x[j]; }) / count;
+      const float variance = sum_of(n, [&](int64_t j) { return (x[j] - mean) * (x[j] - mean); }) / count;
+      const float rstd = 1 / std::sqrt(variance + static_cast<float>(epsilon));
+      if (bias) {
+#pragma GCC ivdep
+        for (int64_t j = 0; j < n; ++j) y[j] = (x[j] - mean) * rstd * weight[j] + bias[j];
+      } else {
+#pragma GCC ivdep
+        for (int64_t j = 0; j < n; ++j) y[j] = (x[j] - mean) * rstd * weight[j];
+      }
+      mean_view.as<float>()[i * mean_view.strides[0]] = mean;
+      rstd_view.as<float>()[i * rstd_view.strides[0]] = rstd;
+    }
+  });
+}
+
+void CpuBackend::layer_norm_backward(View x_view, View weight_view, View mean_view, View rstd_view,
+                                     View dy_view, View dx_view, View dweight_view, View dbias_view) {
+  const std::initializer_list<View> dense = {x_view, weight_view, dy_view, dx_view, dweight_view, dbias_view};
+  if (!cpu::all_f32(dense) || !cpu::all_f32({mean_view, rstd_view}) || !cpu::dense_rows(dense))
+    return ReferenceBackend::layer_norm_backward(x_view, weight_view, mean_view, rstd_view, dy_view, dx_view,
+                                                 dweight_view, dbias_view);
+  constexpr int64_t piece_rows = 64;
+  const int64_t rows = x_view.shape[0], n = x_view.shape[1], pieces = (rows + piece_rows - 1) / piece_rows;
+  const float* weight = weight_view.as<float>();
+  float* partial = scratch<0>(pieces * 2 * n);  // for each piece: dweight, dbias
+  parallel_for(pieces, std::max<int64_t>(1, grain / std::max<int64_t>(n * piece_rows, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t piece = begin; piece < end; ++piece) {
+                   float *dweight = partial + piece * 2 * n, *dbias = dweight + n;
+                   std::fill(dweight, dweight + 2 * n, 0.0f);
+                   for (int64_t i = piece * piece_rows; i < std::min(rows, (piece + 1) * piece_rows); ++i) {
+                     const float* x = x_view.as<float>() + i * x_view.strides[0];
+                     const float* dy = dy_view.as<float>() + i * dy_view.strides[0];
+                     float* dx = dx_view.as<float>() + i * dx_view.strides[0];
+                     const float mean = mean_view.as<float>()[i * mean_view.strides[0]];
+                     const float rstd = rstd_view.as<float>()[i * rstd_view.strides[0]];
+                     const float count = static_cast<float>(n);
+                     const float mean_du = sum_of(n, [&](int64_t j) { return dy[j] * weight[j]; }) / count;
+                     const float mean_du_u =
+                         sum_of(n, [&](int64_t j) { return dy[j] * weight[j] * ((x[j] - mean) * rstd); }) /
+                         count;
+#pragma GCC ivdep
+                     for (int64_t j = 0; j < n; ++j) {
+                       const float u = (x[j] - mean) * rstd, g = dy[j];
+                       dweight[j] += g * u;
+                       dbias[j] += g;
+                       dx[j] = rstd * (g * weight[j] - mean_du - u * mean_du_u);
+                     }
+                   }
+                 }
+               });
+  for (int64_t j = 0; j < n; ++j) {
+    double dweight = 0, dbias = 0;
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      dweight += partial[piece * 2 * n + j];
+      dbias += partial[piece * 2 * n + n + j];
+    }
+    dweight_view.as<float>()[j] = static_cast<float>(dweight);
+    if (dbias_view) dbias_view.as<float>()[j] = static_cast<float>(dbias);
+  }
+}
+
+}  // namespace chapbook

@@ -1,0 +1,168 @@
+// Softmax, its logarithm and the loss on top of them, row by row. A row is read from memory once: it is taken
+// in pieces that stay in the first cache, each with its own largest number, and the running sum is rescaled
+// when a larger one turns up (Milakov & Gimelshein 2018, "Online normalizer calculation for softmax").
+#include <cmath>
+
+#include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/loop.h"
+
+namespace chapbook {
+
+namespace {
+
+using cpu::grain;
+using cpu::offset_of;
+using cpu::scratch;
+using cpu::sum_of;
+
+// log(sum(exp(x))) of n numbers.
+float log_sum_exp(const float* x, int64_t n) {
+  constexpr int64_t piece = 2048;
+  float exps[piece];
+  float largest = -std::numeric_limits<float>::infinity();
+  double sum = 0;
+  for (int64_t begin = 0; begin < n; begin += piece) {
+    const int64_t count = std::min(piece, n - begin);
+    const float* here = x + begin;
+    const float before = largest;
+    largest = std::max(largest, cpu::largest_of(here, count));
+    if (before < largest) sum *= std::exp(static_cast<double>(before) - largest);
+    const float offset =
+        largest == -std::numeric_limits<float>::infinity() ? 0 : largest;  // masked so far: no 0 * infinity
+    for (int64_t j = 0; j < count; ++j) exps[j] = math::exp(here[j] - offset);
+    sum += sum_of(count, [&](int64_t j) { return exps[j]; });
+  }
+  return static_cast<float>(largest + std::log(sum));
+}
+
+// Calls f(n, x, y) for every row of two views of one shape, in parallel; numbers of a row lie side by side.
+template <class F>
+void for_rows(const View& x, const View& y, F&& f) {
+  const int64_t n = x.shape[-1];
+  const Shape rows = x.shape.without(-1);
+  parallel_for(rows.count(), std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row)
+                   f(n, x.as<float>() + offset_of(row, rows, x.strides),
+                     y.as<float>() + offset_of(row, rows, y.strides));
+               });
+}
+
+// The same for three.
+template <class F>
+void for_rows(const View& a, const View& b, const View& y, F&& f) {
+  const int64_t n = y.shape[-1];
+  const Shape rows = y.shape.without(-1);
+  parallel_for(
+      rows.count(), std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row)
+          f(n, a.as<float>() + offset_of(row, rows, a.strides),
+            b.as<float>() + offset_of(row, rows, b.strides), y.as<float>() + offset_of(row, rows, y.strides));
+      });
+}
+
+bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && cpu::dense_rows(views); }
+
+}  // namespace
+
+void CpuBackend::softmax(View x_view, View y_view) {
+  if (!covered({x_view, y_view})) return ReferenceBackend::softmax(x_view, y_view);
+  for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
+    const float largest = cpu::largest_of(x, n);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) y[j] = math::exp(x[j] - largest);
+    const float scale = 1 / sum_of(n, [&](int64_t j) { return y[j]; });
+    for (int64_t j = 0; j < n; ++j) y[j] *= scale;
+  });
+}
+
+void CpuBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
+  if (!covered({y_view, dy_view, dx_view}))
+    return ReferenceBackend::softmax_backward(y_view, dy_view, dx_view);
+  for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
+    const float sum = sum_of(n, [&](int64_t j) { return y[j] * dy[j]; });
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) dx[j] = y[j] * (dy[j] - sum);
+  });
+}
+
+void CpuBackend::log_softmax(View x_view, View y_view) {
+  if (!covered({x_view, y_view})) return ReferenceBackend::log_softmax(x_view, y_view);
+  for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
+    const float log_sum = log_sum_exp(x, n);
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) y[j] = x[j] - log_sum;
+  });
+}
+
+void CpuBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
+  if (!covered({y_view, dy_view, dx_view}))
+    return ReferenceBackend::log_softmax_backward(y_view, dy_view, dx_view);
+  for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
+    const float sum = sum_of(n, [&](int64_t j) { return dy[j]; });
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) dx[j] = dy[j] - math::exp(y[j]) * sum;
+  });
+}
+
+void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) {
+  if (!covered({logits}) || !cpu::all_f32({loss, log_sum}))
+    return ReferenceBackend::cross_entropy(logits, targets, options, loss, log_sum);
+  const int64_t rows = logits.shape[0], classes = logits.shape[1];
+  double* row_loss = scratch<0, double>(rows);  // added up in order at the end
+  const double s = options.smoothing;
+  parallel_for(
+      rows, std::max<int64_t>(1, grain / std::max<int64_t>(classes, 1)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const float* x = logits.as<float>() + i * logits.strides[0];
+          const float row_log_sum = log_sum_exp(x, classes);
+          log_sum.as<float>()[i * log_sum.strides[0]] = row_log_sum;
+          const int32_t target = targets.as<int32_t>()[i * targets.strides[0]];
+          row_loss[i] = 0;
+          if (target == options.ignore) continue;
+          const double mean =
+              s == 0 ? 0 : sum_of(classes, [&](int64_t j) { return x[j]; }) / static_cast<double>(classes);
+          row_loss[i] = row_log_sum - (1 - s) * x[target] - s * mean;
+        }
+      });
+  double total = 0;
+  int64_t counted = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    total += row_loss[i];
+    counted += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
+  }
+  *loss.as<float>() = counted > 0 ? static_cast<float>(total / static_cast<double>(counted)) : 0;
+}
+
+void CpuBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
+                                        View dloss, View dlogits) {
+  if (!covered({logits, dlogits}) || !cpu::all_f32({log_sum, dloss}))
+    return ReferenceBackend::cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits);
+  const int64_t rows = logits.shape[0], classes = logits.shape[1];
+  int64_t counted = 0;
+  for (int64_t i = 0; i < rows; ++i)
+    counted += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
+  const float scale = *dloss.as<float>() / static_cast<float>(std::max<int64_t>(counted, 1));
+  const float target_share = static_cast<float>(1 - options.smoothing);
+  const float every_share = static_cast<float>(options.smoothing / static_cast<double>(classes));
+  parallel_for(rows, std::max<int64_t>(1, grain / std::max<int64_t>(classes, 1)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const float* x = logits.as<float>() + i * logits.strides[0];
+                   float* dx = dlogits.as<float>() + i * dlogits.strides[0];
+                   const int32_t target = targets.as<int32_t>()[i * targets.strides[0]];
+                   if (target == options.ignore) {
+                     std::fill(dx, dx + classes, 0.0f);
+                     continue;
+                   }
+                   const float row_log_sum = log_sum.as<float>()[i * log_sum.strides[0]];
+                   const float at_target = x[target];  // dx may be the memory of x
+#pragma GCC ivdep
+                   for (int64_t j = 0; j < classes; ++j)
+                     dx[j] = scale * (math::exp(x[j] - row_log_sum) - every_share);
+                   dx[target] = scale * (math::exp(at_target - row_log_sum) - every_share - target_share);
+                 }
+               });
+}
+
+}  // namespace chapbook

@@ -1,0 +1,164 @@
+#include "tensor/cpu/thread_pool.h"
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "tensor/check.h"
+
+namespace chapbook {
+
+namespace {
+
+constexpr int max_threads = 1024;
+constexpr uint64_t one_inside = 1, inside_mask = 0xffff, open_bit = uint64_t{1} << 16,
+                   one_loop = uint64_t{1} << 17;
+
+// Whether this thread is inside a chunk: loops it starts there run inline.
+thread_local bool inside_chunk = false;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Waits busily for about `limit` at most; whether `done` came true.
+template <class Done>
+bool spin(std::chrono::microseconds limit, Done done) {
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (done()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() - start < limit);
+  return false;
+}
+
+}  // namespace
+
+static void check_threads(int threads) {
+  check(threads >= 1 && threads <= max_threads, "threads: {} is not in 1 to {}", threads, max_threads);
+}
+
+ThreadPool::ThreadPool(int threads) {
+  check_threads(threads);
+  start(threads);
+}
+
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::set_threads(int threads) {
+  check_threads(threads);
+  std::lock_guard lock(callers_);
+  stop();
+  start(threads);
+}
+
+void ThreadPool::start(int threads) {
+  stopping_ = false;
+  for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, state_.load());
+}
+
+void ThreadPool::stop() {
+  {
+    std::lock_guard lock(sleep_mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+}
+
+void ThreadPool::run(const Loop& loop) {
+  const bool alone = loop.count <= loop.grain;
+  if (alone || inside_chunk) {
+    for (int64_t begin = 0; begin < loop.count; begin += loop.grain)
+      loop.call(loop.body, begin, std::min(begin + loop.grain, loop.count));
+    return;
+  }
+  std::lock_guard lock(callers_);
+  loop_ = loop;
+  next_.store(0, std::memory_order_relaxed);
+  state_.fetch_add(one_loop + open_bit);  // publishes the loop
+  if (sleepers_.load() > 0) {
+    {
+      std::lock_guard sleep_lock(sleep_mutex_);
+    }  // whoever is about to sleep has looked at state_ or waits already
+    wake_.notify_all();
+  }
+  run_chunks();
+  // No chunk is left to begin; wait for those that workers are still in. One that never woke up is not waited
+  // for.
+  state_.fetch_and(~open_bit);
+  const auto empty = [&] { return (state_.load() & inside_mask) == 0; };
+  while (!spin(std::chrono::microseconds(50), empty)) std::this_thread::yield();
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadPool::run_chunks() {
+  inside_chunk = true;
+  while (true) {
+    const int64_t begin = next_.fetch_add(loop_.grain, std::memory_order_relaxed);
+    if (begin >= loop_.count) break;
+    try {
+      loop_.call(loop_.body, begin, std::min(begin + loop_.grain, loop_.count));
+    } catch (...) {
+      std::lock_guard lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+      next_.store(loop_.count, std::memory_order_relaxed);
+    }
+  }
+  inside_chunk = false;
+}
+
+void ThreadPool::work(uint64_t seen) {
+  while (true) {
+    uint64_t state = wait_for_loop(seen);
+    if (stopping_) return;
+    seen = state & ~(open_bit | inside_mask);
+    if (!(state & open_bit)) continue;  // over already
+    if (!state_.compare_exchange_strong(state, state + one_inside)) {
+      seen = ~uint64_t{0};  // somebody else came or went: look again
+      continue;
+    }
+    run_chunks();
+    state_.fetch_sub(one_inside);
+  }
+}
+
+// The state once there is a loop after the one `seen` counts, or stopping_ is set. Spins first: the loops of
+// a training step follow each other within microseconds, and waking a sleeping thread takes longer than many
+// of them.
+uint64_t ThreadPool::wait_for_loop(uint64_t seen) {
+  uint64_t state = 0;
+  const auto changed = [&] {
+    state = state_.load();
+    return (state & ~(open_bit | inside_mask)) != (seen & ~(open_bit | inside_mask)) || stopping_.load();
+  };
+  if (spin(std::chrono::microseconds(50), changed)) return state;
+  std::unique_lock lock(sleep_mutex_);
+  ++sleepers_;
+  wake_.wait(lock, changed);
+  --sleepers_;
+  return state;
+}
+
+ThreadPool& thread_pool() {
+  static ThreadPool pool([] {
+    const char* text = std::getenv("CHAPBOOK_THREADS");
+    if (!text) return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, max_threads);
+    const std::string_view value = text;
+    int threads = 0;
+    const auto [end, error] = std::from_chars(value.begin(), value.end(), threads);
+    check(error == std::errc() && end == value.end() && threads >= 1 && threads <= max_threads,
+          "CHAPBOOK_THREADS: '{}' is not a number of threads from 1 to {}", value, max_threads);
+    return threads;
+  }());
+  return pool;
+}
+
+}  // namespace chapbook
