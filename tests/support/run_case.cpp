@@ -1,0 +1,169 @@
+#include "tests/support/run_case.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <sstream>
+
+namespace chapbook {
+
+std::string name_of(Layout layout) {
+  static const char* names[] = {"contiguous", "transposed", "sliced", "mixed", "repeated"};
+  return names[static_cast<int>(layout)];
+}
+
+static constexpr double sentinel_integer = 77;
+
+// What encloses a view of `shape`: one more on both sides of every axis when sliced; transposed swaps the last two axes,
+// or, where there is one axis, puts the numbers into a column of three.
+static Shape enclosing(const Shape& shape, Layout layout) {
+  Shape larger = shape;
+  if (layout == Layout::sliced)
+    for (int axis = 0; axis < shape.rank; ++axis) larger[axis] += 2;
+  if (layout == Layout::transposed && shape.rank >= 2) std::swap(larger[-1], larger[-2]);
+  if (layout == Layout::transposed && shape.rank == 1) larger = {shape[0], 3};
+  return larger;
+}
+
+static Tensor view_into(const Tensor& whole, const Shape& shape, Layout layout) {
+  Tensor x = whole;
+  if (layout == Layout::sliced)
+    for (int axis = 0; axis < shape.rank; ++axis) x = x.slice(axis, 1, 1 + shape[axis]);
+  if (layout == Layout::transposed && shape.rank >= 2) x = x.transpose(-1, -2);
+  if (layout == Layout::transposed && shape.rank == 1) x = x.select(1, 1);
+  return x;
+}
+
+Placed::Placed(const Tensor& numbers, Layout layout) {
+  const double sentinel =
+      is_float(numbers.dtype()) ? std::numeric_limits<double>::quiet_NaN() : sentinel_integer;
+  const Shape shape = enclosing(numbers.shape(), layout);
+  whole_ = Tensor::full(shape, sentinel, numbers.dtype(), numbers.backend());
+  tensor_ = view_into(whole_, numbers.shape(), layout);
+  numbers.backend().copy(numbers.view(), tensor_.view());
+  // Which places of `whole_` are not the tensor's.
+  outside_ = Tensor::full(shape, 1, DType::u8, backend("reference"));
+  outside_.backend().fill(view_into(outside_, numbers.shape(), layout).view(), 0);
+  before_ = bytes();
+}
+
+std::vector<std::byte> Placed::bytes() const {
+  std::vector<std::byte> bytes(whole_.count() * size_of(whole_.dtype()));
+  if (!bytes.empty()) whole_.backend().download(whole_.view().data, bytes.data(), bytes.size());
+  return bytes;
+}
+
+bool Placed::intact() const { return bytes() == before_; }
+
+bool Placed::intact_around() const {
+  const std::vector<std::byte> now = bytes();
+  const std::vector<uint8_t> outside = outside_.to_vector<uint8_t>();
+  const size_t width = size_of(whole_.dtype());
+  for (size_t i = 0; i < now.size(); ++i)
+    if (outside[i / width] && now[i] != before_[i]) return false;
+  return true;
+}
+
+Numbers64 numbers_for(const Domain& domain, const Shape& shape, int which) {
+  Numbers64 numbers(shape.count());
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const double u = uniform_at(2026, static_cast<uint64_t>(which) << 32, static_cast<int64_t>(i)) + 0x1p-25;
+    const double x = domain.low + (domain.high - domain.low) * u;
+    numbers[i] = domain.step > 0 ? std::round(x / domain.step) * domain.step : x;
+  }
+  return numbers;
+}
+
+Tensor tensor_of(const Numbers64& numbers, const Shape& shape, DType dtype, Backend& to) {
+  return Tensor::from(numbers, shape, backend("reference")).to(dtype).to(to);
+}
+
+static Layout layout_of(Layout layout, int input) {
+  if (layout == Layout::mixed) return all_layouts[input % 3];
+  return layout == Layout::repeated ? Layout::contiguous : layout;
+}
+
+Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout) {
+  std::vector<Placed> placed;
+  Variables x;
+  for (const Tensor& input : inputs) {
+    placed.emplace_back(input, layout_of(layout, static_cast<int>(placed.size())));
+    const Tensor& tensor = placed.back().tensor();
+    x.push_back(row.gradient ? Variable::parameter(tensor) : Variable(tensor));
+  }
+  const Variable y = row.f(x);
+  Outcome outcome{y.shape(), y.value().dtype(), y.value().to_vector<double>(), {}};
+  if (row.gradient) {
+    const Tensor& like = y.value();
+    if (layout == Layout::repeated) {
+      backward(y, Tensor::full({}, 0.75, like.dtype(), like.backend()).broadcast_to(y.shape()));
+    } else {
+      const Tensor dy = tensor_of(numbers_for(dy_domain, y.shape(), 9), y.shape(), like.dtype(), like.backend());
+      placed.emplace_back(dy, layout_of(layout, 1));
+      backward(y, placed.back().tensor());
+    }
+    for (const Variable& each : x) {
+      const Tensor& gradient = each.gradient();
+      check(!gradient || gradient.dtype() == each.value().dtype(), "{}: the gradient is {}", row.name,
+            gradient ? name_of(gradient.dtype()) : "");
+      outcome.gradients.push_back(gradient ? gradient.to_vector<double>() : Numbers64(each.value().count()));
+    }
+  }
+  for (const Placed& each : placed)
+    check(each.intact(), "{}: an input or what lies around it was written to", row.name);
+  return outcome;
+}
+
+double relative_error(std::span<const double> got, std::span<const double> wanted) {
+  if (got.size() != wanted.size()) return std::numeric_limits<double>::quiet_NaN();
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    difference += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+    norm += wanted[i] * wanted[i];
+  }
+  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
+}
+
+double tolerance(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return 1e-12;
+    case DType::f32:
+      return 2e-6;
+    case DType::f16:
+      return 0x1p-9;
+    case DType::bf16:
+      return 0x1p-6;
+    default:
+      return 0;
+  }
+}
+
+std::vector<Backend*> tested_backends() {
+  const auto there = backend_names();
+  std::istringstream wanted(std::getenv("REQUIRE_BACKENDS") ? std::getenv("REQUIRE_BACKENDS") : "");
+  for (std::string name; std::getline(wanted, name, ',');)
+    check(std::find(there.begin(), there.end(), name) != there.end(),
+          "REQUIRE_BACKENDS asks for '{}', which is not there", name);
+  std::vector<Backend*> backends;
+  for (std::string_view name : there) backends.push_back(&backend(name));
+  return backends;
+}
+
+void Tally::count(const Backend& backend, const std::string& row) {
+  Entry& entry = entries_[std::string(backend.name())];
+  ++entry.comparisons;
+  if (entry.last != row) ++entry.rows;
+  entry.last = row;
+}
+
+std::string Tally::to_string() const {
+  std::string text;
+  for (const auto& [name, entry] : entries_)
+    text += fmt::format("{}{}: {} rows in {} comparisons", text.empty() ? "" : "; ", name, entry.rows,
+                        entry.comparisons);
+  return text;
+}
+
+}  // namespace chapbook
