@@ -1,7 +1,9 @@
 // The program: finds the command, runs it, and turns whatever goes wrong into one line and exit code 2.
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "apps/command.h"
 #include "apps/nearest.h"
@@ -12,18 +14,23 @@
 namespace chapbook {
 namespace {
 
-void add_common_options(CLI::App& program) {
-  program
-      .add_option_function<std::string>(
-          "--backend", [](const std::string& name) { set_default_backend(backend(name)); },
-          "where to compute; the fastest there is unless told (or CHAPBOOK_BACKEND)")
-      ->type_name("NAME");
-  program
-      .add_option_function<int>(
-          "--threads", [](int threads) { thread_pool().set_threads(threads); },
-          "threads of the cpu backend; all cores unless told (or CHAPBOOK_THREADS)")
-      ->check(CLI::Range(1, 1024))
-      ->type_name("N");
+// For the program and each of its commands, so that they may stand before or behind the command's name.
+void add_common_options(CLI::App& app) {
+  app.add_option_function<std::string>(
+         "--backend", [](const std::string& name) { set_default_backend(backend(name)); },
+         "where to compute; the fastest there is unless told (or CHAPBOOK_BACKEND)")
+      ->type_name("NAME")
+      ->group("Options of every command");
+  app.add_option_function<int>(
+         "--threads",
+         [](int threads) {
+           check(threads >= 1 && threads <= 1024, "--threads is 1 to 1024, not {}", threads);
+           thread_pool().set_threads(threads);
+         },
+         "threads of the cpu backend; as many as cores unless told (or CHAPBOOK_THREADS)")
+      ->type_name("N")
+      ->group("Options of every command");
+  for (CLI::App* command : app.get_subcommands({})) add_common_options(*command);
 }
 
 // CLI11's own answer to a mistyped command is that a subcommand is required.
@@ -38,9 +45,6 @@ void check_command(const CLI::App& program, const std::string& name) {
 int run(int argc, char** argv) {
   CLI::App program("Chapbook trains small language models on stories, and shows how.", "./chapbook");
   program.require_subcommand(1);
-  program.fallthrough();  // so that the common options may follow the command
-  program.footer("`./chapbook COMMAND --help` tells more. Every command takes the options above.");
-  add_common_options(program);
   add_doctor(program);
   add_plan(program);
   add_tokenizer(program);
@@ -49,6 +53,8 @@ int run(int argc, char** argv) {
   // add_evaluate(program);
   // add_generate(program);
   // add_predict(program);
+  add_common_options(program);
+  program.footer("`./chapbook COMMAND --help` tells more.");
   try {
     if (argc < 2) throw CLI::CallForHelp();
     check_command(program, argv[1]);
@@ -57,8 +63,8 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return program.exit(error);  // --help
     fail("{}", error.what());
   }
-  check(std::fflush(stdout) == 0 && !std::ferror(stdout), "cannot write to standard output: {}",
-        std::strerror(errno));
+  check(std::fflush(stdout) == 0 && !std::ferror(stdout),
+        "cannot write all of the output: is the disk full?");
   return 0;
 }
 

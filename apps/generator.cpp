@@ -1,0 +1,81 @@
+#include "apps/generator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace chapbook {
+
+std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
+  std::vector<Choice> choices(logits.size());
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    choices[i] = {static_cast<int32_t>(i), std::exp((logits[i] - largest) / temperature)};
+    sum += choices[i].probability;
+  }
+  for (Choice& choice : choices) choice.probability /= sum;
+  std::stable_sort(choices.begin(), choices.end(),
+                   [](const Choice& a, const Choice& b) { return a.probability > b.probability; });
+  return choices;
+}
+
+int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
+  if (sampling.temperature == 0)
+    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  std::vector<Choice> choices = ranked(logits, sampling.temperature);
+  if (sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(choices.size()))
+    choices.resize(sampling.top_k);
+  // The shortest head whose share reaches top_p: at least one token.
+  double kept = 0;
+  size_t count = 0;
+  double all = 0;
+  for (const Choice& choice : choices) all += choice.probability;
+  while (count < choices.size() && (count == 0 || kept < sampling.top_p * all))
+    kept += choices[count++].probability;
+  double left = random.uniform() * kept;
+  for (size_t i = 0; i < count; ++i)
+    if ((left -= choices[i].probability) < 0) return choices[i].id;
+  return choices[count - 1].id;
+}
+
+void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt, const Sampling& sampling,
+              const std::function<void(int32_t id)>& token) {
+  std::vector<int32_t> ids = tokenizer.encode(prompt);
+  // A story begins after the end of the one before: that is what the model saw in training.
+  ids.insert(ids.begin(), tokenizer.end_of_text());
+  const int64_t context = gpt.config().context;
+  check(context >= 2, "generate: a context of {} leaves no room for a token", context);
+  Random random{sampling.seed};
+  GPT::Caches caches;
+  std::vector<int32_t> next = ids;  // what the model has not seen yet
+  for (int64_t made = 0; made < sampling.tokens; ++made) {
+    const int64_t seen = caches.empty() ? 0 : caches.front().length;
+    if (caches.empty() || seen + static_cast<int64_t>(next.size()) > context) {
+      caches = gpt.caches();
+      const int64_t keep =
+          std::min<int64_t>(ids.size(), made == 0 ? context - 1 : std::max<int64_t>(1, context / 2));
+      next.assign(ids.end() - keep, ids.end());
+    }
+    const Tensor tokens = Tensor::from(next, {1, static_cast<int64_t>(next.size())}, gpt.backend());
+    const std::vector<float> logits = gpt.next(tokens, caches).to_vector<float>();
+    // A model may have more rows than the tokenizer has tokens: those are never drawn.
+    const int32_t id = sample(std::span(logits).first(tokenizer.vocabulary_size()), sampling, random);
+    token(id);
+    if (sampling.stop_at_end && id == tokenizer.end_of_text()) return;
+    ids.push_back(id);
+    next = {id};
+  }
+}
+
+std::string tell(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt,
+                 const Sampling& sampling) {
+  StreamDecoder decoder(tokenizer);
+  std::string text;
+  generate(gpt, tokenizer, prompt, sampling, [&](int32_t id) {
+    if (id != tokenizer.end_of_text()) text += decoder.push(id);
+  });
+  return text + decoder.finish();
+}
+
+}  // namespace chapbook

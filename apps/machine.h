@@ -1,0 +1,17 @@
+// What a result was measured on: goes into every results file.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tensor/backend.h"
+
+namespace chapbook {
+
+std::string processor_name();
+std::string today();                             // "2026-01-31"
+std::string describe_backend(Backend& backend);  // "cpu (2 threads, products by OpenBLAS)"
+
+// processor, cores, threads, backend, compiler, commit, date.
+nlohmann::ordered_json machine_json();
+
+}  // namespace chapbook

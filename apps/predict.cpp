@@ -1,0 +1,66 @@
+// `./chapbook predict`: what a model thinks comes next, as a table.
+#include <fmt/core.h>
+
+#include "apps/command.h"
+#include "apps/generator.h"
+#include "apps/model_directory.h"
+
+namespace chapbook {
+
+// The bytes of a token so that a person can read them and tell " a" from "a".
+static std::string quoted(std::string_view bytes) {
+  std::string text = "\"";
+  for (const unsigned char c : bytes) {
+    if (c == '\n')
+      text += "\\n";
+    else if (c == '"' || c == '\\')
+      text += fmt::format("\\{}", static_cast<char>(c));
+    else if (c < 32 || c == 127)
+      text += fmt::format("\\x{:02x}", c);
+    else
+      text += static_cast<char>(c);
+  }
+  return text + "\"";
+}
+
+void add_predict(CLI::App& program) {
+  struct Options {
+    std::string run, text;
+    int64_t top = 10;
+    double temperature = 1;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command =
+      *program.add_subcommand("predict", "the likeliest next tokens after a text, with their probabilities");
+  command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
+  command.add_option("TEXT", options->text, "the text so far")->required();
+  command.add_option("--top", options->top, "rows of the table")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--temperature", options->temperature, "scores are divided by it")
+      ->check(CLI::Range(1e-3, 100.0))
+      ->capture_default_str();
+  command.footer("Example: ./chapbook predict runs/tiny \"Once upon a\"");
+  command.callback([options] {
+    const Model model = load_model(options->run);
+    std::vector<int32_t> ids = model.tokenizer.encode(options->text);
+    ids.insert(ids.begin(), model.tokenizer.end_of_text());
+    const int64_t context = model.gpt->config().context;
+    if (static_cast<int64_t>(ids.size()) > context) {
+      fmt::print(stderr, "chapbook: the text has {} tokens; the model sees the last {}\n", ids.size(),
+                 context);
+      ids.erase(ids.begin(), ids.end() - context);
+    }
+    GPT::Caches caches = model.gpt->caches();
+    const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.gpt->backend());
+    const std::vector<float> logits = model.gpt->next(tokens, caches).to_vector<float>();
+    const std::vector<Choice> choices =
+        ranked(std::span(logits).first(model.tokenizer.vocabulary_size()), options->temperature);
+    fmt::print("{:>4} {:>7} {:>12}  {}\n", "rank", "id", "probability", "token");
+    for (int64_t i = 0; i < std::min<int64_t>(options->top, choices.size()); ++i)
+      fmt::print("{:>4} {:>7} {:>12.4f}  {}\n", i + 1, choices[i].id, choices[i].probability,
+                 quoted(model.tokenizer.token_bytes(choices[i].id)));
+  });
+}
+
+}  // namespace chapbook

@@ -1,0 +1,117 @@
+#include "apps/trainer.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "optim/clip.h"
+
+namespace chapbook {
+
+GPTConfig model_config(const Settings& settings) {
+  return {.layers = settings.layers,
+          .heads = settings.heads,
+          .width = settings.width,
+          .context = settings.context,
+          .vocabulary = settings.vocabulary,
+          .bias = settings.bias,
+          .dropout = settings.dropout};
+}
+
+Schedule make_schedule(const Settings& settings) {
+  const double rate = settings.rate, last = settings.rate * settings.min_rate;
+  const int64_t warmup = settings.warmup, steps = settings.steps, left = std::max<int64_t>(1, steps - warmup);
+  const auto after_warmup = [&](Schedule schedule) {
+    return chain(
+        {{linear(rate / static_cast<double>(warmup + 1), rate, warmup), warmup}, {std::move(schedule), 0}});
+  };
+  if (settings.schedule == "cosine") return warmup_cosine(rate, last, warmup, steps);
+  if (settings.schedule == "wsd") return warmup_stable_decay(rate, last, warmup, steps / 5, steps);
+  if (settings.schedule == "linear") return after_warmup(linear(rate, last, left));
+  if (settings.schedule == "restarts")
+    return after_warmup(cosine_restarts(rate, last, std::max<int64_t>(1, left / 7), 2));
+  return after_warmup(constant(rate));
+}
+
+static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, GPT& gpt) {
+  if (settings.optimizer == "sgd")
+    return std::make_unique<SGD>(parameters(gpt), SGDSettings{settings.momentum, settings.decay});
+  return std::make_unique<AdamW>(
+      parameters(gpt), AdamWSettings{settings.beta1, settings.beta2, settings.epsilon, settings.decay});
+}
+
+// Different streams of random numbers from one seed, so that one more draw here moves nothing there.
+static constexpr uint64_t dropout_stream = 0x64726f70;
+
+Trainer::Trainer(const Settings& settings, GPT& gpt, std::span<const uint16_t> tokens)
+    : settings_(settings),
+      gpt_(gpt),
+      data_(tokens),
+      schedule_(make_schedule(settings)),
+      optimizer_(make_optimizer(settings, gpt)),
+      loader_(tokens, settings.batch, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}),
+      dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
+      inputs_(settings.batch * settings.context),
+      targets_(settings.batch * settings.context) {}
+
+Trainer::Step Trainer::step() {
+  const Shape shape{settings_.batch, settings_.context};
+  const double share = 1.0 / static_cast<double>(settings_.accumulation);
+  Step result{0, schedule_(steps()), 0};
+  gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr);
+  for (int64_t i = 0; i < settings_.accumulation; ++i) {
+    loader_.next(inputs_, targets_);
+    const Variable loss = gpt_.loss(Tensor::from(inputs_, shape, gpt_.backend()),
+                                    Tensor::from(targets_, shape, gpt_.backend()), settings_.label_smoothing);
+    backward(loss);
+    result.loss += loss.value().item() * share;
+  }
+  gpt_.train_with(nullptr);
+  // The gradients are sums over the batches: the mean is taken where they are used.
+  result.gradient_norm = gradient_norm(optimizer_->parameters()) * share;
+  check(std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
+        "step {}: the loss is {} and the gradient's norm {}; training cannot go on from here. A lower rate "
+        "or clip may help",
+        steps() + 1, result.loss, result.gradient_norm);
+  optimizer_->step(result.rate, clip_scale(result.gradient_norm, settings_.clip) * share);
+  clear_gradients(gpt_);
+  return result;
+}
+
+nlohmann::ordered_json Trainer::state() const {
+  const LoaderState& loader = loader_.state();
+  return {{"step", steps()},
+          {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
+          {"dropout_counter", dropout_random_.counter}};
+}
+
+void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state) {
+  optimizer_->load(optimizer_state, state.at("step"));
+  const auto& loader = state.at("loader");
+  loader_ = Loader(data_, settings_.batch, settings_.context,
+                   {loader.at("seed"), loader.at("epoch"), loader.at("position")});
+  dropout_random_.counter = state.at("dropout_counter");
+}
+
+Score evaluate(const GPT& gpt, std::span<const uint16_t> tokens, int64_t batch, int64_t batches) {
+  NoGrad no_grad;
+  const int64_t context = gpt.config().context;
+  const EvaluationLoader loader(tokens, batch, context);
+  std::vector<int32_t> inputs(batch * context), targets(batch * context);
+  Score score;
+  for (int64_t i = 0; i < loader.batches() && (batches == 0 || i < batches); ++i) {
+    const int64_t counted = loader.batch(i, inputs, targets);
+    const Shape shape{batch, context};
+    const Variable loss =
+        gpt.loss(Tensor::from(inputs, shape, gpt.backend()), Tensor::from(targets, shape, gpt.backend()));
+    score.loss += loss.value().item() * static_cast<double>(counted);
+    score.targets += counted;
+  }
+  score.loss /= static_cast<double>(score.targets);
+  return score;
+}
+
+double bits_per_byte(const Score& score, int64_t tokens, int64_t text_bytes) {
+  return score.loss / std::numbers::ln2 * static_cast<double>(tokens) / static_cast<double>(text_bytes);
+}
+
+}  // namespace chapbook
