@@ -303,7 +303,7 @@ TensorFile load_tensors(const std::string& path, Backend& backend) {
   File file(path, O_RDONLY | O_NONBLOCK);  // a pipe would make us wait for its other end
   Header header = read_header(file, path);
   TensorFile result{NamedTensors(header.entries.size()), std::move(header.metadata)};
-  std::vector<char> buffer(chunk);
+  std::vector<char> buffer(std::min<uint64_t>(chunk, file.size()));
   for (size_t i : header.by_place) {
     Entry& entry = header.entries[i];
     const Tensor x = Tensor::empty(entry.shape, entry.dtype, backend);

@@ -53,13 +53,12 @@ class NumberFormat {
   }
 
   void drop_common_zeros(const std::vector<double>& numbers) {
-    std::vector<double> written;
-    for (double x : numbers)
-      if (std::isfinite(x)) written.push_back(std::strtod(write(x).c_str(), nullptr));
-    const auto as_written = [this](double x) { return std::strtod(write(x).c_str(), nullptr) == x; };
+    const auto exact = [this](double x) {  // as far as an f32 can be
+      return !std::isfinite(x) || std::abs(std::strtod(write(x).c_str(), nullptr) - x) <= 1e-6 * std::abs(x);
+    };
     const int most = decimals_;
     for (decimals_ = 0; decimals_ < most; ++decimals_)
-      if (std::all_of(written.begin(), written.end(), as_written)) return;
+      if (std::all_of(numbers.begin(), numbers.end(), exact)) return;
   }
 
   bool integers_, scientific_ = false;
