@@ -49,10 +49,10 @@ int run(int argc, char** argv) {
   add_plan(program);
   add_tokenizer(program);
   add_prepare(program);
-  // add_train(program);
-  // add_evaluate(program);
-  // add_generate(program);
-  // add_predict(program);
+  add_train(program);
+  add_evaluate(program);
+  add_generate(program);
+  add_predict(program);
   add_common_options(program);
   program.footer("`./chapbook COMMAND --help` tells more.");
   try {
