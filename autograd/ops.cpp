@@ -208,8 +208,11 @@ Variable sum(const Variable& x, const std::vector<int>& axes, bool keep) {
 }
 
 Variable mean(const Variable& x, const std::vector<int>& axes, bool keep) {
-  const Variable total = sum(x, axes, keep);
-  return total * (static_cast<double>(total.value().count()) / static_cast<double>(x.value().count()));
+  const Shape from = x.shape(), kept = reduced(from, axes, true, "mean");
+  const double share = static_cast<double>(kept.count()) / static_cast<double>(from.count());
+  return record("mean", mean(x.value(), axes, keep), {{x, [from, kept, share](const Tensor& dy) {
+                                                         return (dy * share).reshape(kept).broadcast_to(from);
+                                                       }}});
 }
 
 Variable var(const Variable& x, const std::vector<int>& axes, bool keep) {
@@ -242,7 +245,7 @@ Variable min(const Variable& x, const std::vector<int>& axes, bool keep) {
 // is one product.
 Variable matmul(const Variable& a, const Variable& b) {
   const Tensor &x = a.value(), &w = b.value();
-  const auto rows = [](const Tensor& t) { return t.reshape({-1, t.size(-1)}); };
+  const auto rows = [](const Tensor& t) { return t.rank() == 2 ? t : t.reshape({-1, t.size(-1)}); };
   return record(
       "matmul", matmul(x, w),
       {{a, [w, from = x.shape()](const Tensor& dy) { return sum_to(matmul(dy, w.transpose(-1, -2)), from); }},

@@ -88,6 +88,8 @@ Tensor min(const Tensor& x, const std::vector<int>& axes, bool keep) {
 
 Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keep) {
   check_float("mean", x);
+  // The sum of many half numbers may leave their range though the mean does not.
+  if (x.dtype() != wide(x.dtype())) return mean(x.to(wide(x.dtype())), axes, keep).to(x.dtype());
   const Tensor total = sum(x, axes, keep);
   return total * (static_cast<double>(total.count()) / static_cast<double>(x.count()));
 }

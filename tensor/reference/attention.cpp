@@ -41,12 +41,13 @@ void ReferenceBackend::attention_backward(View q_view, View k_view, View v_view,
                                           View log_sum_view, View dy_view, View dq_view, View dk_view,
                                           View dv_view) {
   const int64_t T = q_view.shape[2], D = q_view.shape[3], S = k_view.shape[2];
-  for (View gradient : {dq_view, dk_view, dv_view}) fill(gradient, 0);
   for (Index head(leading(q_view.shape, 2)); head; ++head) {
     const Numbers q = at(q_view, head), k = at(k_view, head), v = at(v_view, head), y = at(y_view, head);
     const Numbers log_sum = at(log_sum_view, head), dy = at(dy_view, head);
     const Numbers dq = at(dq_view, head), dk = at(dk_view, head), dv = at(dv_view, head);
+    std::vector<double> dk_sum(S * D), dv_sum(S * D);  // half types would round at every addition
     for (int64_t t = 0; t < T; ++t) {
+      std::vector<double> dq_sum(D);
       double dy_y = 0;
       for (int64_t d = 0; d < D; ++d) dy_y += dy(t, d) * y(t, d);
       for (int64_t s = 0; s < S - T + t + 1; ++s) {
@@ -57,12 +58,18 @@ void ReferenceBackend::attention_backward(View q_view, View k_view, View v_view,
         }
         const double p = std::exp(score - log_sum(t)), ds = p * (dp - dy_y);
         for (int64_t d = 0; d < D; ++d) {
-          dv(s, d) += p * dy(t, d);
-          dq(t, d) += scale * ds * k(s, d);
-          dk(s, d) += scale * ds * q(t, d);
+          dv_sum[s * D + d] += p * dy(t, d);
+          dq_sum[d] += scale * ds * k(s, d);
+          dk_sum[s * D + d] += scale * ds * q(t, d);
         }
       }
+      for (int64_t d = 0; d < D; ++d) dq(t, d) = dq_sum[d];
     }
+    for (int64_t s = 0; s < S; ++s)
+      for (int64_t d = 0; d < D; ++d) {
+        dk(s, d) = dk_sum[s * D + d];
+        dv(s, d) = dv_sum[s * D + d];
+      }
   }
 }
 

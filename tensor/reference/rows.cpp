@@ -1,4 +1,6 @@
 // Rows of a table by number: what an embedding does, and its gradient.
+#include <vector>
+
 #include "tensor/reference/numbers.h"
 #include "tensor/reference/reference_backend.h"
 
@@ -12,8 +14,11 @@ void ReferenceBackend::gather_rows(View table_view, View ids, View rows_view) {
 
 void ReferenceBackend::scatter_add_rows(View rows_view, View ids, View table_view) {
   const Numbers table(table_view), rows(rows_view), id(ids);
+  const int64_t columns = rows_view.shape[1];
+  std::vector<double> sums(table_view.count());  // a half-precision table would round at every addition
   for (int64_t i = 0; i < rows_view.shape[0]; ++i)
-    for (int64_t j = 0; j < rows_view.shape[1]; ++j) table(static_cast<int64_t>(id(i)), j) += rows(i, j);
+    for (int64_t j = 0; j < columns; ++j) sums[static_cast<int64_t>(id(i)) * columns + j] += rows(i, j);
+  for (Index i(table_view.shape); i; ++i) table(i) += sums[i.at[0] * columns + i.at[1]];
 }
 
 }  // namespace chapbook

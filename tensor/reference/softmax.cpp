@@ -69,7 +69,7 @@ void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy opt
     saved(i) = row_log_sum;
     if (target(i) == options.ignore) continue;
     double mean = 0;
-    for (int64_t j = 0; j < classes; ++j) mean += x(i, j) / classes;
+    for (int64_t j = 0; j < classes; ++j) mean += options.smoothing > 0 ? x(i, j) / classes : 0;
     total += row_log_sum - (1 - options.smoothing) * x(i, static_cast<int64_t>(target(i))) -
              options.smoothing * mean;
     counted += 1;
