@@ -89,7 +89,8 @@ TEST_CASE("gradients are on every backend, dtype and layout what the reference g
             REQUIRE_NOTHROW(got = run(row, inputs, layout));
             const Outcome& wanted = layout == Layout::repeated ? repeated : usual;
             for (size_t i = 0; i < inputs.size(); ++i) {
-              const double error = relative_error(got.gradients[i], wanted.gradients[i]);
+              // The gradient of softmax is 0 where all that arrives is equal.
+              const double error = relative_error(got.gradients[i], wanted.gradients[i], norm(usual.gradients[i]));
               if (!(error <= tolerance(dtype))) FAIL_CHECK("the gradient of input ", i, " is off by ", error);
             }
             tally.count(*backend, row.name);

@@ -115,20 +115,24 @@ Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout)
   return outcome;
 }
 
-double relative_error(std::span<const double> got, std::span<const double> wanted) {
+double norm(std::span<const double> x) {
+  double squares = 0;
+  for (double each : x) squares += each * each;
+  return std::sqrt(squares);
+}
+
+double relative_error(std::span<const double> got, std::span<const double> wanted, double at_least) {
   if (got.size() != wanted.size()) return std::numeric_limits<double>::quiet_NaN();
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    difference += (got[i] - wanted[i]) * (got[i] - wanted[i]);
-    norm += wanted[i] * wanted[i];
-  }
-  return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
+  Numbers64 difference(got.begin(), got.end());
+  for (size_t i = 0; i < difference.size(); ++i) difference[i] -= wanted[i];
+  const double scale = std::max(norm(wanted), at_least);
+  return scale == 0 ? norm(difference) : norm(difference) / scale;
 }
 
 double tolerance(DType dtype) {
   switch (dtype) {
     case DType::f64:
-      return 1e-12;
+      return 1e-13;
     case DType::f32:
       return 2e-6;
     case DType::f16:

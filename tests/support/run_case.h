@@ -51,8 +51,10 @@ struct Outcome {
 };
 Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout = Layout::contiguous);
 
-// |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ.
-double relative_error(std::span<const double> got, std::span<const double> wanted);
+// |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ. Where the wanted
+// numbers may be what is left when larger ones cancel, the error is measured by `at_least`.
+double relative_error(std::span<const double> got, std::span<const double> wanted, double at_least = 0);
+double norm(std::span<const double> x);
 
 // The relative error allowed to a row computed in a dtype. A result is rounded once to half of `epsilon`, and a rule
 // takes a handful of such steps, whose errors partly cancel; sums are kept in more digits or in many lanes.

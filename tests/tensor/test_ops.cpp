@@ -63,7 +63,7 @@ TEST_CASE("every name of tensor/elementwise.h has a row") {
 static bool alike(double got, double wanted) {
   if (std::isnan(wanted) || std::isnan(got)) return std::isnan(wanted) && std::isnan(got);
   if (std::fabs(wanted) > 3.4028235e38) return got == std::copysign(INFINITY, wanted);
-  return std::fabs(got - wanted) <= 1e-6 * std::fabs(wanted) + 1e-37;
+  return std::fabs(got - wanted) <= 1e-5 * std::fabs(wanted) + 1e-37;
 }
 
 TEST_CASE("special numbers mean the same everywhere") {
