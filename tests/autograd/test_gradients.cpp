@@ -1,4 +1,5 @@
-// The gradient of every op: by central differences, and on every backend, dtype and layout against the reference's in f64.
+// The gradient of every op: by central differences, and on every backend, dtype and layout against the
+// reference's in f64.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -13,17 +14,20 @@ static double dot(const Numbers64& a, const Numbers64& b) {
   return sum;
 }
 
-// d (y . dy) / d x for every number x of every input, by (f(x + h) - f(x - h)) / 2h, which is off by h^2 / 6 times the third
-// derivative and by the rounding of f over h: 1e-9 or so in f64 for h = 1e-5.
-static std::vector<Numbers64> differences(const OpCase& row, const std::vector<Shape>& shapes, Backend& backend) {
+// d (y . dy) / d x for every number x of every input, by (f(x + h) - f(x - h)) / 2h, which is off by h^2 / 6
+// times the third derivative and by the rounding of f over h: 1e-9 or so in f64 for h = 1e-5.
+static std::vector<Numbers64> differences(const OpCase& row, const std::vector<Shape>& shapes,
+                                          Backend& backend) {
   const double h = 1e-5;
   std::vector<Numbers64> numbers, slopes;
-  for (size_t i = 0; i < shapes.size(); ++i) numbers.push_back(numbers_for(row.domain, shapes[i], static_cast<int>(i)));
+  for (size_t i = 0; i < shapes.size(); ++i)
+    numbers.push_back(numbers_for(row.domain, shapes[i], static_cast<int>(i)));
   OpCase values = row;
   values.gradient = false;
   const auto value = [&] {
     std::vector<Tensor> inputs;
-    for (size_t i = 0; i < shapes.size(); ++i) inputs.push_back(tensor_of(numbers[i], shapes[i], DType::f64, backend));
+    for (size_t i = 0; i < shapes.size(); ++i)
+      inputs.push_back(tensor_of(numbers[i], shapes[i], DType::f64, backend));
     const Outcome outcome = run(values, inputs);
     return dot(outcome.y, numbers_for(dy_domain, outcome.shape, 9));
   };
@@ -49,8 +53,8 @@ TEST_CASE("gradients are slopes: central differences in f64 on every backend") {
       const auto& shapes = row.shapes[0];
       std::vector<Tensor> inputs;
       for (size_t i = 0; i < shapes.size(); ++i)
-        inputs.push_back(
-            tensor_of(numbers_for(row.domain, shapes[i], static_cast<int>(i)), shapes[i], DType::f64, *backend));
+        inputs.push_back(tensor_of(numbers_for(row.domain, shapes[i], static_cast<int>(i)), shapes[i],
+                                   DType::f64, *backend));
       const Outcome outcome = run(row, inputs);
       const auto slopes = differences(row, shapes, *backend);
       for (size_t i = 0; i < inputs.size(); ++i) {
@@ -90,7 +94,8 @@ TEST_CASE("gradients are on every backend, dtype and layout what the reference g
             const Outcome& wanted = layout == Layout::repeated ? repeated : usual;
             for (size_t i = 0; i < inputs.size(); ++i) {
               // The gradient of softmax is 0 where all that arrives is equal.
-              const double error = relative_error(got.gradients[i], wanted.gradients[i], norm(usual.gradients[i]));
+              const double error =
+                  relative_error(got.gradients[i], wanted.gradients[i], norm(usual.gradients[i]));
               if (!(error <= tolerance(dtype))) FAIL_CHECK("the gradient of input ", i, " is off by ", error);
             }
             tally.count(*backend, row.name);

@@ -6,13 +6,20 @@
 namespace chapbook {
 
 // Sizes around the widths of vector registers and tiles, and past what one thread takes at a time.
-static const std::vector<std::vector<Shape>> one_input = {{{3, 5}}, {{}},     {{1}},      {{31}},
+static const std::vector<std::vector<Shape>> one_input = {{{3, 5}}, {{}},     {{1}},    {{31}},
                                                           {{33}},   {{1023}}, {{0, 4}}, {{3, 7001}}};
-static const std::vector<std::vector<Shape>> two_inputs = {
-    {{3, 5}, {3, 5}},   {{3, 1}, {1, 5}},          {{}, {4}},           {{31}, {31}}, {{33}, {1}}, {{1023}, {1023}},
-    {{7, 33}, {33}},    {{2, 3, 1, 5}, {4, 1}},    {{0, 4}, {1, 4}},    {{3, 7001}, {3, 7001}},
-    {{5, 1, 301}, {5, 17, 1}}};
-static const std::vector<std::vector<Shape>> rows = {{{3, 4}},  {{1, 1}},    {{2, 31}},   {{5, 33}},
+static const std::vector<std::vector<Shape>> two_inputs = {{{3, 5}, {3, 5}},
+                                                           {{3, 1}, {1, 5}},
+                                                           {{}, {4}},
+                                                           {{31}, {31}},
+                                                           {{33}, {1}},
+                                                           {{1023}, {1023}},
+                                                           {{7, 33}, {33}},
+                                                           {{2, 3, 1, 5}, {4, 1}},
+                                                           {{0, 4}, {1, 4}},
+                                                           {{3, 7001}, {3, 7001}},
+                                                           {{5, 1, 301}, {5, 17, 1}}};
+static const std::vector<std::vector<Shape>> rows = {{{3, 4}},    {{1, 1}},    {{2, 31}},   {{5, 33}},
                                                      {{3, 1023}}, {{2, 3, 4}}, {{1, 5003}}, {{700, 31}}};
 
 static OpCase one(std::string name, Variable (*f)(const Variable&), Domain domain = {}) {
@@ -45,7 +52,8 @@ using Tensors = std::vector<Tensor>;
 static Tensor ids(const Shape& shape, int64_t limit, Backend& backend, int64_t hole = 0) {
   std::vector<int32_t> numbers(shape.count());
   for (size_t i = 0; i < numbers.size(); ++i)
-    numbers[i] = hole && static_cast<int64_t>(i) % hole == 1 ? -100 : static_cast<int32_t>((i * i + 3) % limit);
+    numbers[i] =
+        hole && static_cast<int64_t>(i) % hole == 1 ? -100 : static_cast<int32_t>((i * i + 3) % limit);
   return Tensor::from(numbers, shape, backend);
 }
 
@@ -58,7 +66,8 @@ static Tensor squares(const Shape& shape, Backend& backend) {
 
 // The reductions over all axes and over some.
 static void add_reductions(std::vector<OpCase>& cases, const std::string& name,
-                           Variable (*f)(const Variable&, const std::vector<int>&, bool), bool integers, int64_t many) {
+                           Variable (*f)(const Variable&, const std::vector<int>&, bool), bool integers,
+                           int64_t many) {
   const auto add = [&](const std::string& how, std::vector<int> axes, bool keep,
                        std::vector<std::vector<Shape>> shapes) {
     cases.push_back({name + how, std::move(shapes), [=](const Variables& x) { return f(x[0], axes, keep); }});
@@ -77,7 +86,8 @@ static Variable cached_attention(const Variables& x) {
   const double scale = 0.7;
   const Attended saved = attention(q, k, v, scale);
   return record("attention", saved.y, {{x, [=](const Tensor& dy) {
-                                          Tensor dq = Tensor::like(q), dk = Tensor::like(k), dv = Tensor::like(v);
+                                          Tensor dq = Tensor::like(q), dk = Tensor::like(k),
+                                                 dv = Tensor::like(v);
                                           attention_backward(q, k, v, scale, saved, dy, dq, dk, dv);
                                           return std::vector{dq, dk, dv};
                                         }}});
@@ -90,8 +100,8 @@ static Tensor adamw(const Tensors& x) {
   const Tensor w2 = (x[0] * 2).contiguous_copy(), m2 = m1.contiguous_copy(), v2 = v1 * 3;
   const AdamWPart parts[] = {{w1.view(), x[1].view(), m1.view(), v1.view(), 0.1},
                              {w2.view(), x[1].view(), m2.view(), v2.view(), 0}};
-  w1.backend().adamw({.rate = 0.3, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 0.01, .gradient_scale = 0.5, .step = 3},
-                     parts);
+  w1.backend().adamw(
+      {.rate = 0.3, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 0.01, .gradient_scale = 0.5, .step = 3}, parts);
   return concatenate(Tensors{flat(w1), flat(m1), flat(v1), flat(w2), flat(m2), flat(v2)}, 0);
 }
 
@@ -127,16 +137,22 @@ static std::vector<OpCase> make() {
          const Shape shape = broadcast(x[0].shape(), x[1].shape(), "where");
          return where(squares(shape, x[0].value().backend()), x[0], x[1]);
        }},
-      {"where over rows", {{{3, 5}, {3, 5}}, {{7, 33}, {33}}},
-       [](const Variables& x) { return where(squares({x[0].size(0), 1}, x[0].value().backend()), x[0], x[1]); }},
+      {"where over rows",
+       {{{3, 5}, {3, 5}}, {{7, 33}, {33}}},
+       [](const Variables& x) {
+         return where(squares({x[0].size(0), 1}, x[0].value().backend()), x[0], x[1]);
+       }},
       {"dropout", one_input,
        [](const Variables& x) {
          Random random{7, 3};
          return dropout(x[0], 0.25, random);
        }},
-      values("silu_backward", two_inputs, [](const Tensors& x) { return silu_backward(x[0], x[1]); }, {-5, 5}),
-      values("gelu_backward", two_inputs, [](const Tensors& x) { return gelu_backward(x[0], x[1]); }, {-5, 5}),
-      values("gelu_erf_backward", two_inputs, [](const Tensors& x) { return gelu_erf_backward(x[0], x[1]); }, {-5, 5}),
+      values("silu_backward", two_inputs, [](const Tensors& x) { return silu_backward(x[0], x[1]); },
+             {-5, 5}),
+      values("gelu_backward", two_inputs, [](const Tensors& x) { return gelu_backward(x[0], x[1]); },
+             {-5, 5}),
+      values("gelu_erf_backward", two_inputs, [](const Tensors& x) { return gelu_erf_backward(x[0], x[1]); },
+             {-5, 5}),
 // The steps of 1 make equals.
 #define CHAPBOOK_CASE(name, formula) \
   with_integers(values(#name, two_inputs, [](const Tensors& x) { return name(x[0], x[1]); }, {-2, 2, 1})),
@@ -144,18 +160,27 @@ static std::vector<OpCase> make() {
 #undef CHAPBOOK_CASE
 
       // Shapes.
-      with_integers({"broadcast_to", {{{3, 1}}, {{31, 1}}}, [](const Variables& x) {
-         return broadcast_to(x[0], {2, x[0].size(0), 5});
-       }}),
-      with_integers({"reshape", {{{3, 4}}, {{31, 6}}}, [](const Variables& x) { return reshape(x[0], {2, -1}); }}),
-      with_integers({"transpose", {{{3, 4}}, {{31, 33}}, {{2, 3, 65}}}, [](const Variables& x) {
-         return transpose(x[0], 0, -1);
-       }}),
-      with_integers({"slice", {{{3, 4}}, {{31, 33}}}, [](const Variables& x) { return slice(x[0], -1, 1, 3); }}),
-      with_integers({"concatenate rows", {{{3, 4}, {2, 4}, {1, 4}}, {{31, 33}, {1, 33}, {0, 33}}},
-       [](const Variables& x) { return concatenate(x, 0); }}),
-      with_integers({"concatenate columns", {{{3, 4}, {3, 1}}, {{31, 33}, {31, 1023}}},
-       [](const Variables& x) { return concatenate(x, -1); }}),
+      with_integers({"broadcast_to",
+                     {{{3, 1}}, {{31, 1}}},
+                     [](const Variables& x) {
+                       return broadcast_to(x[0], {2, x[0].size(0), 5});
+                     }}),
+      with_integers({"reshape",
+                     {{{3, 4}}, {{31, 6}}},
+                     [](const Variables& x) {
+                       return reshape(x[0], {2, -1});
+                     }}),
+      with_integers({"transpose",
+                     {{{3, 4}}, {{31, 33}}, {{2, 3, 65}}},
+                     [](const Variables& x) { return transpose(x[0], 0, -1); }}),
+      with_integers(
+          {"slice", {{{3, 4}}, {{31, 33}}}, [](const Variables& x) { return slice(x[0], -1, 1, 3); }}),
+      with_integers({"concatenate rows",
+                     {{{3, 4}, {2, 4}, {1, 4}}, {{31, 33}, {1, 33}, {0, 33}}},
+                     [](const Variables& x) { return concatenate(x, 0); }}),
+      with_integers({"concatenate columns",
+                     {{{3, 4}, {3, 1}}, {{31, 33}, {31, 1023}}},
+                     [](const Variables& x) { return concatenate(x, -1); }}),
       values("triangle", {{{3, 4}}, {{33, 31}}, {{1, 1}}},
              [](const Tensors& x) { return triangle(x[0].size(0), x[0].size(1), 1, x[0].backend()); }),
       values("triangle below", {{{3, 4}}, {{33, 31}}},
@@ -165,8 +190,9 @@ static std::vector<OpCase> make() {
   // Casts. Numbers that every dtype can hold, and negative ones for those that have a sign.
   for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i32, DType::u16, DType::u8}) {
     const Domain domain = dtype == DType::u16 || dtype == DType::u8 ? Domain{0, 250} : Domain{-90, 90};
-    cases.push_back(with_integers(values("to " + std::string(name_of(dtype)), one_input,
-                                         [dtype](const Tensors& x) { return x[0].to(dtype); }, domain)));
+    cases.push_back(with_integers(values(
+        "to " + std::string(name_of(dtype)), one_input, [dtype](const Tensors& x) { return x[0].to(dtype); },
+        domain)));
   }
 
   add_reductions(cases, "sum", sum, true, 23333);
@@ -180,13 +206,18 @@ static std::vector<OpCase> make() {
                                                  {{1, 2, 5, 1}, {1, 2, 5, 1}, {1, 2, 5, 1}},
                                                  {{1, 2, 67, 16}, {1, 2, 131, 16}, {1, 2, 131, 16}}};
   const std::vector<std::vector<Shape>> normalised = {
-      {{3, 5}, {5}, {5}},       {{2, 31}, {31}, {31}},   {{5, 33}, {33}, {33}},   {{1, 1}, {1}, {1}},
+      {{3, 5}, {5}, {5}},          {{2, 31}, {31}, {31}}, {{5, 33}, {33}, {33}},  {{1, 1}, {1}, {1}},
       {{3, 1023}, {1023}, {1023}}, {{2, 3, 4}, {4}, {4}}, {{700, 33}, {33}, {33}}};
   const std::vector<OpCase> more = {
       values("argmax", rows, [](const Tensors& x) { return argmax(x[0]); }, {-9, 9, 1}),
-      values("argmax of columns", {{{3, 4}}, {{33, 31}}}, [](const Tensors& x) { return argmax(x[0], 0); }, {-9, 9, 1}),
-      values("argmax over the middle", {{{2, 3, 4}}}, [](const Tensors& x) { return argmax(x[0], 1); }, {-9, 9, 1}),
-      values("sum_to", {{{2, 3, 4}}, {{3, 31, 33}}}, [](const Tensors& x) { return sum_to(x[0], {x[0].size(1), 1}); }),
+      values("argmax of columns", {{{3, 4}}, {{33, 31}}}, [](const Tensors& x) { return argmax(x[0], 0); },
+             {-9, 9, 1}),
+      values("argmax over the middle", {{{2, 3, 4}}}, [](const Tensors& x) { return argmax(x[0], 1); },
+             {-9, 9, 1}),
+      values("sum_to", {{{2, 3, 4}}, {{3, 31, 33}}},
+             [](const Tensors& x) {
+               return sum_to(x[0], {x[0].size(1), 1});
+             }),
       values("global_norm", {{{3, 5}, {2}}, {{1023}, {31, 33}}, {{3, 7001}, {1}}},
              [](const Tensors& x) { return Tensor::full({}, global_norm(x), DType::f64, x[0].backend()); }),
 
@@ -200,13 +231,19 @@ static std::vector<OpCase> make() {
         {{130, 67}, {67, 261}}},
        [](const Variables& x) { return matmul(x[0], x[1]); }},
       {"matmul of batches",
-       {{{2, 3, 4}, {2, 4, 2}}, {{2, 1, 3, 4}, {3, 4, 2}}, {{5, 31, 33}, {5, 33, 17}}, {{2, 3, 1, 7}, {1, 3, 7, 5}}},
+       {{{2, 3, 4}, {2, 4, 2}},
+        {{2, 1, 3, 4}, {3, 4, 2}},
+        {{5, 31, 33}, {5, 33, 17}},
+        {{2, 3, 1, 7}, {1, 3, 7, 5}}},
        [](const Variables& x) { return matmul(x[0], x[1]); }},
-      {"matmul of a batch and a matrix", {{{2, 3, 4}, {4, 2}}, {{3, 2, 31, 33}, {33, 5}}},
+      {"matmul of a batch and a matrix",
+       {{{2, 3, 4}, {4, 2}}, {{3, 2, 31, 33}, {33, 5}}},
        [](const Variables& x) { return matmul(x[0], x[1]); }},
-      {"matmul of a matrix and a batch", {{{3, 4}, {2, 4, 2}}},
+      {"matmul of a matrix and a batch",
+       {{{3, 4}, {2, 4, 2}}},
        [](const Variables& x) { return matmul(x[0], x[1]); }},
-      {"matmul of a transpose", {{{3, 4}, {2, 4}}, {{31, 33}, {17, 33}}},
+      {"matmul of a transpose",
+       {{{3, 4}, {2, 4}}, {{31, 33}, {17, 33}}},
        [](const Variables& x) { return matmul(x[0], transpose(x[1], 0, 1)); }},
 
       // Rows.
@@ -214,18 +251,23 @@ static std::vector<OpCase> make() {
       {"softmax of columns", {{{4, 3}}, {{33, 31}}}, [](const Variables& x) { return softmax(x[0], 0); }},
       {"softmax over the middle", {{{2, 3, 4}}}, [](const Variables& x) { return softmax(x[0], 1); }},
       {"log_softmax", rows, [](const Variables& x) { return log_softmax(x[0]); }, {-5, 5}},
-      {"log_softmax of columns", {{{4, 3}}, {{33, 31}}}, [](const Variables& x) { return log_softmax(x[0], 0); }},
-      {"layer_norm", normalised,
-       [](const Variables& x) { return layer_norm(x[0], x[1], x[2], 1e-2); }},
-      {"layer_norm without bias", {{{3, 5}, {5}}, {{2, 31}, {31}}, {{700, 33}, {33}}},
+      {"log_softmax of columns",
+       {{{4, 3}}, {{33, 31}}},
+       [](const Variables& x) { return log_softmax(x[0], 0); }},
+      {"layer_norm", normalised, [](const Variables& x) { return layer_norm(x[0], x[1], x[2], 1e-2); }},
+      {"layer_norm without bias",
+       {{{3, 5}, {5}}, {{2, 31}, {31}}, {{700, 33}, {33}}},
        [](const Variables& x) { return layer_norm(x[0], x[1], {}, 1e-2); }},
       values("layer_norm's mean and rstd", {{{3, 5}, {5}}, {{5, 1023}, {1023}}},
              [](const Tensors& x) {
                const LayerNormed saved = layer_norm(x[0], x[1], {}, 1e-2);
                return concatenate(Tensors{saved.mean, saved.rstd}, 0);
              }),
-      {"gather_rows", {{{5, 3}}, {{1, 1}}, {{33, 31}}, {{7, 1023}}},
-       [](const Variables& x) { return gather_rows(x[0], ids({2, 3}, x[0].size(0), x[0].value().backend())); }},
+      {"gather_rows",
+       {{{5, 3}}, {{1, 1}}, {{33, 31}}, {{7, 1023}}},
+       [](const Variables& x) {
+         return gather_rows(x[0], ids({2, 3}, x[0].size(0), x[0].value().backend()));
+       }},
       values("scatter_add_rows", {{{2, 4, 3}}, {{33, 5, 31}}, {{1, 600, 33}}},
              [](const Tensors& x) {
                return scatter_add_rows(x[0], ids({x[0].size(0), x[0].size(1)}, 6, x[0].backend()), 6);
@@ -242,7 +284,8 @@ static std::vector<OpCase> make() {
        }},
 
       // Attention of two heads; qkv (B, T, 3C).
-      {"attention", {{{2, 3, 12}}, {{1, 1, 6}}, {{1, 33, 6 * 31}}, {{1, 131, 6 * 16}}, {{2, 65, 6 * 8}}},
+      {"attention",
+       {{{2, 3, 12}}, {{1, 1, 6}}, {{1, 33, 6 * 31}}, {{1, 131, 6 * 16}}, {{2, 65, 6 * 8}}},
        [](const Variables& x) { return attention(x[0], 2); }},
       {"attention of the last places", q_k_v, cached_attention},
       values("attention's log_sum", q_k_v,
@@ -258,14 +301,17 @@ static std::vector<OpCase> make() {
                Random random{uint64_t{1} << 40, (uint64_t{1} << 32) - 2};
                return normal(x[0].shape(), random, x[0].dtype(), x[0].backend());
              }),
-      values("adamw", {{{3, 2}, {3, 2}, {3, 2}, {3, 2}}, {{1023}, {1023}, {1023}, {1023}},
-                       {{2, 9001}, {2, 9001}, {2, 9001}, {2, 9001}}},
+      values("adamw",
+             {{{3, 2}, {3, 2}, {3, 2}, {3, 2}},
+              {{1023}, {1023}, {1023}, {1023}},
+              {{2, 9001}, {2, 9001}, {2, 9001}, {2, 9001}}},
              adamw),
   };
   cases.insert(cases.end(), more.begin(), more.end());
 
   std::set<std::string> names;
-  for (const OpCase& row : cases) check(names.insert(row.name).second, "op_cases: '{}' is there twice", row.name);
+  for (const OpCase& row : cases)
+    check(names.insert(row.name).second, "op_cases: '{}' is there twice", row.name);
   return cases;
 }
 

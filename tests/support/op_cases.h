@@ -1,5 +1,6 @@
-// One row per op: what tests/tensor/test_ops.cpp (values) and tests/autograd/test_gradients.cpp (gradients) check on
-// every backend, dtype and layout. An op that is not here is not tested; a new elementwise op is one line.
+// One row per op: what tests/tensor/test_ops.cpp (values) and tests/autograd/test_gradients.cpp (gradients)
+// check on every backend, dtype and layout. An op that is not here is not tested; a new elementwise op is one
+// line.
 #pragma once
 #include <functional>
 #include <string>
@@ -18,7 +19,8 @@ struct Domain {
 
 struct OpCase {
   std::string name;
-  std::vector<std::vector<Shape>> shapes;  // of the inputs; several sets, the first small enough for differences
+  std::vector<std::vector<Shape>>
+      shapes;  // of the inputs; several sets, the first small enough for differences
   std::function<Variable(const Variables& x)> f;
   Domain domain = {};
   bool gradient = true;   // has a rule

@@ -15,8 +15,8 @@ std::string name_of(Layout layout) {
 
 static constexpr double sentinel_integer = 77;
 
-// What encloses a view of `shape`: one more on both sides of every axis when sliced; transposed swaps the last two axes,
-// or, where there is one axis, puts the numbers into a column of three.
+// What encloses a view of `shape`: one more on both sides of every axis when sliced; transposed swaps the
+// last two axes, or, where there is one axis, puts the numbers into a column of three.
 static Shape enclosing(const Shape& shape, Layout layout) {
   Shape larger = shape;
   if (layout == Layout::sliced)
@@ -99,7 +99,8 @@ Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout)
     if (layout == Layout::repeated) {
       backward(y, Tensor::full({}, 0.75, like.dtype(), like.backend()).broadcast_to(y.shape()));
     } else {
-      const Tensor dy = tensor_of(numbers_for(dy_domain, y.shape(), 9), y.shape(), like.dtype(), like.backend());
+      const Tensor dy =
+          tensor_of(numbers_for(dy_domain, y.shape(), 9), y.shape(), like.dtype(), like.backend());
       placed.emplace_back(dy, layout_of(layout, 1));
       backward(y, placed.back().tensor());
     }

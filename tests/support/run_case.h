@@ -1,5 +1,5 @@
-// What the tests of ops share: inputs in every layout with a sentinel around them, one run of a row of op_cases.h with its gradients, and
-// how far two results may be apart.
+// What the tests of ops share: inputs in every layout with a sentinel around them, one run of a row of
+// op_cases.h with its gradients, and how far two results may be apart.
 #pragma once
 #include <map>
 #include <span>
@@ -12,15 +12,16 @@ namespace chapbook {
 
 using Numbers64 = std::vector<double>;
 
-// How the numbers of a tensor lie in memory. mixed: the inputs take turns with the three before. repeated: the inputs
-// are contiguous, and the gradient that arrives is one number with strides 0, as the rule of sum makes it.
+// How the numbers of a tensor lie in memory. mixed: the inputs take turns with the three before. repeated:
+// the inputs are contiguous, and the gradient that arrives is one number with strides 0, as the rule of sum
+// makes it.
 enum class Layout { contiguous, transposed, sliced, mixed, repeated };
-inline constexpr Layout all_layouts[] = {Layout::contiguous, Layout::transposed, Layout::sliced, Layout::mixed,
-                                         Layout::repeated};
+inline constexpr Layout all_layouts[] = {Layout::contiguous, Layout::transposed, Layout::sliced,
+                                         Layout::mixed, Layout::repeated};
 std::string name_of(Layout layout);
 
-// A tensor inside a larger one that is filled with a sentinel (NaN where the dtype has one): a stray read poisons the
-// result, and a stray write is found by `intact`.
+// A tensor inside a larger one that is filled with a sentinel (NaN where the dtype has one): a stray read
+// poisons the result, and a stray write is found by `intact`.
 class Placed {
  public:
   Placed(const Tensor& numbers, Layout layout);
@@ -42,7 +43,8 @@ Tensor tensor_of(const Numbers64& numbers, const Shape& shape, DType dtype, Back
 // What arrives as the gradient of a value: numbers that every dtype holds exactly.
 inline constexpr Domain dy_domain{-1, 1, 1.0 / 128};
 
-// The value of a row, and the gradient of every input given `dy` (numbers for the value's shape, see numbers_for).
+// The value of a row, and the gradient of every input given `dy` (numbers for the value's shape, see
+// numbers_for).
 struct Outcome {
   Shape shape;
   DType dtype;
@@ -51,18 +53,20 @@ struct Outcome {
 };
 Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout = Layout::contiguous);
 
-// |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ. Where the wanted
-// numbers may be what is left when larger ones cancel, the error is measured by `at_least`.
+// |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ.
+// Where the wanted numbers may be what is left when larger ones cancel, the error is measured by `at_least`.
 double relative_error(std::span<const double> got, std::span<const double> wanted, double at_least = 0);
 double norm(std::span<const double> x);
 
-// The relative error allowed to a row computed in a dtype. A result is rounded once to half of `epsilon`, and a rule
-// takes a handful of such steps, whose errors partly cancel; sums are kept in more digits or in many lanes.
-//   f64: 2^-53 each, times up to a thousand terms.      f32: 2^-24, likewise, and functions within 2 units of the last place.
-//   f16: 2^-11 and bf16: 2^-8 for each step that is stored.      Integers are exact.
+// The relative error allowed to a row computed in a dtype. A result is rounded once to half of `epsilon`, and
+// a rule takes a handful of such steps, whose errors partly cancel; sums are kept in more digits or in many
+// lanes.
+//   f64: 2^-53 each, times up to a thousand terms.      f32: 2^-24, likewise, and functions within 2 units of
+//   the last place. f16: 2^-11 and bf16: 2^-8 for each step that is stored.      Integers are exact.
 double tolerance(DType dtype);
 
-// The backends to test. Those that the environment variable REQUIRE_BACKENDS (names with commas) asks for must be there.
+// The backends to test. Those that the environment variable REQUIRE_BACKENDS (names with commas) asks for
+// must be there.
 std::vector<Backend*> tested_backends();
 
 // How often each backend was compared, for the line at the end.

@@ -1,5 +1,5 @@
-// The value of every op, on every backend, dtype and layout, against the reference in f64; and what the table of rows
-// cannot say: special numbers, and that no op is missing from it.
+// The value of every op, on every backend, dtype and layout, against the reference in f64; and what the table
+// of rows cannot say: special numbers, and that no op is missing from it.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -9,13 +9,15 @@
 
 namespace chapbook {
 
-// A row on one backend against the same on the reference in f64, whose inputs are those numbers as `dtype` holds them.
-static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType dtype, const std::vector<Backend*>& backends,
-                    Tally& tally) {
+// A row on one backend against the same on the reference in f64, whose inputs are those numbers as `dtype`
+// holds them.
+static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType dtype,
+                    const std::vector<Backend*>& backends, Tally& tally) {
   Backend& reference = backend("reference");
   OpCase values = row;
   values.gradient = false;
-  const Domain domain = is_float(dtype) || row.domain.step ? row.domain : Domain{row.domain.low * 9, row.domain.high * 9, 1};
+  const Domain domain =
+      is_float(dtype) || row.domain.step ? row.domain : Domain{row.domain.low * 9, row.domain.high * 9, 1};
   std::vector<Tensor> exact, rounded;
   for (size_t i = 0; i < shapes.size(); ++i) {
     const Numbers64 numbers = numbers_for(domain, shapes[i], static_cast<int>(i));
@@ -27,7 +29,8 @@ static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType d
     std::vector<Tensor> inputs;
     for (const Tensor& x : rounded) inputs.push_back(x.to(*backend));
     for (Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced, Layout::mixed}) {
-      INFO(row.name, " of ", shapes[0].to_string(), " ", name_of(dtype), " ", name_of(layout), " on ", backend->name());
+      INFO(row.name, " of ", shapes[0].to_string(), " ", name_of(dtype), " ", name_of(layout), " on ",
+           backend->name());
       Outcome got;
       REQUIRE_NOTHROW(got = run(values, inputs, layout));
       CHECK(got.shape == wanted.shape);
@@ -59,7 +62,8 @@ TEST_CASE("every name of tensor/elementwise.h has a row") {
 #undef CHAPBOOK_CASE
 }
 
-// Whether two results are the same number, or close ones, or both NaN. Numbers below 1e-37 are as good as 0 in f32.
+// Whether two results are the same number, or close ones, or both NaN. Numbers below 1e-37 are as good as 0
+// in f32.
 static bool alike(double got, double wanted) {
   if (std::isnan(wanted) || std::isnan(got)) return std::isnan(wanted) && std::isnan(got);
   if (std::fabs(wanted) > 3.4028235e38) return got == std::copysign(INFINITY, wanted);
@@ -76,7 +80,8 @@ TEST_CASE("special numbers mean the same everywhere") {
     const auto same = [&](std::string_view name, const Tensor& got, const Tensor& wanted) {
       const auto g = got.to_vector<double>(), w = wanted.to_vector<double>();
       for (size_t i = 0; i < g.size(); ++i)
-        if (!alike(g[i], w[i])) FAIL_CHECK(name, " number ", i, " on ", to->name(), ": ", g[i], ", not ", w[i]);
+        if (!alike(g[i], w[i]))
+          FAIL_CHECK(name, " number ", i, " on ", to->name(), ": ", g[i], ", not ", w[i]);
     };
     const Tensor here = x.to(*to);
 #define CHAPBOOK_CASE(name, formula) same(#name, name(here), name(x64));
@@ -84,8 +89,9 @@ TEST_CASE("special numbers mean the same everywhere") {
 #undef CHAPBOOK_CASE
     const Tensor a = here.reshape({n, 1}), b = here.reshape({1, n});
     const Tensor a64 = x64.reshape({n, 1}), b64 = x64.reshape({1, n});
-    for (Binary op : {Binary::add, Binary::maximum, Binary::minimum, Binary::pow, Binary::equal, Binary::not_equal,
-                      Binary::less, Binary::less_equal, Binary::greater, Binary::greater_equal})
+    for (Binary op :
+         {Binary::add, Binary::maximum, Binary::minimum, Binary::pow, Binary::equal, Binary::not_equal,
+          Binary::less, Binary::less_equal, Binary::greater, Binary::greater_equal})
       same(name_of(op), binary(op, a, b), binary(op, a64, b64));
     // A NaN wins over every number, wherever it stands.
     for (int64_t at : {0, 1, 35, 69}) {
@@ -116,7 +122,8 @@ TEST_CASE("softmax and cross-entropy survive large numbers and masked places") {
     const Tensor none = Tensor::from(std::vector<int32_t>{-100}, {1}, *to);
     const Entropy empty = cross_entropy(x, none);
     CHECK(empty.loss.item() == 0);
-    const Tensor dx = cross_entropy_backward(x, none, {}, empty.log_sum, Tensor::full({}, 1, DType::f32, *to));
+    const Tensor dx =
+        cross_entropy_backward(x, none, {}, empty.log_sum, Tensor::full({}, 1, DType::f32, *to));
     CHECK(dx.to_vector<float>() == std::vector<float>(4, 0.0f));
   }
 }

@@ -1,0 +1,205 @@
+// Kernels called as backends get them: results go into views with gaps, surrounded by a sentinel, as slices
+// and transposes ask for. The tests of ops cannot show this, since most ops make a fresh contiguous result.
+#include <doctest/doctest.h>
+
+#include "tests/support/run_case.h"
+
+namespace chapbook {
+
+namespace {
+
+enum class Kind { number, positive, id, yes_or_no, fresh };  // fresh: what the kernel must write itself
+
+struct Operand {
+  Shape shape;
+  Kind kind = Kind::number;
+};
+
+// Inputs, then results: what kernels add to or update in place starts as an input does, the others as NaN.
+struct KernelCase {
+  std::string name;
+  std::vector<Operand> inputs, results;
+  std::function<void(Backend& backend, const std::vector<View>& x, const std::vector<View>& y)> call;
+  DType result_dtype = DType::f32;  // f32 stands for that of the inputs
+};
+
+const double scale = 0.6;
+
+std::vector<KernelCase> kernel_cases() {
+  using Views = const std::vector<View>&;
+  using B = Backend&;
+  const Operand square{{6, 7}}, fresh{{6, 7}, Kind::fresh}, vector{{7}}, rows{{6}, Kind::positive};
+  const Operand fresh_vector{{7}, Kind::fresh}, targets{{6}, Kind::id}, one{{}, Kind::positive};
+  const Operand q{{2, 2, 3, 4}}, k{{2, 2, 5, 4}}, log_sum{{2, 2, 3}, Kind::positive};
+  return {
+      {"fill", {}, {fresh}, [](B b, Views, Views y) { b.fill(y[0], 3); }},
+      {"copy", {square}, {fresh}, [](B b, Views x, Views y) { b.copy(x[0], y[0]); }},
+      {"copy to bf16", {square}, {fresh}, [](B b, Views x, Views y) { b.copy(x[0], y[0]); }, DType::bf16},
+      {"unary", {square}, {fresh}, [](B b, Views x, Views y) { b.unary(Unary::tanh, x[0], y[0]); }},
+      {"binary",
+       {square, square},
+       {fresh},
+       [](B b, Views x, Views y) { b.binary(Binary::mul, x[0], x[1], y[0]); }},
+      {"binary, repeated",
+       {square, vector},
+       {fresh},
+       [](B b, Views x, Views y) {
+         b.binary(Binary::sub, x[0], x[1].broadcast_to({6, 7}), y[0]);
+       }},
+      {"comparison",
+       {square, square},
+       {fresh},
+       [](B b, Views x, Views y) { b.binary(Binary::less, x[0], x[1], y[0]); },
+       DType::u8},
+      {"where",
+       {{{6, 7}, Kind::yes_or_no}, square, square},
+       {fresh},
+       [](B b, Views x, Views y) { b.where(x[0], x[1], x[2], y[0]); }},
+      {"uniform", {}, {fresh}, [](B b, Views, Views y) { b.random(Distribution::uniform, 3, 4, y[0]); }},
+      {"normal", {}, {fresh}, [](B b, Views, Views y) { b.random(Distribution::normal, 3, 4, y[0]); }},
+      {"triangle", {}, {fresh}, [](B b, Views, Views y) { b.triangle(y[0], 1); }, DType::u8},
+      {"sum of rows",
+       {square},
+       {{{6, 1}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.reduce(Reduce::sum, x[0], y[0]); }},
+      {"max of columns",
+       {square},
+       {{{1, 7}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.reduce(Reduce::max, x[0], y[0]); }},
+      {"argmax",
+       {square},
+       {{{6}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.argmax(x[0], y[0]); },
+       DType::i32},
+      {"square_sum",
+       {square, vector},
+       {{{}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.square_sum(x, y[0]); },
+       DType::f64},
+      {"matmul", {{{6, 5}}, {{5, 7}}}, {fresh}, [](B b, Views x, Views y) { b.matmul(x[0], x[1], y[0]); }},
+      {"matmul of batches",
+       {{{2, 3, 6, 5}}, {{2, 3, 5, 7}}},
+       {{{2, 3, 6, 7}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.matmul(x[0], x[1], y[0]); }},
+      {"softmax", {square}, {fresh}, [](B b, Views x, Views y) { b.softmax(x[0], y[0]); }},
+      {"softmax_backward",
+       {square, square},
+       {fresh},
+       [](B b, Views x, Views y) { b.softmax_backward(x[0], x[1], y[0]); }},
+      {"log_softmax", {square}, {fresh}, [](B b, Views x, Views y) { b.log_softmax(x[0], y[0]); }},
+      {"log_softmax_backward",
+       {square, square},
+       {fresh},
+       [](B b, Views x, Views y) { b.log_softmax_backward(x[0], x[1], y[0]); }},
+      {"layer_norm",
+       {square, vector, vector},
+       {fresh, {{6}, Kind::fresh}, {{6}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.layer_norm(x[0], x[1], x[2], 0.1, y[0], y[1], y[2]); }},
+      {"layer_norm_backward",
+       {square, vector, rows, rows, square},
+       {fresh, fresh_vector, fresh_vector},
+       [](B b, Views x, Views y) { b.layer_norm_backward(x[0], x[1], x[2], x[3], x[4], y[0], y[1], y[2]); }},
+      {"gather_rows",
+       {{{9, 7}}, targets},
+       {fresh},
+       [](B b, Views x, Views y) { b.gather_rows(x[0], x[1], y[0]); }},
+      {"scatter_add_rows",
+       {square, targets},
+       {{{9, 7}}},
+       [](B b, Views x, Views y) { b.scatter_add_rows(x[0], x[1], y[0]); }},
+      {"cross_entropy",
+       {square, targets},
+       {{{}, Kind::fresh}, {{6}, Kind::fresh}},
+       [](B b, Views x, Views y) {
+         b.cross_entropy(x[0], x[1], {.ignore = 4, .smoothing = 0.1}, y[0], y[1]);
+       }},
+      {"cross_entropy_backward",
+       {square, targets, rows, one},
+       {fresh},
+       [](B b, Views x, Views y) {
+         b.cross_entropy_backward(x[0], x[1], {.ignore = 4, .smoothing = 0.1}, x[2], x[3], y[0]);
+       }},
+      {"attention",
+       {q, k, k},
+       {{q.shape, Kind::fresh}, {{2, 2, 3}, Kind::fresh}},
+       [](B b, Views x, Views y) { b.attention(x[0], x[1], x[2], scale, y[0], y[1]); }},
+      {"attention_backward",
+       {q, k, k, q, log_sum, q},
+       {{q.shape, Kind::fresh}, {k.shape, Kind::fresh}, {k.shape, Kind::fresh}},
+       [](B b, Views x, Views y) {
+         b.attention_backward(x[0], x[1], x[2], scale, x[3], x[4], x[5], y[0], y[1], y[2]);
+       }},
+      {"adamw",
+       {square},
+       {square, square, {{6, 7}, Kind::positive}},
+       [](B b, Views x, Views y) {
+         const AdamWPart part{y[0], x[0], y[1], y[2], 0.1};
+         b.adamw({.rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-3, .gradient_scale = 2, .step = 2},
+                 {&part, 1});
+       }},
+  };
+}
+
+// The operand number `which` of a kernel that computes with `dtype`.
+Placed place(const Operand& operand, DType dtype, DType fresh, int which, Backend& to, Layout layout) {
+  const auto make = [&](Domain domain, DType as) {
+    return Placed(tensor_of(numbers_for(domain, operand.shape, which), operand.shape, as, to), layout);
+  };
+  switch (operand.kind) {
+    case Kind::number:
+      return make({}, dtype);
+    case Kind::positive:
+      return make({0.1, 1}, dtype);
+    case Kind::id:
+      return make({0, 6, 1}, DType::i32);
+    case Kind::yes_or_no:
+      return make({0, 1, 1}, DType::u8);
+    case Kind::fresh:
+      break;
+  }
+  const double unwritten = is_float(fresh) ? std::numeric_limits<double>::quiet_NaN() : 99;
+  return Placed(Tensor::full(operand.shape, unwritten, fresh, to), layout);
+}
+
+std::vector<Numbers64> results_of(const KernelCase& row, DType dtype, Backend& backend, Layout layout) {
+  std::vector<Placed> inputs, results;
+  std::vector<View> x, y;
+  for (const Operand& operand : row.inputs)
+    inputs.push_back(place(operand, dtype, dtype, static_cast<int>(inputs.size()), backend, layout));
+  const DType fresh = row.result_dtype == DType::f32 ? dtype : row.result_dtype;
+  for (const Operand& operand : row.results)
+    results.push_back(place(operand, dtype, fresh, 20 + static_cast<int>(results.size()), backend, layout));
+  for (const Placed& each : inputs) x.push_back(each.tensor().view());
+  for (const Placed& each : results) y.push_back(each.tensor().view());
+  row.call(backend, x, y);
+  std::vector<Numbers64> numbers;
+  for (const Placed& each : inputs) CHECK_MESSAGE(each.intact(), "an input was written to");
+  for (const Placed& each : results) {
+    CHECK_MESSAGE(each.intact_around(), "something beside a result was written to");
+    numbers.push_back(each.tensor().to_vector<double>());
+  }
+  return numbers;
+}
+
+}  // namespace
+
+TEST_CASE("every kernel writes its results, and nothing else, into views with gaps") {
+  Tally tally;
+  for (const KernelCase& row : kernel_cases())
+    for (DType dtype : {DType::f32, DType::f64}) {
+      const auto wanted = results_of(row, dtype, backend("reference"), Layout::contiguous);
+      for (Backend* backend : tested_backends())
+        for (Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced}) {
+          INFO(row.name, " ", name_of(dtype), " ", name_of(layout), " on ", backend->name());
+          const auto got = results_of(row, dtype, *backend, layout);
+          for (size_t i = 0; i < wanted.size(); ++i) {
+            const double error = relative_error(got[i], wanted[i]);
+            if (!(error <= tolerance(dtype))) FAIL_CHECK("result ", i, " is off by ", error);
+          }
+          tally.count(*backend, row.name);
+        }
+    }
+  MESSAGE("kernels: ", tally.to_string());
+}
+
+}  // namespace chapbook
