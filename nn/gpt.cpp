@@ -118,12 +118,14 @@ double training_flops_per_token(const GPTConfig& config) {
 }
 
 int64_t activation_bytes(const GPTConfig& config, int64_t batch) {
-  const int64_t N = batch * config.context, C = config.width;
-  // A block keeps two normalised inputs and their residual inputs (4 C), qkv (3 C), the attention's result
-  // (C), and the MLP's inside before and after GELU (8 C); beyond the blocks: the last norm's input and
-  // output, and the logits with their gradient.
-  const int64_t floats = config.layers * 16 * N * C + 3 * N * C + 2 * N * config.vocabulary;
-  return 4 * floats;
+  const int64_t N = batch * config.context, C = config.width, masks = config.dropout > 0;
+  // A block keeps the residual stream before each norm and both norms' results (4 C), qkv (3 C), what
+  // attention gives (C), the MLP's inside before and after GELU (8 C), and two masks; the norms keep two
+  // numbers a row each, attention one for every head.
+  const int64_t block = (16 + 2 * masks) * C + 4 + config.heads;
+  // Beyond the blocks: a mask for the embeddings, the last norm, and the logits with their gradient.
+  const int64_t rest = (2 + masks) * C + 2 * config.vocabulary + 3;
+  return 4 * N * (config.layers * block + rest);
 }
 
 }  // namespace chapbook

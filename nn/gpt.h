@@ -86,7 +86,8 @@ int64_t parameter_count(const GPTConfig& config);
 // of weights cost 6 per weight; causal attention at context T costs, per layer, 14 C (T + 1) / 2 (2 products
 // forward, 5 backward, half the square).
 double training_flops_per_token(const GPTConfig& config);
-// Bytes a training step keeps between forward and backward, for B sequences of the full context, in f32.
+// Bytes of activations when backward begins, a training step's fullest moment, for `batch` sequences of the
+// full context in f32; weights, their gradients and the optimizer's state come on top.
 int64_t activation_bytes(const GPTConfig& config, int64_t batch);
 
 }  // namespace chapbook

@@ -2,14 +2,14 @@
 
     python tests/golden/gpt2.py
 
-Needs torch, transformers and safetensors; the tests need only the files. Each folder (with_bias, no_bias) holds
-config.json and model.safetensors as save_pretrained() writes them, and golden.safetensors: tokens, targets
-(-100: not counted), logits, loss, and "gradient.NAME" of every parameter. The weights are float32; logits, loss
-and gradients are computed from them in float64 and rounded once, so they are right to float32's last bit and a
-test measures only its own error. The script prints how far PyTorch in float32 is from them.
+Needs torch, transformers and safetensors; the tests need only the files. Each folder (with_bias, no_bias)
+holds config.json and model.safetensors as save_pretrained() writes them, and golden.safetensors: tokens,
+targets (-100: not counted), logits, loss, and "gradient.NAME" of every parameter. The weights are float32;
+logits, loss and gradients are computed from them in float64 and rounded once, so they are right to float32's
+last bit and a test measures only its own error. The script prints how far PyTorch in float32 is from them.
 
-transformers' GPT-2 always has biases. One whose biases are all 0 computes what one without them computes: the
-no_bias folder is such a model, saved without them.
+transformers' GPT-2 always has biases. One whose biases are all 0 computes what one without them computes:
+the no_bias folder is such a model, saved without them.
 """
 
 import copy
@@ -28,7 +28,7 @@ def make_model(config, with_bias):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
-                parameter.copy_(0.2 * torch.randn_like(parameter) if with_bias else torch.zeros_like(parameter))
+                parameter.copy_((0.2 if with_bias else 0) * torch.randn_like(parameter))
             elif ".ln_" in name:
                 parameter.copy_(1 + 0.2 * torch.randn_like(parameter))
             else:
@@ -73,7 +73,8 @@ def write(name, seed, with_bias, batch, **shape):
     if not with_bias:
         kept = {n: t for n, t in load_file(weights).items() if not n.endswith("bias")}
         save_file(kept, weights, metadata={"format": "pt"})
-    golden = {"tokens": tokens.int(), "targets": targets.int(), "logits": logits.float(), "loss": loss.float()}
+    golden = {"tokens": tokens.int(), "targets": targets.int(), "logits": logits.float(),
+              "loss": loss.float()}
     golden |= {f"gradient.{n}": g.float().contiguous() for n, g in gradients.items()}
     save_file(golden, folder / "golden.safetensors")
 

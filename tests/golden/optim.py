@@ -3,9 +3,9 @@
     python tests/golden/optim.py
 
 Needs torch, transformers and safetensors; the tests need only the files.
-- training.safetensors: ten batches (tokens, targets) for the model in gpt2/with_bias, and for AdamW and for SGD
-  with momentum the ten losses, the norms of the gradients before clipping, and the losses of a run in float64.
-  Clipping at norm 1; decay of matrices only; the rate is warm-up and cosine, written out below.
+- training.safetensors: ten batches (tokens, targets) for the model in gpt2/with_bias, and for AdamW and for
+  SGD with momentum the ten losses, the norms of the gradients before clipping, and the losses of a run in
+  float64. Clipping at norm 1; decay of matrices only; the rate is warm-up and cosine, written out below.
 - schedules.json: rates of PyTorch's schedulers, and of nanoGPT's formula.
 """
 
