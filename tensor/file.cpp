@@ -131,13 +131,15 @@ class HeaderParser {
     using Event = json::parse_event_t;
     if (event == Event::object_start || event == Event::array_start) {
       require(depth < 3, "the header is nested too deep");
-      if (depth == 1) keys_ = 0;
+      if (depth == 1) keys_ = items_ = 0;
     } else if (event == Event::key && depth == 1) {
       name_ = value.get<std::string>();
       shown_name_ = brief(value);
       require(names_.insert(name_).second, "the header names {} twice", shown_name_);
     } else if (event == Event::key) {
       if (depth == 2) ++keys_;
+    } else if (depth == 3) {
+      require(++items_ <= 100, "the header's {} holds too many numbers", shown_name_);
     } else if (depth == 1) {
       require(value.is_object(), "the header's {} is not an object", shown_name_);
       require(value.size() == keys_, "the header's {} has a key twice", shown_name_);
@@ -202,7 +204,7 @@ class HeaderParser {
   Header header_;
   std::set<std::string> names_;
   std::string name_, shown_name_;  // of the entry that is being read
-  size_t keys_ = 0;                // keys of that entry so far
+  size_t keys_ = 0, items_ = 0;    // of that entry so far: its keys, what its lists hold
 };
 
 // Leaves the file at the first number.

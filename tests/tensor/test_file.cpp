@@ -2,6 +2,7 @@
 #include "tensor/file.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -264,6 +265,9 @@ TEST_CASE("file: malformed headers") {
   CHECK(says(entry(R"("dtype":"F32","shape":[2])")) ==
         R"(tensor "w" needs dtype, shape and data_offsets, and nothing else)");
   CHECK(says(R"({"a\nb":1})") == R"(the header's "a\nb" is not an object)");
+
+  CHECK(says(f32(fmt::format("[{}]", fmt::join(std::vector<int>(1000, 1), ",")), "[0,8]")) ==
+        R"(the header's "w" holds too many numbers)");
 
   // dtypes.
   CHECK(says(entry(R"("dtype":"I64","shape":[1],"data_offsets":[0,8])")) ==
