@@ -7,16 +7,6 @@
 
 namespace chapbook {
 
-GPTConfig model_config(const Settings& settings) {
-  return {.layers = settings.layers,
-          .heads = settings.heads,
-          .width = settings.width,
-          .context = settings.context,
-          .vocabulary = settings.vocabulary,
-          .bias = settings.bias,
-          .dropout = settings.dropout};
-}
-
 Schedule make_schedule(const Settings& settings) {
   const double rate = settings.rate, last = settings.rate * settings.min_rate;
   const int64_t warmup = settings.warmup, steps = settings.steps, left = std::max<int64_t>(1, steps - warmup);

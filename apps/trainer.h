@@ -13,7 +13,6 @@
 
 namespace chapbook {
 
-GPTConfig model_config(const Settings& settings);
 Schedule make_schedule(const Settings& settings);
 
 class Trainer {
