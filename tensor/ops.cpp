@@ -1,6 +1,7 @@
 #include "tensor/ops.h"
 
 #include <cmath>
+#include <optional>
 
 namespace chapbook {
 
@@ -239,7 +240,7 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, co
 }
 
 // Every id is below `limit` (or is `also`): kernels index with them.
-static void check_ids(const char* op, const Tensor& ids, int64_t limit, int32_t also) {
+static void check_ids(const char* op, const Tensor& ids, int64_t limit, std::optional<int32_t> also = {}) {
   check(ids.dtype() == DType::i32, "{}: ids are {}, not i32", op, name_of(ids.dtype()));
   for (int32_t id : ids.to_vector<int32_t>())
     check((id >= 0 && id < limit) || id == also, "{}: id {} is not in 0..{}", op, id, limit - 1);
@@ -248,7 +249,7 @@ static void check_ids(const char* op, const Tensor& ids, int64_t limit, int32_t 
 Tensor gather_rows(const Tensor& table, const Tensor& ids) {
   check_same_backend("gather_rows", table, ids);
   check(table.rank() == 2, "gather_rows: the table has shape {}, not (rows, columns)", table.shape());
-  check_ids("gather_rows", ids, table.size(0), 0);
+  check_ids("gather_rows", ids, table.size(0));
   Shape shape = ids.shape();
   check(shape.rank < Shape::max_rank, "gather_rows: ids {} have too many axes", shape);
   shape.size[shape.rank++] = table.size(1);
@@ -259,7 +260,7 @@ Tensor gather_rows(const Tensor& table, const Tensor& ids) {
 
 Tensor scatter_add_rows(const Tensor& rows, const Tensor& ids, int64_t table_rows) {
   check_same_backend("scatter_add_rows", rows, ids);
-  check_ids("scatter_add_rows", ids, table_rows, 0);
+  check_ids("scatter_add_rows", ids, table_rows);
   check(rows.rank() == ids.rank() + 1 && rows.shape().without(-1) == ids.shape(),
         "scatter_add_rows: rows {} do not fit ids {}", rows.shape(), ids.shape());
   Tensor table = Tensor::zeros({table_rows, rows.size(-1)}, rows.dtype(), rows.backend());

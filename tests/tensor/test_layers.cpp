@@ -1,0 +1,94 @@
+// The order of the folders, which is the order of reading: no file includes one of a later folder, and no
+// file is too long to read.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace fs = std::filesystem;
+
+// Folders in order; inside tensor, the parts of it that stand on one another.
+static const std::vector<std::string> layers = {"tensor/",      "tensor/reference/",
+                                                "tensor/cpu/",  "tensor/cuda/",
+                                                "tensor/simt/", "autograd/",
+                                                "nn/",          "optim/",
+                                                "data/",        "apps/"};
+
+// The layer a path belongs to: the longest name it begins with; -1 where there is none.
+static int layer_of(const std::string& path) {
+  int best = -1;
+  for (size_t i = 0; i < layers.size(); ++i)
+    if (path.starts_with(layers[i]) && (best < 0 || layers[i].size() > layers[best].size()))
+      best = static_cast<int>(i);
+  return best;
+}
+
+static bool is_source(const fs::path& path) {
+  const std::vector<std::string> kinds = {".h", ".cpp", ".cu", ".cuh", ".inc"};
+  return std::find(kinds.begin(), kinds.end(), path.extension().string()) != kinds.end();
+}
+
+// What is wrong with the includes of one file.
+static std::vector<std::string> wrong_includes(const std::string& file, std::istream& source) {
+  std::vector<std::string> wrong;
+  for (std::string line; std::getline(source, line);) {
+    if (!line.starts_with("#include \"")) continue;
+    const std::string included = line.substr(10, line.rfind('"') - 10);
+    if (layer_of(included) < 0)
+      wrong.push_back(file + " includes " + included + ", which is in no folder: includes begin at the root");
+    if (layer_of(included) > layer_of(file))
+      wrong.push_back(file + " includes " + included + " of a later folder");
+  }
+  return wrong;
+}
+
+TEST_CASE("layers: no file includes a later folder, none is longer than 600 lines") {
+  const fs::path root = CHAPBOOK_SOURCE_DIR;
+  int files = 0;
+  for (const std::string& layer : layers) {
+    if (layer.find('/') + 1 != layer.size() || !fs::exists(root / layer)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / layer)) {
+      if (!entry.is_regular_file() || !is_source(entry.path())) continue;
+      const std::string file = fs::relative(entry.path(), root).generic_string();
+      // The one place that knows every backend.
+      if (file != "tensor/backend.cpp") {
+        std::ifstream source(entry.path());
+        for (const std::string& text : wrong_includes(file, source)) FAIL_CHECK(text);
+      }
+      std::ifstream source(entry.path());
+      const auto lines = std::count(std::istreambuf_iterator<char>(source), {}, '\n');
+      CHECK_MESSAGE(lines <= 600, file, " has ", lines, " lines");
+      ++files;
+    }
+  }
+  CHECK(files > 30);
+  // A folder with sources that is not in the list would not be looked at.
+  for (const auto& entry : fs::directory_iterator(root)) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_directory() || name[0] == '.' || name == "build" || name == "tests" || name == "bench" ||
+        name == "docs")
+      continue;
+    const auto sources =
+        std::count_if(fs::directory_iterator(entry), {}, [](const auto& f) { return is_source(f.path()); });
+    CHECK_MESSAGE((sources == 0 || layer_of(name + "/") >= 0), name, " has no place in the order of folders");
+  }
+}
+
+TEST_CASE("layers: the rule itself can fail") {
+  const auto wrong = [](const std::string& file, const std::string& text) {
+    std::istringstream source(text);
+    return wrong_includes(file, source).size();
+  };
+  CHECK(wrong("tensor/ops.cpp", "#include \"autograd/ops.h\"\n") == 1);
+  CHECK(wrong("tensor/ops.cpp", "#include \"tensor/cpu/loop.h\"\n") == 1);
+  CHECK(wrong("tensor/reference/rows.cpp", "#include \"tensor/cpu/loop.h\"\n") == 1);
+  CHECK(wrong("nn/gpt.h", "#include \"gpt.h\"\n") == 1);
+  CHECK(wrong("nn/gpt.h", "#include <vector>\n#include \"nn/linear.h\"\n#include \"tensor/tensor.h\"\n") ==
+        0);
+  CHECK(wrong("tensor/cpu/norm.cpp", "#include \"tensor/reference/numbers.h\"\n") == 0);
+}
