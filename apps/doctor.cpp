@@ -131,10 +131,13 @@ void doctor() {
   row("backends", fmt::format("{}", fmt::join(backend_names(), ", ")));
   const char* asked = std::getenv("CHAPBOOK_BACKEND");
   const std::string_view chosen = default_backend().name();
-  row("will run", fmt::format("{} with {} threads: {}", chosen, thread_pool().threads(),
-                              chosen == backend_names().front() ? "the fastest backend there is"
-                              : asked                           ? "as CHAPBOOK_BACKEND says"
-                                                                : "as --backend says"));
+  row("will run",
+      fmt::format(
+          "{} with {}: {}", chosen,
+          thread_pool().threads() == 1 ? "1 thread" : fmt::format("{} threads", thread_pool().threads()),
+          chosen == backend_names().front() ? "the fastest backend there is"
+          : asked                           ? "as CHAPBOOK_BACKEND says"
+                                            : "as --backend says"));
   for (const std::string& name : compiled)
     check(has.empty() || std::find(has.begin(), has.end(), name) != has.end(),
           "this program was compiled for a processor with {}, which this one lacks: remove build/ and start "

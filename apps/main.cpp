@@ -60,8 +60,10 @@ int run(int argc, char** argv) {
     check_command(program, argv[1]);
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return program.exit(error);  // --help
-    fail("{}", error.what());
+    check(error.get_exit_code() == 0, "{}", error.what());
+    std::string help = program.help();  // --help; of the command, where one was given
+    help.resize(help.find_last_not_of('\n') + 1);
+    fmt::print("{}\n", help);
   }
   check(std::fflush(stdout) == 0 && !std::ferror(stdout),
         "cannot write all of the output: is the disk full?");

@@ -25,6 +25,13 @@ std::string grouped(int64_t n) {
   return digits;
 }
 
+// "6.75 MFLOP"
+std::string work_text(double operations) {
+  std::string text = short_count(operations);
+  const bool has_unit = text.back() >= 'A';
+  return text.insert(text.size() - has_unit, " ") + "FLOP";
+}
+
 // Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
 // sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
 // in it.
@@ -42,8 +49,8 @@ double measured_tokens_per_second(const GPTConfig& config, int64_t batch) {
 
   using Clock = std::chrono::steady_clock;
   double best = 0, spent = 0;
-  while (spent <
-         1.5) {  // seconds; the first step also fetches memory and starts threads, so the best one counts
+  // The first step also fetches memory and starts threads, so the best one counts.
+  while (spent < 1.5) {  // seconds
     const auto start = Clock::now();
     clear_gradients(model);
     backward(model.loss(tokens, tokens));
@@ -74,16 +81,16 @@ void plan(const Settings& settings, bool measure) {
       bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
       bytes_text(activations));
   row("work",
-      "{}FLOP a token, forward and backward: 6 for each weight of a product, and attention's 7 C (T + 1) a "
+      "{} a token, forward and backward: 6 for each weight of a product, and attention's 7 C (T + 1) a "
       "layer",
-      short_count(token_work));
-  row("a step", "{} x {} sequences of {} tokens: {} tokens, {}FLOP", settings.accumulation, settings.batch,
-      settings.context, grouped(step_tokens), short_count(token_work * static_cast<double>(step_tokens)));
+      work_text(token_work));
+  row("a step", "{} x {} sequences of {} tokens: {} tokens, {}", settings.accumulation, settings.batch,
+      settings.context, grouped(step_tokens), work_text(token_work * static_cast<double>(step_tokens)));
   const bool timed = settings.minutes > 0;
   const double run_tokens = static_cast<double>(settings.steps) * static_cast<double>(step_tokens);
   if (!timed)
-    row("the run", "{} steps: {} tokens, {}FLOP", grouped(settings.steps), short_count(run_tokens),
-        short_count(token_work * run_tokens));
+    row("the run", "{} steps: {} tokens, {}", grouped(settings.steps), short_count(run_tokens),
+        work_text(token_work * run_tokens));
 
   if (!measure) return;
   const double free = memory_available();
@@ -93,8 +100,9 @@ void plan(const Settings& settings, bool measure) {
     return;
   }
   const double speed = measured_tokens_per_second(config, settings.batch);
-  const std::string measured = fmt::format("an estimate: {} tokens/s, {}FLOP/s, measured on a few steps",
-                                           short_count(speed), short_count(speed * token_work));
+  const std::string measured =
+      fmt::format("an estimate without evaluations: {} tokens/s, {}/s, measured on a few steps",
+                  short_count(speed), work_text(speed * token_work));
   if (timed)
     row("time", "{}, about {} tokens ({})", duration(60 * settings.minutes),
         short_count(60 * settings.minutes * speed), measured);

@@ -114,6 +114,12 @@ Tokenizer learn_tokenizer(const TextSource& source, int64_t vocabulary,
   return train_bpe(words, vocabulary);
 }
 
+void check_vocabulary(int64_t size) {
+  check(size >= 257 && size <= max_vocabulary_size,
+        "--vocabulary is 257 (every byte, and the end of a text) to {} (what two bytes can count), not {}",
+        max_vocabulary_size, size);
+}
+
 Prepared prepare(const PrepareOptions& options) {
   const bool split = !options.valid.read;
   const auto set_aside = [&](std::string_view story) {
@@ -135,9 +141,8 @@ Prepared prepare(const PrepareOptions& options) {
     (is_aside ? valid : train).add(story, ends_story);
   });
   check(!split || (aside > 0 && aside < stories),
-        "{}: of {} stories, {} fell to validation; both sides need some: give more text, or validation text "
-        "of its own",
-        options.train.name, stories, aside);
+        "{}: {} stories for training and {} for validation, but both need some: give more text, or --valid",
+        options.train.name, stories - aside, aside);
   if (!split)
     read_with_progress(options.valid, "encoding validation",
                        [&](std::string_view story, bool ends_story) { valid.add(story, ends_story); });
@@ -164,8 +169,7 @@ void add_prepare(CLI::App& program) {
                            ->type_name("TEXT");
   command->add_option("--valid-share", arguments->valid_share, "share of the stories to set aside")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("0..1")
+      ->type_name("SHARE")
       ->excludes(valid);
   CLI::Option* tokenizer = command
                                ->add_option("--tokenizer", arguments->tokenizer,
@@ -177,7 +181,6 @@ void add_prepare(CLI::App& program) {
       ->excludes(tokenizer);
   command->add_option("--stories", arguments->stories, "how many built-in stories")
       ->capture_default_str()
-      ->check(CLI::Range(2, 100'000'000))
       ->type_name("N");
   command->footer(
       "Stories end at a line holding <|endoftext|>, and at the end of a file.\n\n"
@@ -185,6 +188,10 @@ void add_prepare(CLI::App& program) {
       "  ./chapbook prepare train.txt --valid valid.txt --vocabulary 4096 --out tokens\n"
       "  ./chapbook prepare books/ --tokenizer gpt2/ --out tokens");
   command->callback([arguments] {
+    check(arguments->valid_share > 0 && arguments->valid_share < 1,
+          "--valid-share is between 0 and 1, not {}", arguments->valid_share);
+    check(arguments->stories > 0, "--stories is 1 or more, not {}", arguments->stories);
+    check_vocabulary(arguments->vocabulary);
     PrepareOptions options{.train = arguments->text.empty() ? built_in_source(arguments->stories, 1)
                                                             : text_source(arguments->text),
                            .valid = arguments->valid.empty() ? TextSource{} : text_source(arguments->valid),
@@ -197,7 +204,10 @@ void add_prepare(CLI::App& program) {
       fmt::print("{}/{}.bin: {} tokens of {} stories, {:.2f} bytes a token, from {}\n", arguments->directory,
                  name, info.tokens, info.documents,
                  static_cast<double>(info.text_bytes) / static_cast<double>(info.tokens), info.text);
-    fmt::print("{}/tokenizer: {} tokens\n", arguments->directory, prepared.train.vocabulary_size);
+    const int64_t tokens = prepared.train.vocabulary_size;
+    const bool fewer = arguments->tokenizer.empty() && tokens < arguments->vocabulary;
+    fmt::print("{}/tokenizer: {} tokens{}\n", arguments->directory, tokens,
+               fewer ? ": the text has no more to merge" : "");
   });
 }
 

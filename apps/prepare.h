@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "data/bpe.h"
 #include "data/split.h"
 #include "data/token_file.h"
 
@@ -35,9 +36,11 @@ struct Prepared {
 Prepared prepare(const PrepareOptions& options);
 
 // The words of all stories that `take` accepts, as a tokenizer of at most `vocabulary` tokens.
-class Tokenizer;
 Tokenizer learn_tokenizer(
     const TextSource& source, int64_t vocabulary,
     const std::function<bool(std::string_view)>& take = [](std::string_view) { return true; });
+
+// Throws unless a tokenizer can have that many tokens.
+void check_vocabulary(int64_t size);
 
 }  // namespace chapbook

@@ -33,13 +33,13 @@ std::string duration(double seconds) {
   return fmt::format("{}:{:02}:{:02} h", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
-std::string progress_line(std::string_view label, double share, std::string_view details, double seconds_left,
-                          int width) {
+std::string progress_line(std::string_view label, double share, std::string_view details,
+                          std::string_view time, int width) {
   share = std::clamp(share, 0.0, 1.0);
   const std::string before = fmt::format("{} {:3.0f}%", label, std::floor(100 * share));
   std::string after;
   if (!details.empty()) after += fmt::format("  {}", details);
-  if (seconds_left >= 0) after += fmt::format("  {} left", duration(seconds_left));
+  if (!time.empty()) after += fmt::format("  {}", time);
   const int room = std::min(30, width - static_cast<int>(before.size() + after.size()) - 3);  // " [" and "]"
   std::string bar;
   if (room >= 5) {
@@ -71,11 +71,16 @@ void Progress::update(double done, std::string_view details) {
 
 void Progress::show(Clock::time_point now) {
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const double left = done_ > first_ ? seconds * (total_ - done_) / (done_ - first_) : -1;
+  std::string time;
+  if (done_ >= total_) {
+    time = fmt::format("took {}", duration(seconds));
+  } else if (done_ > first_) {
+    time = fmt::format("{} left", duration(seconds * (total_ - done_) / (done_ - first_)));
+  }
   const double share = total_ > 0 ? done_ / total_ : 1;
   // The last column stays free: some terminals break the line when it is filled.
   const std::string line =
-      progress_line(label_, share, details_, left, terminal_ ? terminal_width() - 1 : 1000);
+      progress_line(label_, share, details_, time, terminal_ ? terminal_width() - 1 : 1000);
   if (terminal_) {
     fmt::print(stderr, "\r{}\x1b[K", line);  // ESC [ K: clear what is left of a longer line
     std::fflush(stderr);

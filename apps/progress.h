@@ -12,10 +12,10 @@ std::string short_count(double x);
 // "42 s", "3:05 min", "1:02:07 h".
 std::string duration(double seconds);
 
-// One line of at most `width` characters; `share` is 0 to 1, `seconds_left` negative when not known. The bar
-// shrinks first, then goes, then the end of the line is cut.
-std::string progress_line(std::string_view label, double share, std::string_view details, double seconds_left,
-                          int width);
+// One line of at most `width` characters; `share` is 0 to 1; `time` is "3 s left" or the like, or empty. The
+// bar shrinks first, then goes, then the end of the line is cut.
+std::string progress_line(std::string_view label, double share, std::string_view details,
+                          std::string_view time, int width);
 
 class Progress {
  public:

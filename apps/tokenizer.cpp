@@ -43,6 +43,7 @@ std::string visible(std::string_view bytes) {
 }
 
 void train(const Arguments& arguments) {
+  check_vocabulary(arguments.vocabulary);
   const Tokenizer tokenizer = learn_tokenizer(text_source(arguments.text), arguments.vocabulary);
   save_tokenizer(tokenizer, arguments.directory);
   fmt::print("{}: {} tokens\n", arguments.directory, tokenizer.vocabulary_size());

@@ -1,0 +1,90 @@
+#include <doctest/doctest.h>
+
+#include "apps/files.h"
+#include "apps/prepare.h"
+#include "data/tokenizer_file.h"
+#include "temporary_directory.h"
+#include "tensor/check.h"
+#include "tensor/cpu/thread_pool.h"
+
+using namespace chapbook;
+
+// All stories of a token file, as text.
+static std::vector<std::string> stories_of(const std::string& directory, const std::string& name) {
+  const Tokenizer tokenizer = load_tokenizer(directory + "/tokenizer");
+  const TokenFile file = TokenFile::open(directory + "/" + name + ".bin");
+  check_same_tokenizer(file, tokenizer.hash());
+  std::vector<std::string> stories(1);
+  for (const uint16_t id : file.tokens()) {
+    if (id == tokenizer.end_of_text())
+      stories.emplace_back();
+    else
+      stories.back() += tokenizer.token_bytes(id);
+  }
+  CHECK(stories.back().empty());  // the last story has its end too
+  stories.pop_back();
+  return stories;
+}
+
+TEST_CASE("built-in stories: every one is in the files, once, on one side") {
+  const TemporaryDirectory directory;
+  const Prepared prepared = prepare({.train = built_in_source(300, 7),
+                                     .valid = {},
+                                     .valid_share = 0.1,
+                                     .tokenizer = "",
+                                     .vocabulary = 600,
+                                     .directory = directory / "tokens"});
+  const auto train = stories_of(directory / "tokens", "train"),
+             valid = stories_of(directory / "tokens", "valid");
+  CHECK(prepared.train.documents == static_cast<int64_t>(train.size()));
+  CHECK(prepared.train.vocabulary_size == 600);
+  CHECK(prepared.train.text == "built-in stories");
+  CHECK(valid.size() > 10);
+  CHECK(valid.size() < 60);
+  size_t next_train = 0, next_valid = 0, bytes = 0;
+  built_in_source(300, 7).read([&](std::string_view story, bool) {
+    const bool aside = in_validation(story, 0.1);
+    CHECK((aside ? valid.at(next_valid++) : train.at(next_train++)) == story);
+    bytes += story.size();
+  });
+  CHECK(next_train == train.size());
+  CHECK(next_valid == valid.size());
+  CHECK(prepared.train.text_bytes + prepared.valid.text_bytes == static_cast<int64_t>(bytes));
+}
+
+TEST_CASE("one and two threads write the same bytes") {
+  const TemporaryDirectory directory;
+  const int before = thread_pool().threads();
+  for (const int threads : {1, 2}) {
+    thread_pool().set_threads(threads);
+    prepare({.train = built_in_source(200, 1),
+             .valid = {},
+             .valid_share = 0.1,
+             .tokenizer = "",
+             .vocabulary = 500,
+             .directory = directory / std::to_string(threads)});
+  }
+  thread_pool().set_threads(before);
+  for (const char* name : {"/train.bin", "/valid.bin", "/tokenizer/tokenizer.json"})
+    CHECK(read_file(directory / "1" + name) == read_file(directory / "2" + name));
+}
+
+TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
+  const TemporaryDirectory directory;
+  write_file(directory / "one.txt", "a");
+  write_file(directory / "empty.txt", "");
+  const auto prepare_text = [&](const std::string& name) {
+    prepare({.train = text_source(directory / name),
+             .valid = {},
+             .valid_share = 0.1,
+             .tokenizer = "",
+             .vocabulary = 300,
+             .directory = directory / "tokens"});
+  };
+  for (const char* name : {"one.txt", "empty.txt", "none.txt"}) {
+    CAPTURE(name);
+    CHECK_THROWS_AS(prepare_text(name), Error);
+    CHECK_THROWS_AS(read_file(directory / "tokens/train.bin"), Error);
+    CHECK_THROWS_AS(read_file(directory / "tokens/valid.bin"), Error);
+  }
+}
