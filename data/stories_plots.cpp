@@ -53,10 +53,10 @@ plot sharing:
   wait to eat it.|]
 
   {name} sat down [under a tree|on a bench|by the gate] to eat. Then {he} saw {friend}, [the|a]
-  {friend-kind} [from next door|who lived near the {outside}]. "[Did you have lunch|Why do you look so
-  sad]?" asked {name}.
+  {friend-kind} [from next door|who lived near the {outside}]. "[Did you have lunch|Have you had lunch]?"
+  asked {name}.
 
-  "I [forgot my lunch|dropped my {food2} in the mud], and I am so hungry," said {friend}.
+  "No, I [forgot my lunch|dropped my {food2} in the mud], and I am so hungry," said {friend}.
 
   {name} wanted to eat the {food} all [alone|by {himself}], but {he} did not want {friend} to be hungry.
   So {he} broke it in two. "Here, half is for you," {he} said.
@@ -90,7 +90,7 @@ plot a fear overcome:
 
   "[Are you afraid|What is it, {name}]?" asked {elder}.
 
-  "Yes, I am afraid of {fear}," [whispered {name}|{name} said softly].
+  "I am afraid of {fear}," [whispered {name}|{name} said softly].
 
   "[Everyone is afraid sometimes|I was afraid of that once, too]," said {elder}. "{fear-help}."
 
@@ -158,7 +158,7 @@ plot learning a skill:
   <Day>, {name} tried it for the first time, but {he} {fail}. ["It is too hard," {he} said.|"I will never
   learn it," {he} said.|]
 
-  "[Do not give up|Try again]," said {friend}. "{tip}."
+  "[Do not give up|Try again]," said [{his} friend|] {friend}. "{tip}."
 
   So {name} practiced [every day after breakfast|every day before dinner|all week]. [Each time, it went a
   little better.|Some days were good, and some were not.|] [Then|At last], <day>, {he} {success}!
@@ -169,14 +169,12 @@ plot learning a skill:
   trying.|<play-end>]
 
 trail: butterfly | bird | dragonfly | frog | beetle
-sign: the sound of the river | the smoke from the house | the tall church tower
-  | the bells of the village | the song of {elder}
-sign-do with sign: listen for the river | look for the smoke | look for the tall tower
+sign: listen for the river | look for the smoke | look for the tall tower
   | listen for the bells | listen for my song
 sign-how with sign: heard the river | saw the smoke | saw the tall tower | heard the bells | heard the song
 
 plot getting lost:
-  {opening} "If you ever get lost," {elder} always said, "stop and {sign-do}."
+  {opening} "If you ever get lost," {elder} always said, "stop and {sign}."
 
   <Day>, {name} saw a [pretty|lovely] {color} {trail} in the forest. {He} followed it [over the
   bridge|past the old oak|up the hill] and [under the trees|through the tall grass]. When it was gone,
