@@ -30,10 +30,9 @@ Y convert(X x) {
 template <class T>
 void copy_blocks(const Loop<2>& loop, int across, const T* x, T* y) {
   constexpr int64_t block = 32;
-  const int last = loop.shape.rank - 1;
-  const int64_t rows = loop.shape[across], columns = loop.shape[last];
-  const int64_t y_step = loop.strides[0][across], x_step = loop.strides[1][last];
-  const Shape outer = loop.shape.with(across, 1).with(last, 1);
+  const int64_t rows = loop.shape[across], columns = loop.shape[-1];
+  const int64_t y_step = loop.strides[0][across], x_step = loop.strides[1][-1];
+  const Shape outer = loop.shape.with(across, 1).with(-1, 1);
   const int64_t bands = (rows + block - 1) / block, area = block * columns;
   parallel_for(outer.count() * bands, std::max<int64_t>(1, grain / area), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -62,10 +61,11 @@ void copy_loop(const View& x, const View& y) {
     loop.run(begin, end, [&](const auto& at, int64_t n) {
       Y* to = y.as<Y>() + at[0];
       const X* from = x.as<X>() + at[1];
-      if (dx == 1 && dy == 1 && std::is_same_v<X, Y>) {
-        std::memcpy(to, from, n * sizeof(Y));
-      } else if (dx == 1 && dy == 1) {
-        for (int64_t i = 0; i < n; ++i) to[i] = convert<Y>(from[i]);
+      if (dx == 1 && dy == 1) {
+        if constexpr (std::is_same_v<X, Y>)
+          std::memcpy(to, from, n * sizeof(Y));
+        else
+          for (int64_t i = 0; i < n; ++i) to[i] = convert<Y>(from[i]);
       } else {
         for (int64_t i = 0; i < n; ++i) to[i * dy] = convert<Y>(from[i * dx]);
       }
