@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/command.h"
+#include "apps/machine.h"
 #include "apps/memory.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
@@ -112,9 +113,7 @@ void doctor() {
   row("system", fmt::format("{} {} on {}", system.sysname, system.release, system.machine));
   row("compiler", compiler());
   row("build", build());
-  const std::string model = proc_value("/proc/cpuinfo", "model name");
-  row("processor", fmt::format("{}, {} cores for us", model.empty() ? system.machine : model,
-                               std::thread::hardware_concurrency()));
+  row("processor", fmt::format("{}, {} cores for us", processor_name(), std::thread::hardware_concurrency()));
   const std::vector<std::string> compiled = compiled_for(), has = machine_has();
   row("vectors", fmt::format("compiled for {}; the processor has {}",
                              compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),
