@@ -1,6 +1,11 @@
-// Causal attention in tiles of 64 queries, straight on the strided q, k and v: no (T, S) storage beyond a
-// tile, and only the keys a tile sees. The backward pass makes the probabilities again from log_sum. A head's
-// gradients are made by one thread.
+// Causal attention for one head at a time, in blocks of queries: no (T, S) storage beyond a block, and only
+// the keys a block sees. What makes it fast: scores are kept as (key, query), with the queries of a block in
+// the lanes of vectors. Softmax then runs down the lanes without adding across them, and every product,
+// forward and backward, is the same small kernel on what is at hand: rows of a, read as numbers, times rows
+// of b, read as vectors. Keys and values are copied once per head, out of the wider rows of the projection
+// they are slices of.
+//
+// Decoding (few queries, many keys) only reads keys and values once, with loops of its own.
 #include <cmath>
 
 #include "tensor/cpu/cpu_backend.h"
@@ -11,77 +16,185 @@ namespace chapbook {
 
 namespace {
 
-using cpu::Matrix;
 using cpu::offset_of;
 using cpu::scratch;
-using cpu::sum_of;
 
-constexpr int64_t tile = 64;
+typedef float Vector __attribute__((vector_size(64), aligned(4)));  // may be loaded from any address
+#ifdef __AVX512F__
+constexpr int rows = 8, vectors = 2;
+#else
+constexpr int rows = 4, vectors = 1;
+#endif
+constexpr int64_t block = vectors * 16;  // queries at a time
 
-// One head of a (B, H, T, D) view, rows of D dense numbers.
-template <class T>
-Matrix<T> head_of(const View& x, int64_t index) {
-  const Shape heads(x.shape.size, 2);
-  return {x.as<T>() + offset_of(index, heads, x.strides), x.strides[2], 1};
-}
-
-float* row_numbers(const View& x, int64_t index) {  // of a (B, H, T) view
-  return x.as<float>() + offset_of(index, Shape(x.shape.size, 2), x.strides);
-}
-
-template <class T>
-Matrix<T> from_row(Matrix<T> x, int64_t row) {
-  return {x.at(row, 0), x.row_stride, x.column_stride};
-}
-
-// p becomes exp(p - its largest) / sum for the first `visible` numbers and 0 up to `width`. Gives
-// log(sum(exp(p))).
-float softmax_row(float* p, int64_t visible, int64_t width) {
-  const float largest = cpu::largest_of(p, visible);
-  for (int64_t s = 0; s < visible; ++s) p[s] = math::exp(p[s] - largest);
-  const float sum = sum_of(visible, [&](int64_t s) { return p[s]; });
-  const float scale = 1 / sum;
-  for (int64_t s = 0; s < visible; ++s) p[s] *= scale;
-  std::fill(p + visible, p + width, 0.0f);
-  return largest + std::log(sum);
-}
-
-bool covered(std::initializer_list<View> views) {
-  // Rows must be dense and must not overlap.
-  return cpu::all_f32(views) && cpu::dense_rows(views) &&
-         std::all_of(views.begin(), views.end(), [](const View& x) {
-           return x.shape.rank < 4 || x.shape[2] == 1 || x.strides[2] >= x.shape[3];
-         });
-}
-
-}  // namespace
-
-void CpuBackend::attention(View q_view, View k_view, View v_view, double scale, View y_view,
-                           View log_sum_view) {
-  if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
-    return ReferenceBackend::attention(q_view, k_view, v_view, scale, y_view, log_sum_view);
-  const int64_t heads = q_view.shape[0] * q_view.shape[1], T = q_view.shape[2], D = q_view.shape[3],
-                S = k_view.shape[2];
-  const int64_t tiles = (T + tile - 1) / tile;
-  parallel_for(heads * tiles, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task / tiles, t0 = task % tiles * tile, rows = std::min(tile, T - t0);
-      const int64_t width = S - T + t0 + rows;  // keys the last query of the tile sees
-      const auto k = head_of<const float>(k_view, head), v = head_of<const float>(v_view, head);
-      const auto q = from_row(head_of<const float>(q_view, head), t0);
-      const auto y = from_row(head_of<float>(y_view, head), t0);
-      const Matrix<float> p{scratch<3>(tile * width), width, 1};
-      cpu::product<float>(rows, width, D, static_cast<float>(scale), q, k.transposed(), 0, p);
-      float* log_sum = row_numbers(log_sum_view, head);
-      for (int64_t r = 0; r < rows; ++r)
-        log_sum[(t0 + r) * log_sum_view.strides[2]] = softmax_row(p.at(r, 0), S - T + t0 + r + 1, width);
-      cpu::product<float>(rows, D, width, 1, {p.data, width, 1}, v, 0, y);
+// y[i, j] = (add ? y[i, j] : 0) + sum over p < k of a[i row + p step] b[p, j] for i < m and a block of j.
+void multiply(int64_t m, int64_t k, const float* a, int64_t row, int64_t step, const float* b, int64_t b_row,
+              float* y, int64_t y_row, bool add) {
+  for (int64_t i = 0; i < m; i += rows) {
+    const float* a_row[rows];
+    for (int r = 0; r < rows; ++r)
+      a_row[r] = a + std::min(i + r, m - 1) * row;  // the last row repeats: its sums are dropped
+    Vector sums[rows][vectors] = {};
+    for (int64_t p = 0; p < k; ++p) {
+      Vector right[vectors];
+      for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Vector*>(b + p * b_row + v * 16);
+      for (int r = 0; r < rows; ++r)
+        for (int v = 0; v < vectors; ++v) sums[r][v] += a_row[r][p * step] * right[v];
     }
-  });
+    for (int r = 0; r < rows; ++r) {
+      if (i + r >= m) break;
+      for (int v = 0; v < vectors; ++v) {
+        Vector* to = reinterpret_cast<Vector*>(y + (i + r) * y_row + v * 16);
+        *to = add ? *to + sums[r][v] : sums[r][v];
+      }
+    }
+  }
+}
+
+// The rows (T, D) of one head.
+struct Head {
+  float* data;
+  int64_t count, size, step;
+
+  Head(const View& x, int64_t index)
+      : data(x.as<float>() + offset_of(index, Shape(x.shape.size, 2), x.strides)),
+        count(x.shape[2]),
+        size(x.shape[3]),
+        step(x.strides[2]) {}
+  float* row(int64_t i) const { return data + i * step; }
+
+  void copy_to(float* dense) const {
+    for (int64_t i = 0; i < count; ++i) std::copy(row(i), row(i) + size, dense + i * size);
+  }
+  // Up to a block of rows from `first`, times `scale`, as the columns of (size, block), and as rows of
+  // `width` numbers; the rest 0.
+  void columns_to(int64_t first, float scale, float* columns) const {
+    const int64_t here = std::min(block, count - first);
+    std::fill(columns, columns + size * block, 0.0f);
+    for (int64_t j = 0; j < here; ++j)
+      for (int64_t d = 0; d < size; ++d) columns[d * block + j] = scale * row(first + j)[d];
+  }
+  void rows_to(int64_t first, float scale, float* dense, int64_t width) const {
+    const int64_t here = std::min(block, count - first);
+    std::fill(dense, dense + block * width, 0.0f);
+    for (int64_t j = 0; j < here; ++j)
+      for (int64_t d = 0; d < size; ++d) dense[j * width + d] = scale * row(first + j)[d];
+  }
+};
+
+// Scores of keys that a query must not see: key `first` + i is hidden from queries j < i of the block.
+void hide_future(float* scores, int64_t first, int64_t keys) {
+  for (int64_t key = first + 1; key < keys; ++key)
+    std::fill(scores + key * block, scores + key * block + std::min(block, key - first), -HUGE_VALF);
+}
+
+// The block of queries from t0 of one head; k and v are dense.
+void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const float* v, float scale,
+                   const Head& y, float* log_sum, int64_t log_sum_step) {
+  const int64_t T = q.count, D = q.size, here = std::min(block, T - t0), first = S - T + t0,
+                keys = first + here;
+  float *columns = scratch<5>(2 * D * block), *result = columns + D * block,
+        *scores = scratch<6>(keys * block);
+  q.columns_to(t0, scale, columns);
+  multiply(keys, D, k, D, 1, columns, block, scores, block, false);
+  hide_future(scores, first, keys);
+  float largest[block], sum[block] = {};
+  std::fill(largest, largest + block, -HUGE_VALF);
+  for (int64_t key = 0; key < keys; ++key)
+    for (int64_t j = 0; j < block; ++j)
+      largest[j] = scores[key * block + j] > largest[j] ? scores[key * block + j] : largest[j];
+  for (int64_t key = 0; key < keys; ++key) {
+    float* p = scores + key * block;
+    for (int64_t j = 0; j < block; ++j) p[j] = math::exp(p[j] - largest[j]);
+    for (int64_t j = 0; j < block; ++j) sum[j] += p[j];
+  }
+  multiply(D, keys, v, 1, D, scores, block, result, block, false);
+  for (int64_t j = 0; j < here; ++j) {
+    const float share = 1 / sum[j];
+    for (int64_t d = 0; d < D; ++d) y.row(t0 + j)[d] = result[d * block + j] * share;
+    log_sum[(t0 + j) * log_sum_step] = largest[j] + std::log(sum[j]);
+  }
+}
+
+// One query over its keys, read where they lie.
+void forward_query(const Head& q, int64_t t, const Head& k, const Head& v, float scale, const Head& y,
+                   float* log_sum) {
+  const int64_t D = q.size, keys = k.count - q.count + t + 1;
+  float* p = scratch<6>(keys);
+  cpu::product<float>(1, keys, D, scale, {q.row(t), D, 1}, {k.data, 1, k.step}, 0, {p, keys, 1});
+  const float largest = cpu::largest_of(p, keys);
+  for (int64_t s = 0; s < keys; ++s) p[s] = math::exp(p[s] - largest);
+  const float sum = cpu::sum_of(keys, [&](int64_t s) { return p[s]; });
+  for (int64_t s = 0; s < keys; ++s) p[s] /= sum;
+  cpu::add_rows<float>(keys, D, p, {v.data, v.step, 1}, y.row(t));
+  *log_sum = largest + std::log(sum);
 }
 
 // See the reference for the derivation: dv = p^T dy, dp = dy v^T, ds = p (dp - dy . y), dq = scale ds k, dk =
-// scale ds^T q.
+// scale ds^T q. k and v are dense; dk and dv (S, width), width a multiple of the block, are added to.
+void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const float* v, float scale,
+                    const Head& y, const float* log_sum, int64_t log_sum_step, const Head& dy, const Head& dq,
+                    float* dk, float* dv, int64_t width) {
+  const int64_t T = q.count, D = q.size, here = std::min(block, T - t0), first = S - T + t0,
+                keys = first + here;
+  float *columns = scratch<5>(2 * (D + width) * block), *result = columns + D * block;
+  float *q_rows = result + D * block, *dy_rows = q_rows + width * block;
+  float *p = scratch<6>(keys * block), *ds = scratch<7>(keys * block);
+  q.columns_to(t0, scale, columns);
+  multiply(keys, D, k, D, 1, columns, block, p, block, false);
+  dy.columns_to(t0, 1, columns);
+  multiply(keys, D, v, D, 1, columns, block, ds, block, false);
+  hide_future(p, first, keys);
+  float row_log_sum[block], dy_y[block] = {};
+  std::fill(row_log_sum, row_log_sum + block, HUGE_VALF);  // makes p = 0 where there is no query
+  for (int64_t j = 0; j < here; ++j) {
+    row_log_sum[j] = log_sum[(t0 + j) * log_sum_step];
+    dy_y[j] = cpu::dot(D, dy.row(t0 + j), y.row(t0 + j));
+  }
+  for (int64_t key = 0; key < keys; ++key) {
+    float *p_row = p + key * block, *ds_row = ds + key * block;
+#pragma GCC ivdep
+    for (int64_t j = 0; j < block; ++j) {
+      p_row[j] = math::exp(p_row[j] - row_log_sum[j]);
+      ds_row[j] = p_row[j] * (ds_row[j] - dy_y[j]);
+    }
+  }
+  multiply(D, keys, k, 1, D, ds, block, result, block, false);
+  for (int64_t j = 0; j < here; ++j)
+    for (int64_t d = 0; d < D; ++d) dq.row(t0 + j)[d] = scale * result[d * block + j];
+  q.rows_to(t0, scale, q_rows, width);
+  dy.rows_to(t0, 1, dy_rows, width);
+  for (int64_t d = 0; d < width; d += block) {
+    multiply(keys, block, ds, block, 1, q_rows + d, width, dk + d, width, true);
+    multiply(keys, block, p, block, 1, dy_rows + d, width, dv + d, width, true);
+  }
+}
+
+bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && cpu::dense_rows(views); }
+
+}  // namespace
+
+void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_number, View y_view,
+                           View log_sum_view) {
+  if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
+    return ReferenceBackend::attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
+  const Shape heads(q_view.shape.size, 2);
+  const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
+  const float scale = static_cast<float>(scale_number);
+  parallel_for(heads.count(), 1, [&](int64_t head, int64_t) {
+    const Head q(q_view, head), k(k_view, head), v(v_view, head), y(y_view, head);
+    float* log_sum = log_sum_view.as<float>() + offset_of(head, heads, log_sum_view.strides);
+    if (T < 8) {
+      for (int64_t t = 0; t < T; ++t) forward_query(q, t, k, v, scale, y, log_sum + t * step);
+      return;
+    }
+    float *keys = scratch<3>(S * D), *values = scratch<4>(S * D);
+    k.copy_to(keys);
+    v.copy_to(values);
+    for (int64_t t0 = 0; t0 < T; t0 += block) forward_block(q, t0, S, keys, values, scale, y, log_sum, step);
+  });
+}
+
 void CpuBackend::attention_backward(View q_view, View k_view, View v_view, double scale_number, View y_view,
                                     View log_sum_view, View dy_view, View dq_view, View dk_view,
                                     View dv_view) {
@@ -89,48 +202,24 @@ void CpuBackend::attention_backward(View q_view, View k_view, View v_view, doubl
       !cpu::all_f32({log_sum_view}))
     return ReferenceBackend::attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
                                                 dy_view, dq_view, dk_view, dv_view);
-  const int64_t heads = q_view.shape[0] * q_view.shape[1], T = q_view.shape[2], D = q_view.shape[3],
-                S = k_view.shape[2];
+  const Shape heads(q_view.shape.size, 2);
+  const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
+  const int64_t width = (D + block - 1) / block * block;
   const float scale = static_cast<float>(scale_number);
-  if (T == 0) {
-    fill(dk_view, 0);
-    return fill(dv_view, 0);
-  }
-  parallel_for(heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t head = begin; head < end; ++head) {
-      const auto k = head_of<const float>(k_view, head), v = head_of<const float>(v_view, head);
-      const auto dk = head_of<float>(dk_view, head), dv = head_of<float>(dv_view, head);
-      const float* log_sum = row_numbers(log_sum_view, head);
-      // The last tile sees every key: beginning with it, dk and dv are written once before they are added to.
-      for (int64_t t0 = (T - 1) / tile * tile; t0 >= 0; t0 -= tile) {
-        const int64_t rows = std::min(tile, T - t0), width = S - T + t0 + rows;
-        const float keep = t0 + rows == T ? 0 : 1;
-        const auto q = from_row(head_of<const float>(q_view, head), t0),
-                   y = from_row(head_of<const float>(y_view, head), t0);
-        const auto dy = from_row(head_of<const float>(dy_view, head), t0);
-        const auto dq = from_row(head_of<float>(dq_view, head), t0);
-        const Matrix<float> p{scratch<3>(tile * width), width, 1}, ds{scratch<4>(tile * width), width, 1};
-        const Matrix<const float> p_read{p.data, width, 1}, ds_read{ds.data, width, 1};
-        cpu::product<float>(rows, width, D, scale, q, k.transposed(), 0, p);
-        cpu::product<float>(rows, width, D, 1, dy, v.transposed(), 0, ds);
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t visible = S - T + t0 + r + 1;
-          const float *y_row = y.at(r, 0), *dy_row = dy.at(r, 0);
-          const float dy_y = sum_of(D, [&](int64_t d) { return y_row[d] * dy_row[d]; });
-          const float row_log_sum = log_sum[(t0 + r) * log_sum_view.strides[2]];
-          float *p_row = p.at(r, 0), *ds_row = ds.at(r, 0);
-#pragma GCC ivdep
-          for (int64_t s = 0; s < visible; ++s) {
-            p_row[s] = math::exp(p_row[s] - row_log_sum);
-            ds_row[s] = p_row[s] * (ds_row[s] - dy_y);
-          }
-          std::fill(p_row + visible, p_row + width, 0.0f);
-          std::fill(ds_row + visible, ds_row + width, 0.0f);
-        }
-        cpu::product<float>(rows, D, width, scale, ds_read, k, 0, dq);
-        cpu::product<float>(width, D, rows, scale, ds_read.transposed(), q, keep, dk);
-        cpu::product<float>(width, D, rows, 1, p_read.transposed(), dy, keep, dv);
-      }
+  parallel_for(heads.count(), 1, [&](int64_t head, int64_t) {
+    const Head q(q_view, head), k(k_view, head), v(v_view, head), y(y_view, head);
+    const Head dy(dy_view, head), dq(dq_view, head), dk(dk_view, head), dv(dv_view, head);
+    const float* log_sum = log_sum_view.as<float>() + offset_of(head, heads, log_sum_view.strides);
+    float *keys = scratch<3>(S * D), *values = scratch<4>(S * D);
+    float *dk_sums = scratch<8>(2 * S * width), *dv_sums = dk_sums + S * width;
+    k.copy_to(keys);
+    v.copy_to(values);
+    std::fill(dk_sums, dk_sums + 2 * S * width, 0.0f);
+    for (int64_t t0 = 0; t0 < T; t0 += block)
+      backward_block(q, t0, S, keys, values, scale, y, log_sum, step, dy, dq, dk_sums, dv_sums, width);
+    for (int64_t s = 0; s < S; ++s) {
+      std::copy(dk_sums + s * width, dk_sums + s * width + D, dk.row(s));
+      std::copy(dv_sums + s * width, dv_sums + s * width + D, dv.row(s));
     }
   });
 }

@@ -64,39 +64,6 @@ void merge_batch(View& a, View& b, View& y) {
   }
 }
 
-// y = a b for one row a, b with rows that lie side by side: adds multiples of rows, four at a time.
-template <class T>
-void add_rows(int64_t k, int64_t columns, const T* a, int64_t a_step, Matrix<const T> b, T* y) {
-  std::fill(y, y + columns, T(0));
-  int64_t p = 0;
-  for (; p + 4 <= k; p += 4) {
-    const T a0 = a[p * a_step], a1 = a[(p + 1) * a_step], a2 = a[(p + 2) * a_step], a3 = a[(p + 3) * a_step];
-    const T *b0 = b.at(p, 0), *b1 = b.at(p + 1, 0), *b2 = b.at(p + 2, 0), *b3 = b.at(p + 3, 0);
-#pragma GCC ivdep
-    for (int64_t j = 0; j < columns; ++j) y[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j]);
-  }
-  for (; p < k; ++p) {
-    const T a0 = a[p * a_step];
-    const T* b0 = b.at(p, 0);
-#pragma GCC ivdep
-    for (int64_t j = 0; j < columns; ++j) y[j] += a0 * b0[j];
-  }
-}
-
-// The dot product of two dense rows, in lanes.
-template <class T>
-T dot(int64_t n, const T* a, const T* b) {
-  constexpr int lanes = 32;
-  T sums[lanes] = {}, rest = 0;
-  const int64_t whole = n / lanes * lanes;
-  for (int64_t j = 0; j < whole; j += lanes)
-    for (int lane = 0; lane < lanes; ++lane) sums[lane] += a[j + lane] * b[j + lane];
-  for (int64_t j = whole; j < n; ++j) rest += a[j] * b[j];
-  for (int width = lanes / 2; width; width /= 2)
-    for (int lane = 0; lane < width; ++lane) sums[lane] += sums[lane + width];
-  return sums[0] + rest;
-}
-
 template <class T>
 void one_row(int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<T> y) {
   T* row = cpu::scratch<1, T>(k);
@@ -104,12 +71,12 @@ void one_row(int64_t n, int64_t k, Matrix<const T> a, Matrix<const T> b, Matrix<
   if (b.column_stride == 1) {
     parallel_for(n, std::max<int64_t>(256, grain / k / 256 * 256), [&](int64_t begin, int64_t end) {
       T* sums = cpu::scratch<2, T>(end - begin);
-      add_rows<T>(k, end - begin, row, 1, {b.at(0, begin), b.row_stride, 1}, sums);
+      cpu::add_rows<T>(k, end - begin, row, {b.at(0, begin), b.row_stride, 1}, sums);
       for (int64_t j = begin; j < end; ++j) *y.at(0, j) = sums[j - begin];
     });
   } else {
     parallel_for(n, std::max<int64_t>(1, grain / k), [&](int64_t begin, int64_t end) {
-      for (int64_t j = begin; j < end; ++j) *y.at(0, j) = dot(k, row, b.at(0, j));
+      for (int64_t j = begin; j < end; ++j) *y.at(0, j) = cpu::dot(k, row, b.at(0, j));
     });
   }
 }
