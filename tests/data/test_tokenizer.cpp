@@ -156,6 +156,7 @@ TEST_CASE("pretokenize: the pieces of GPT-2's regular expression") {
   CHECK(pieces("a  b   c ") == Pieces{"a", " ", " b", "  ", " c", " "});
   CHECK(pieces("a\n\nb\t c") == Pieces{"a", "\n", "\n", "b", "\t", " c"});
   CHECK(pieces("  \n") == Pieces{"  \n"});
+  CHECK(pieces("a \u0085b\v c") == Pieces{"a", " ", "\u0085", "b", "\v", " c"});
   CHECK(pieces("x1y22!?") == Pieces{"x", "1", "y", "22", "!?"});
   CHECK(pieces("a\u00a0\u00a0b") == Pieces{"a", "\u00a0", "\u00a0", "b"});
   CHECK(pieces("\u4f60\u597d\u3002\u00bd\u0663e\u0301") ==

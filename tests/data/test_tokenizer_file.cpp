@@ -33,7 +33,7 @@ std::string read(const path& file) {
 }
 
 void write(const path& file, std::string_view text) {
-  std::filesystem::remove(file);  // ext4 syncs a file that is overwritten, which takes thousands of writes minutes
+  std::filesystem::remove(file);  // ext4 syncs an overwritten file; thousands would take minutes
   std::ofstream(file, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
 }
 
