@@ -174,8 +174,6 @@ void read_settings_file(Settings& settings, const std::string& path) {
 void check_settings(const Settings& settings) {
   check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
         settings.width);
-  check(settings.minutes > 0 || settings.warmup <= settings.steps,
-        "warmup ({}) is longer than the run (steps: {})", settings.warmup, settings.steps);
 }
 
 GPTConfig model_config(const Settings& settings) {
