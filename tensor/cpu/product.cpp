@@ -52,8 +52,10 @@ void pack(int64_t count, int64_t k, Matrix<const T> x, T* panels) {
       for (int64_t p = 0; p < k; ++p, from += x.column_stride)
         for (int64_t i = 0; i < here; ++i) panels[p * width + i] = from[i];
     } else {
-      for (int64_t i = 0; i < here; ++i, from += x.row_stride)
-        for (int64_t p = 0; p < k; ++p) panels[p * width + i] = from[p * x.column_stride];
+      for (int64_t p0 = 0; p0 < k; p0 += 64)  // so that the lines written to stay in the first cache
+        for (int64_t i = 0; i < here; ++i)
+          for (int64_t p = p0; p < std::min(k, p0 + 64); ++p)
+            panels[p * width + i] = from[i * x.row_stride + p * x.column_stride];
     }
     panels += width * k;
   }
