@@ -83,6 +83,24 @@ void make_directory(const std::string& path) {
   check(!error, "cannot make the directory {}: {}", path, error.message());
 }
 
+NewDirectory::NewDirectory(const std::string& path) {
+  std::error_code ignored;
+  for (fs::path part = fs::absolute(path).lexically_normal(); !fs::exists(part, ignored);
+       part = part.parent_path())
+    if (part.has_filename()) made_.push_back(part.string());  // a name that ends in / has an empty last part
+  make_directory(path);
+}
+
+NewDirectory::~NewDirectory() {
+  std::error_code ignored;
+  for (size_t i = 0; i < made_.size(); ++i) {
+    if (i == 0)
+      fs::remove_all(made_[i], ignored);
+    else
+      fs::remove(made_[i], ignored);  // only when empty
+  }
+}
+
 void replace_directory(const std::string& fresh, const std::string& path) {
   sync_path(fresh);
   // Linux can exchange two names in one step; a plain rename cannot replace a directory that holds something.

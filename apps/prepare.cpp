@@ -130,7 +130,7 @@ Prepared prepare(const PrepareOptions& options) {
                                                     [&](std::string_view story) { return !set_aside(story); })
                                   : load_tokenizer(options.tokenizer);
 
-  make_directory(options.directory);
+  NewDirectory directory(options.directory);
   StoryEncoder train(tokenizer, options.directory + "/train.bin", options.train);
   StoryEncoder valid(tokenizer, options.directory + "/valid.bin", split ? options.train : options.valid);
   int64_t stories = 0, aside = 0;
@@ -147,7 +147,9 @@ Prepared prepare(const PrepareOptions& options) {
     read_with_progress(options.valid, "encoding validation",
                        [&](std::string_view story, bool ends_story) { valid.add(story, ends_story); });
   save_tokenizer(tokenizer, options.directory + "/tokenizer");
-  return {train.close(), valid.close()};
+  const Prepared prepared{train.close(), valid.close()};
+  directory.keep();
+  return prepared;
 }
 
 void add_prepare(CLI::App& program) {

@@ -66,3 +66,26 @@ TEST_CASE("a directory takes the place of another, or of none") {
   CHECK_THROWS_AS(replace_directory(fresh, last), Error);
   CHECK(read_file(last + "/file") == "second");
 }
+
+TEST_CASE("a new directory goes again unless it is kept, and nothing else does") {
+  const TemporaryDirectory directory;
+  {
+    NewDirectory made(directory / "a/b/c/");
+    write_file(directory / "a/b/c/file", "x");
+  }
+  CHECK(entries(directory.path) == 0);
+  {
+    NewDirectory made(directory / "a/b/c");
+    write_file(directory / "a/other", "x");
+  }
+  CHECK(fs::exists(directory / "a/other"));
+  CHECK(!fs::exists(directory / "a/b"));
+  { NewDirectory there_already(directory / "a"); }
+  CHECK(fs::exists(directory / "a/other"));
+  {
+    NewDirectory made(directory / "kept");
+    made.keep();
+  }
+  CHECK(fs::exists(directory / "kept"));
+  CHECK_THROWS_AS(NewDirectory(directory / "a/other/below"), Error);
+}
