@@ -14,7 +14,7 @@ namespace chapbook {
 // How far a run is, beyond what the trainer itself knows.
 struct RunState {
   Settings settings;
-  std::string data;         // the directory of its token files
+  std::string data;         // the directory of its token files, absolute or from the run
   double best_loss = 0;     // lowest validation loss so far
   int64_t evaluations = 0;  // so far
   int64_t evaluations_since_best = 0;

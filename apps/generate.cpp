@@ -11,13 +11,10 @@ void add_sampling_options(CLI::App& command, Sampling& sampling) {
   command
       .add_option("--temperature", sampling.temperature,
                   "scores are divided by it; 0: always the likeliest token")
-      ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
   command.add_option("--top-k", sampling.top_k, "draw from so many tokens; 0: from all")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--top-p", sampling.top_p, "draw from the likeliest tokens of this share")
-      ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   command.add_option("--seed", sampling.seed, "of the draws: the same seed, the same text")
       ->capture_default_str();
@@ -44,6 +41,7 @@ void add_generate(CLI::App& program) {
   add_sampling_options(command, options->sampling);
   command.footer("Example: ./chapbook generate runs/tiny --prompt \"Once upon a time\" --temperature 0.7");
   command.callback([options] {
+    check_sampling(options->sampling);  // before anything is printed
     const Model model = load_model(options->run);
     Sampling sampling = options->sampling;
     sampling.stop_at_end = !options->past_end;

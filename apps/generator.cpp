@@ -20,6 +20,14 @@ std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
   return choices;
 }
 
+void check_sampling(const Sampling& sampling) {
+  check(std::isfinite(sampling.temperature) && sampling.temperature >= 0,
+        "the temperature cannot be {}; allowed: 0 or more", sampling.temperature);
+  check(sampling.top_p > 0 && sampling.top_p <= 1, "top-p cannot be {}; allowed: more than 0, up to 1",
+        sampling.top_p);
+  check(sampling.top_k >= 0, "top-k cannot be {}; allowed: 0 (all tokens) or more", sampling.top_k);
+}
+
 int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
   if (sampling.temperature == 0)
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -41,6 +49,7 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
 
 void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt, const Sampling& sampling,
               const std::function<void(int32_t id)>& token) {
+  check_sampling(sampling);
   std::vector<int32_t> ids = tokenizer.encode(prompt);
   // A story begins after the end of the one before: that is what the model saw in training.
   ids.insert(ids.begin(), tokenizer.end_of_text());

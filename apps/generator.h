@@ -18,6 +18,8 @@ struct Sampling {
   bool stop_at_end = true;  // at <|endoftext|>
 };
 
+void check_sampling(const Sampling& sampling);  // throws for what makes no sense, NaN among it
+
 struct Choice {
   int32_t id;
   double probability;

@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
 }  // namespace chapbook
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // so that lines keep their order with those on stderr, in a pipe too
   try {
     return chapbook::run(argc, argv);
   } catch (const std::bad_alloc&) {

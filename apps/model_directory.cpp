@@ -77,8 +77,8 @@ static GPTConfig read_config(const std::string& path) {
                       {"tie_word_embeddings", true}, {"add_cross_attention", false}};
   check(config.contains("model_type"), "{}: no 'model_type'; is this a model's config?", path);
   for (const auto& [name, value] : fixed.items())
-    check(!config.contains(name) || config[name] == value, "{}: '{}' is {}; Chapbook only knows {}", path,
-          name, config[name].dump(), value.dump());
+    if (config.contains(name) && config[name] != value)
+      fail("{}: '{}' is {}; Chapbook only knows {}", path, name, config[name].dump(), value.dump());
   GPTConfig result;
   result.layers = size_in(config, "n_layer", path);
   result.heads = size_in(config, "n_head", path);

@@ -37,11 +37,14 @@ void add_predict(CLI::App& program) {
   command.add_option("--top", options->top, "rows of the table")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command.add_option("--temperature", options->temperature, "scores are divided by it")
-      ->check(CLI::Range(1e-3, 100.0))
+  command
+      .add_option("--temperature", options->temperature, "scores are divided by it")
+
       ->capture_default_str();
   command.footer("Example: ./chapbook predict runs/tiny \"Once upon a\"");
   command.callback([options] {
+    check(options->temperature > 0, "the temperature cannot be {}; allowed: more than 0",
+          options->temperature);
     const Model model = load_model(options->run);
     std::vector<int32_t> ids = model.tokenizer.encode(options->text);
     ids.insert(ids.begin(), model.tokenizer.end_of_text());

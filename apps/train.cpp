@@ -54,20 +54,20 @@ Data open_data(const std::string& directory) {
   return data;
 }
 
-// Token files that are there already are used where they lie; a text becomes token files inside the run.
+// Token files that are there already are used where they lie, given as an absolute path; a text becomes token
+// files inside the run, in "data".
 std::string data_directory(const TrainOptions& options, int64_t vocabulary, const std::string& run) {
   if (!options.data.empty() && fs::exists(fs::path(options.data) / "train.bin")) {
     check(options.valid.empty() && options.tokenizer.empty(),
           "'{}' holds token files, which have their own validation part and tokenizer", options.data);
     return fs::absolute(options.data).lexically_normal();
   }
-  const std::string directory = run + "/data";
   prepare({.train = options.data.empty() ? built_in_source(options.stories, 1) : text_source(options.data),
            .valid = options.valid.empty() ? TextSource{} : text_source(options.valid),
            .tokenizer = options.tokenizer,
            .vocabulary = vocabulary,
-           .directory = directory});
-  return directory;
+           .directory = run + "/data"});
+  return "data";
 }
 
 // runs/tiny, or runs/tiny-2, ...: the first that is free.
@@ -271,49 +271,65 @@ void describe(const std::string& run, const Settings& settings, const Data& data
   fmt::print("backend    {}, f32\n", describe_backend(gpt.backend()));
 }
 
-void start_or_resume(const TrainOptions& options) {
-  const bool resuming = !options.resume.empty();
+std::unique_ptr<Run> resume(const TrainOptions& options) {
+  check(options.data.empty() && options.valid.empty() && options.tokenizer.empty() && options.run.empty() &&
+            options.settings->config.empty() && options.settings->assignments.empty(),
+        "--resume goes on with the run's own data and settings; give nothing else");
+  SavedRun saved = load_last(options.resume);
+  Model model = load_model(options.resume + "/last");
+  Data data = open_data(fs::path(options.resume) / saved.state.data);
+  check_same_tokenizer(data.train, model.tokenizer.hash());
+  describe(options.resume, saved.state.settings, data, *model.gpt);
+  fmt::print("resuming   at step {} of {}\n", saved.trainer.at("step").get<int64_t>(),
+             saved.state.settings.steps);
+  const RunState state = saved.state;
+  return std::make_unique<Run>(options.resume, state, std::move(data), std::move(model.gpt), &saved);
+}
+
+std::unique_ptr<Run> start(const TrainOptions& options, const std::string& directory) {
+  Settings settings = options.settings->settings();
+  check(!fs::exists(directory + "/last"),
+        "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
+  const std::string data_path = data_directory(options, settings.vocabulary, directory);
+  Data data = open_data(fs::path(directory) / data_path);
+  if (settings.vocabulary != data.train.info().vocabulary_size)
+    fmt::print("vocabulary {} as the tokenizer has it, not {}\n", data.train.info().vocabulary_size,
+               settings.vocabulary);
+  settings.vocabulary = data.train.info().vocabulary_size;
+  auto gpt = std::make_unique<GPT>(model_config(settings));
+  Random random{static_cast<uint64_t>(settings.seed)};
+  gpt->initialise(random);
+  make_directory(directory);
+  describe(directory, settings, data, *gpt);
+  if (settings.minutes > 0) settings.steps = Run::steps_in(settings.minutes, settings, data);
+  settings.warmup = std::min(settings.warmup, settings.steps);
+  write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
+  return std::make_unique<Run>(directory, RunState{.settings = settings, .data = data_path}, std::move(data),
+                               std::move(gpt), nullptr);
+}
+
+void train(const TrainOptions& options) {
   std::string directory = options.resume;
   std::unique_ptr<Run> run;
-  if (resuming) {
-    check(options.data.empty() && options.valid.empty() && options.tokenizer.empty() && options.run.empty() &&
-              options.settings->config.empty() && options.settings->assignments.empty(),
-          "--resume goes on with the run's own data and settings; give nothing else");
-    SavedRun saved = load_last(directory);
-    Model model = load_model(directory + "/last");
-    Data data = open_data(saved.state.data);
-    check_same_tokenizer(data.train, model.tokenizer.hash());
-    describe(directory, saved.state.settings, data, *model.gpt);
-    fmt::print("resuming   at step {} of {}\n", saved.trainer.at("step").get<int64_t>(),
-               saved.state.settings.steps);
-    const RunState state = saved.state;
-    run = std::make_unique<Run>(directory, state, std::move(data), std::move(model.gpt), &saved);
+  if (!options.resume.empty()) {
+    run = resume(options);
   } else {
-    Settings settings = options.settings->settings();
     directory = options.run.empty() ? free_run(options.settings->preset) : options.run;
-    check(!fs::exists(directory + "/last"),
-          "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
-    Data data = open_data(data_directory(options, settings.vocabulary, directory));
-    make_directory(directory);
-    if (settings.vocabulary != data.train.info().vocabulary_size)
-      fmt::print("vocabulary {} as the tokenizer has it, not {}\n", data.train.info().vocabulary_size,
-                 settings.vocabulary);
-    settings.vocabulary = data.train.info().vocabulary_size;
-    auto gpt = std::make_unique<GPT>(model_config(settings));
-    Random random{static_cast<uint64_t>(settings.seed)};
-    gpt->initialise(random);
-    describe(directory, settings, data, *gpt);
-    if (settings.minutes > 0) settings.steps = Run::steps_in(settings.minutes, settings, data);
-    settings.warmup = std::min(settings.warmup, settings.steps);
-    write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
-    run = std::make_unique<Run>(directory, RunState{.settings = settings, .data = data.directory},
-                                std::move(data), std::move(gpt), nullptr);
+    const bool existed = fs::exists(directory);
+    try {
+      run = start(options, directory);
+    } catch (...) {  // what cannot start leaves nothing behind
+      std::error_code ignored;
+      if (!existed) fs::remove_all(directory, ignored);
+      throw;
+    }
   }
   std::signal(SIGINT, on_interrupt);
   run->train();
   if (run->interrupted_early()) {
     fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", directory);
-    return;
+    std::fflush(stdout);
+    std::exit(130);  // what shells expect of a program ended by Ctrl-C
   }
   run->finish();
 }
@@ -342,7 +358,7 @@ void add_train(CLI::App& program) {
       "  ./chapbook train\n"
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
       "  ./chapbook train --resume runs/tiny");
-  command.callback([options] { start_or_resume(*options); });
+  command.callback([options] { train(*options); });
 }
 
 }  // namespace chapbook

@@ -1,0 +1,136 @@
+// Sampling by hand, and model directories: what is saved is what is loaded, and what is not a GPT-2 is
+// refused by name.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "apps/files.h"
+#include "apps/generator.h"
+#include "apps/model_directory.h"
+#include "data/bpe_train.h"
+#include "data/stories.h"
+#include "tests/apps/temporary_directory.h"
+
+using namespace chapbook;
+
+static std::map<int32_t, int> draws(const std::vector<float>& logits, Sampling sampling, int count) {
+  Random random{7};
+  std::map<int32_t, int> seen;
+  for (int i = 0; i < count; ++i) ++seen[sample(logits, sampling, random)];
+  return seen;
+}
+
+TEST_CASE("sampling follows the probabilities, and cuts where it is told") {
+  const std::vector<float> logits = {std::log(0.1f), std::log(0.4f), std::log(0.2f), std::log(0.3f)};
+  const int n = 20000;
+  SUBCASE("as they are") {
+    const auto seen = draws(logits, {.temperature = 1, .top_p = 1}, n);
+    const double expected[] = {0.1, 0.4, 0.2, 0.3};
+    // Four deviations of a share of n draws.
+    for (int i = 0; i < 4; ++i)
+      CHECK(std::abs(seen.at(i) / double(n) - expected[i]) <=
+            4 * std::sqrt(expected[i] * (1 - expected[i]) / n));
+  }
+  SUBCASE("temperature 2 takes square roots") {
+    const auto seen = draws(logits, {.temperature = 2, .top_p = 1}, n);
+    const double expected =
+        std::sqrt(0.4) / (std::sqrt(0.1) + std::sqrt(0.4) + std::sqrt(0.2) + std::sqrt(0.3));
+    CHECK(std::abs(seen.at(1) / double(n) - expected) <= 4 * std::sqrt(expected * (1 - expected) / n));
+  }
+  SUBCASE("temperature 0 is the likeliest") {
+    CHECK(draws(logits, {.temperature = 0}, 10) == std::map<int32_t, int>{{1, 10}});
+  }
+  SUBCASE("top-k") {
+    const auto seen = draws(logits, {.temperature = 1, .top_k = 2, .top_p = 1}, n);
+    CHECK(seen.size() == 2);
+    CHECK(std::abs(seen.at(1) / double(n) - 4 / 7.0) <= 4 * std::sqrt(12 / 49.0 / n));
+  }
+  SUBCASE("top-p keeps the token that crosses the line") {
+    const auto seen = draws(logits, {.temperature = 1, .top_p = 0.65}, n);
+    CHECK(seen.size() == 2);
+    CHECK(draws(logits, {.temperature = 1, .top_p = 0.75}, n).size() == 3);
+    CHECK(draws(logits, {.temperature = 1, .top_p = 1e-9}, n).size() == 1);
+  }
+}
+
+TEST_CASE("ranked sorts, sums to one, and breaks ties by the lower id") {
+  const std::vector<float> logits = {1, 3, 3, -100, 800};
+  const std::vector<Choice> choices = ranked(logits, 100);
+  CHECK(choices[0].id == 4);
+  CHECK(choices[1].id == 1);
+  CHECK(choices[2].id == 2);
+  double sum = 0;
+  for (const Choice& choice : choices) sum += choice.probability;
+  CHECK(std::abs(sum - 1) <= 1e-12);
+}
+
+static Tokenizer small_tokenizer() {
+  std::string text;
+  write_stories(50, 1, [&](std::string_view story) { text += story; });
+  return train_bpe(text, 300);
+}
+
+TEST_CASE("a model directory holds the model it was given") {
+  const Tokenizer tokenizer = small_tokenizer();
+  for (const bool bias : {true, false}) {
+    CAPTURE(bias);
+    const TemporaryDirectory directory;
+    GPT gpt({.layers = 2, .heads = 2, .width = 16, .context = 24, .vocabulary = 300, .bias = bias});
+    Random random{1};
+    gpt.initialise(random);
+    save_model(gpt, tokenizer, directory.path);
+    const Model loaded = load_model(directory.path);
+    CHECK(loaded.gpt->config() == gpt.config());
+    CHECK(loaded.tokenizer.hash() == tokenizer.hash());
+    const Tensor tokens = Tensor::from(std::vector<int32_t>{5, 7, 11, 13}, {1, 4});
+    CHECK((*loaded.gpt)(tokens).value().to_vector<float>() == gpt(tokens).value().to_vector<float>());
+
+    // Longer than the context: the window moves on, and the same seed tells the same.
+    const Sampling sampling{.seed = 5, .tokens = 100, .stop_at_end = false};
+    const std::string story = tell(gpt, tokenizer, "Once", sampling);
+    CHECK(story == tell(*loaded.gpt, loaded.tokenizer, "Once", sampling));
+    CHECK(story.size() >= 100);
+  }
+}
+
+TEST_CASE("a GPT-2 written by transformers opens") {
+  const std::string path = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/gpt2/with_bias";
+  const std::unique_ptr<GPT> gpt = load_gpt(path);
+  CHECK(gpt->config().bias);
+  CHECK(parameter_count(gpt->config()) == count_parameters(*gpt));
+}
+
+TEST_CASE("a config that asks for something else is refused by name") {
+  const Tokenizer tokenizer = small_tokenizer();
+  const TemporaryDirectory directory;
+  GPT gpt({.layers = 1, .heads = 2, .width = 16, .context = 8, .vocabulary = 300});
+  save_model(gpt, tokenizer, directory.path);
+  const std::string path = directory / "config.json", good = read_file(path);
+  const std::pair<std::string, std::string> changes[] = {
+      {"\"gelu_new\"", "\"relu\""},
+      {"\"gpt2\"", "\"llama\""},
+      {"\"n_embd\": 16", "\"n_embd\": 32"},
+      {"\"n_head\": 2", "\"n_head\": 3"},
+      {"\"n_layer\": 1", "\"n_layer\": 2"},
+      {"\"n_layer\": 1", "\"n_layer\": -1"},
+      {"\"n_layer\": 1", "\"n_layer\": \"1\""},
+      {"1e-05", "1e-06"},
+      {"\"vocab_size\": 300", "\"vocab_size\": 290"},
+      {"\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"}};
+  for (const auto& [from, to] : changes) {
+    CAPTURE(to);
+    std::string changed = good;
+    REQUIRE(changed.find(from) != std::string::npos);
+    changed.replace(changed.find(from), from.size(), to);
+    write_file(path, changed);
+    CHECK_THROWS_AS(load_model(directory.path), Error);
+  }
+  for (size_t length = 0; length + 2 < good.size(); ++length) {
+    write_file(path, good.substr(0, length));
+    CHECK_THROWS_AS(load_model(directory.path), Error);
+  }
+  write_file(path, good);
+  CHECK_NOTHROW(load_model(directory.path));
+}

@@ -1,0 +1,120 @@
+// The commands that need no model, run as their users run them.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/files.h"
+#include "program.h"
+#include "temporary_directory.h"
+
+using namespace chapbook;
+namespace fs = std::filesystem;
+
+static size_t lines(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST_CASE("a command line that makes no sense: one line, exit code 2") {
+  const struct {
+    const char *arguments, *says;
+  } cases[] = {
+      {"trian", "there is no command \"trian\"; did you mean \"train\"?"},
+      {"doctor --bogus", "--bogus"},
+      {"tokenizer", "subcommand"},
+      {"doctor --threads 0", "--threads is 1 to 1024, not 0"},
+      {"doctor --threads many", "--threads"},
+      {"doctor --backend gpu", "there are: cpu, reference"},
+      {"plan --set layer=3", "did you mean \"layers\"?"},
+      {"plan --set layers", "name=value"},
+      {"plan --set heads=3", "heads (3) must divide width (128)"},
+      {"plan --preset huge", "there are tiny, nano, small, medium, large"},
+      {"plan --config /nonexistent", "No such file or directory"},
+      {"plan --config /", "Is a directory"},
+      {"prepare", "--out is required"},
+      {"tokenizer encode /nonexistent", "/nonexistent"},
+  };
+  for (const auto& [arguments, says] : cases) {
+    CAPTURE(arguments);
+    const auto [code, output] = run_program(arguments);
+    CAPTURE(output);
+    CHECK(code == 2);
+    CHECK(output.starts_with("chapbook: "));
+    CHECK(output.find(says) != std::string::npos);
+    CHECK(lines(output) == 1);
+  }
+}
+
+TEST_CASE("every command has its help") {
+  const auto [code, output] = run_program("--help");
+  CHECK(code == 0);
+  CHECK(run_program("").output == output);  // no command at all is a question, too
+  for (const char* command : {"doctor", "plan", "tokenizer", "tokenizer train", "tokenizer encode",
+                              "tokenizer decode", "prepare", "train", "evaluate", "generate", "predict"}) {
+    CAPTURE(command);
+    CHECK(output.find(std::string("\n  ") + std::string(command).substr(0, std::string(command).find(' '))) !=
+          std::string::npos);
+    const Outcome help = run_program(std::string(command) + " --help");
+    CHECK(help.code == 0);
+    CHECK(help.output.find("--threads") != std::string::npos);
+    CHECK(help.output.ends_with("\n"));
+  }
+  CHECK(run_program("train --help").output.find("label_smoothing") != std::string::npos);
+}
+
+TEST_CASE("doctor and plan") {
+  const Outcome doctor = run_program("doctor --threads 1 --backend reference");
+  CHECK(doctor.code == 0);
+  CHECK(doctor.output.find("will run    reference with 1 thread") != std::string::npos);
+  const Outcome plan = run_program("plan --preset large --set bias=true --counts-only");
+  CHECK(plan.code == 0);
+  // GPT-2 small has 124,439,808 parameters, of which 1,024 - 512 places of 768 numbers are not here.
+  CHECK(plan.output.find("124,046,592") != std::string::npos);
+}
+
+TEST_CASE("a tokenizer is learned, and what it encodes decodes to the same bytes") {
+  const TemporaryDirectory directory;
+  std::string bytes = "Once upon a time, a girl said \"h\xc3\xa9llo\".\n<|endoftext|>\n";
+  for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
+  write_file(directory / "text.txt", bytes);
+  const auto in = [&](const std::string& arguments) {
+    return run_program(arguments, "cd " + directory.path + ";");
+  };
+  CHECK(in("tokenizer train text.txt --vocabulary 270 --out tokens 2>/dev/null").output ==
+        "tokens: 270 tokens\n");
+  CHECK(in("tokenizer encode tokens text.txt > ids").code == 0);
+  CHECK(in("tokenizer decode tokens ids > again").code == 0);
+  CHECK(read_file(directory / "again") == bytes);
+  CHECK(in("tokenizer encode tokens - < text.txt | cmp - ids").code == 0);
+  write_file(directory / "end", "<|endoftext|>");
+  CHECK(in("tokenizer encode tokens end --special").output == "269\n");
+  CHECK(in("tokenizer encode tokens end --special --table").output == "  269  \"<|endoftext|>\"\n");
+  for (const char* ids : {"1 x", "1 270", "-1", "99999999999", "1.5"}) {
+    CAPTURE(ids);
+    write_file(directory / "bad", ids);
+    const Outcome outcome = in("tokenizer decode tokens bad");
+    CHECK(outcome.code == 2);
+    CHECK(lines(outcome.output) == 1);
+  }
+  CHECK(in("tokenizer decode tokens ids > /dev/full").code == 2);
+}
+
+TEST_CASE("text that cannot be prepared leaves nothing behind") {
+  const TemporaryDirectory directory;
+  write_file(directory / "one.txt", "a");
+  write_file(directory / "empty.txt", "");
+  make_directory(directory / "directory");
+  for (const char* text : {"one.txt", "empty.txt", "none.txt", "directory"}) {
+    CAPTURE(text);
+    const Outcome outcome =
+        run_program(std::string("prepare ") + text + " --out tokens", "cd " + directory.path + ";");
+    CAPTURE(outcome.output);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.output.find("chapbook: ") != std::string::npos);
+    CHECK(!fs::exists(directory / "tokens"));
+  }
+  const Outcome outcome =
+      run_program("prepare one.txt --valid one.txt --out tokens", "cd " + directory.path + ";");
+  CHECK(outcome.code == 0);
+  CHECK(read_file(directory / "tokens/train.bin").size() == 4);  // the letter and the end of the story
+}

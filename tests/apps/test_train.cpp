@@ -1,0 +1,229 @@
+// Training as a whole: resuming equals not stopping, the number of threads changes nothing, and what cannot
+// work says so in one line and leaves nothing behind.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "apps/files.h"
+#include "apps/metrics.h"
+#include "tests/apps/program.h"
+#include "tests/apps/temporary_directory.h"
+
+using namespace chapbook;
+namespace fs = std::filesystem;
+
+// A model that trains in milliseconds a step, with everything on that has a state: dropout, accumulation,
+// evaluations.
+static const std::string small =
+    "train --stories 400 --set layers=2 --set heads=2 --set width=32 --set context=16 --set vocabulary=300 "
+    "--set batch=4 "
+    "--set accumulation=2 --set dropout=0.1 --set warmup=10 --set eval_every=20 --set eval_batches=2 --set "
+    "save_every=15 "
+    "--set sample_every=0 ";
+
+static void same_numbers(const std::string& a, const std::string& b) {
+  for (const char* file :
+       {"/last/model.safetensors", "/last/optimizer.safetensors", "/best/model.safetensors"})
+    CHECK_MESSAGE(read_file(a + file) == read_file(b + file), file);
+  const Metrics x = read_metrics(a + "/metrics.csv"), y = read_metrics(b + "/metrics.csv");
+  for (const char* column : {"step", "tokens", "loss", "train_loss", "valid_loss", "rate", "gradient_norm"}) {
+    REQUIRE(x[column].size() == y[column].size());
+    for (size_t i = 0; i < x[column].size(); ++i) {
+      const bool both_empty = x[column][i] != x[column][i] && y[column][i] != y[column][i];
+      CHECK_MESSAGE((both_empty || x[column][i] == y[column][i]), column << " in line " << i);
+    }
+  }
+}
+
+// Starts a run, waits for its first checkpoint, and sends the signal. Returns the status of waitpid.
+static int start_and_signal(const std::string& arguments, const std::string& run, int signal) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl("/bin/sh", "sh", "-c", ("exec " CHAPBOOK_PROGRAM " " + arguments + " >/dev/null 2>&1").c_str(),
+            nullptr);
+    ::_exit(127);
+  }
+  for (int i = 0; i < 60000 && !fs::exists(run + "/last/trainer.json"); ++i) ::usleep(1000);
+  ::kill(child, signal);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+TEST_CASE("a run that is killed and resumed equals one that was not, bit for bit") {
+  const TemporaryDirectory directory;
+  const std::string whole = directory / "whole", broken = directory / "broken", steps = "--set steps=150 ";
+  const Outcome outcome = run_program(small + steps + "--run " + whole);
+  REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
+
+  const int status = start_and_signal(small + steps + "--run " + broken, broken, SIGKILL);
+  REQUIRE_MESSAGE(WIFSIGNALED(status), "the run ended before it could be killed");
+  const Outcome resumed = run_program("train --resume " + broken);
+  REQUIRE_MESSAGE(resumed.code == 0, resumed.output);
+  same_numbers(whole, broken);
+}
+
+TEST_CASE("Ctrl-C ends the step, saves, and the run can go on, from another directory too") {
+  const TemporaryDirectory directory;
+  const std::string whole = directory / "whole", stopped = directory / "stopped", steps = "--set steps=150 ";
+  REQUIRE(run_program(small + steps + "--run " + whole).code == 0);
+  const int status = start_and_signal(small + steps + "--run " + stopped, stopped, SIGINT);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 130);
+  const Outcome resumed = run_program("train --resume stopped", "cd " + directory.path + " &&");
+  REQUIRE_MESSAGE(resumed.code == 0, resumed.output);
+  same_numbers(whole, stopped);
+}
+
+TEST_CASE("one thread and three give the same bits") {
+  const TemporaryDirectory directory;
+  const std::string one = directory / "one", three = directory / "three", steps = "--set steps=40 ";
+  REQUIRE(run_program(small + steps + "--threads 1 --run " + one).code == 0);
+  REQUIRE(run_program(small + steps + "--threads 3 --run " + three).code == 0);
+  same_numbers(one, three);
+}
+
+TEST_CASE("a run ends with its results, its curve and a story") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run";
+  const Outcome outcome = run_program(small + "--set steps=60 --set early_stop=0 --run " + run);
+  REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
+  for (const char* said : {"built-in stories (told by a small grammar; not TinyStories)", "first loss",
+                           "bits per byte", "A story"})
+    CHECK_MESSAGE(outcome.output.find(said) != std::string::npos, said);
+  for (const char* file :
+       {"results.json", "loss.svg", "metrics.jsonl", "metrics.csv", "settings.json", "best/config.json",
+        "best/tokenizer.json", "best/generation_config.json", "last/trainer.json"})
+    CHECK_MESSAGE(fs::exists(run + "/" + file), file);
+
+  const std::string text = directory / "text.txt";
+  std::ofstream(text)
+      << "Once upon a time there was a cat.\n<|endoftext|>\nThe cat was happy.\n<|endoftext|>\n";
+  const Outcome evaluated = run_program("evaluate " + run + " --data " + text);
+  CHECK_MESSAGE(evaluated.code == 0, evaluated.output);
+  for (const char* said : {"perplexity", "bits per byte", "top-1 accuracy", "top-5 accuracy"})
+    CHECK_MESSAGE(evaluated.output.find(said) != std::string::npos, said);
+  const std::string generate = "generate " + run + " --prompt 'Once upon' --tokens 20 --seed 3";
+  const Outcome story = run_program(generate);
+  CHECK(story.code == 0);
+  CHECK(story.output.starts_with("Once upon"));
+  CHECK(run_program(generate).output == story.output);
+  const Outcome table = run_program("predict " + run + " 'Once upon' --top 3");
+  CHECK(table.code == 0);
+  CHECK(std::count(table.output.begin(), table.output.end(), '\n') == 4);
+}
+
+TEST_CASE("the validation loss that stops falling ends the run early") {
+  const TemporaryDirectory directory;
+  // With a rate of nearly nothing, no evaluation is better than the first for long.
+  const Outcome outcome = run_program(small + "--set steps=2000 --set rate=1e-30 --set early_stop=2 --run " +
+                                      (directory / "run"));
+  REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
+  CHECK(outcome.output.find("stopped early: 2 evaluations") != std::string::npos);
+}
+
+TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves nothing behind") {
+  const TemporaryDirectory directory;
+  const std::string here = directory.path + "/";
+  std::ofstream(here + "empty.txt");
+  std::ofstream(here + "one.txt") << "a";
+  std::ofstream(here + "short.txt") << "A cat.\n<|endoftext|>\nA dog.\n<|endoftext|>\n";
+  fs::create_directory(here + "nothing");
+  REQUIRE(run_program("prepare --stories 200 --vocabulary 300 --out " + here + "tokens").code == 0);
+  REQUIRE(run_program("prepare --stories 200 --vocabulary 400 --out " + here + "other").code == 0);
+  REQUIRE(run_program(small + "--set steps=20 --run " + here + "run").code == 0);
+  const auto copy = [&](const std::string& from, const std::string& to) {
+    fs::copy(here + from, here + to, fs::copy_options::recursive);
+  };
+  const auto cut = [&](const std::string& path) {
+    fs::resize_file(here + path, fs::file_size(here + path) / 2);
+  };
+  copy("tokens", "cut");
+  cut("cut/train.bin");
+  copy("tokens", "mixed");
+  fs::remove_all(here + "mixed/tokenizer");
+  copy("other/tokenizer", "mixed/tokenizer");
+  for (const char* file :
+       {"model.safetensors", "optimizer.safetensors", "trainer.json", "config.json", "tokenizer.json"}) {
+    const std::string run = std::string("run-") + file;
+    copy("run", run);
+    cut(run + "/last/" + file);
+    fs::remove_all(here + run + "/best");
+  }
+
+  const struct {
+    std::string arguments, part_of_the_message;
+  } cases[] = {
+      {"train --data " + here + "missing.txt", "missing.txt"},
+      {"train --data " + here + "empty.txt", "empty.txt"},
+      {"train --data " + here + "nothing", "nothing"},
+      {"train --data " + here + "one.txt", "one.txt"},
+      {"train --data " + here + "short.txt --valid " + here + "short.txt --set context=64", "64"},
+      {"train --data " + here + "cut", "train"},
+      {"train --data " + here + "mixed", "tokenizer"},
+      {"train --set vocabulary=70000", "vocabulary"},
+      {"train --set rate=nan", "rate"},
+      {"train --set rate=-1", "rate"},
+      {"train --set heads=3", "heads"},
+      {"train --set layres=3", "layers"},
+      {"train --set layers", "name=value"},
+      {"train --preset huge", "huge"},
+      {"train --config " + here + "missing.json", "missing.json"},
+      {"train --backend tpu", "cpu, reference"},
+      {"trian", "train"},
+      {"train --resume " + here + "nowhere", "nowhere"},
+      {"train --resume " + here + "nothing", "checkpoint"},
+      {"train --resume " + here + "run --set steps=3", "--resume"},
+      {"train --run " + here + "run", "--resume"},
+      {"train --resume " + here + "run-model.safetensors", "model.safetensors"},
+      {"train --resume " + here + "run-optimizer.safetensors", "optimizer.safetensors"},
+      {"train --resume " + here + "run-trainer.json", "trainer.json"},
+      {"train --resume " + here + "run-config.json", "config.json"},
+      {"train --resume " + here + "run-tokenizer.json", "tokenizer.json"},
+      {"generate " + here + "nowhere", "nowhere"},
+      {"generate " + here + "nothing", "config.json"},
+      {"generate " + here + "run-config.json/last", "config.json"},
+      {"generate " + here + "run --temperature nan", "temperature"},
+      {"predict " + here + "run", "TEXT"},
+      {"evaluate " + here + "run --data " + here + "missing.txt", "missing.txt"},
+      {"evaluate " + here + "run --data " + here + "tokens/train.bin", "tokenizer"},
+      {"evaluate " + here + "run --data " + here + "empty.txt", "empty.txt"},
+  };
+  const std::string work = here + "work";
+  fs::create_directory(work);
+  for (const auto& [arguments, part] : cases) {
+    CAPTURE(arguments);
+    const Outcome outcome = run_program(arguments, "cd " + work + " &&");
+    CAPTURE(outcome.output);
+    CHECK(outcome.code == 2);
+    const size_t message = outcome.output.rfind("chapbook: ");
+    REQUIRE(message != std::string::npos);
+    CHECK(std::count(outcome.output.begin() + static_cast<int64_t>(message), outcome.output.end(), '\n') ==
+          1);
+    CHECK(outcome.output.find(part, message) != std::string::npos);
+    fs::remove(work + "/runs");  // may be left, but only empty
+    CHECK(fs::is_empty(work));
+  }
+}
+
+TEST_CASE("a disk that is full ends the run with a message, and the last checkpoint still works") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run";
+  REQUIRE(run_program(small + "--set steps=30 --run " + run).code == 0);
+  const std::string before = read_file(run + "/last/trainer.json");
+  // A file may not grow beyond 40 blocks of 1,024 bytes: less than the model needs. Ignored, the signal
+  // becomes an error of write.
+  const Outcome outcome =
+      run_program(small + "--set steps=30 --run " + (directory / "full"), "trap '' XFSZ; ulimit -f 40;");
+  CAPTURE(outcome.output);
+  CHECK(outcome.code == 2);
+  CHECK(outcome.output.find("chapbook: ") != std::string::npos);
+  CHECK(!fs::exists(directory / "full/last"));
+  CHECK(!fs::exists(directory / "full/last.new"));
+  CHECK(read_file(run + "/last/trainer.json") == before);
+}
