@@ -1,0 +1,133 @@
+"""Training steps of Chapbook and of PyTorch, side by side: the same model, batch, optimiser and threads, taken in turns.
+
+    cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_train_step
+    python bench/rivals/train.py            # needs torch; writes bench/results/train.json
+
+Each round runs ours, then PyTorch eager, then torch.compile, for a few steps each after a warm-up; the medians over the rounds are
+compared, and the spread is written beside them. PyTorch gets fused attention, a fused AdamW and its own best allocator settings.
+"""
+import argparse, datetime, json, math, os, platform, statistics, subprocess, sys, time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+# name: layers, heads, width, context, vocabulary, batch
+MODELS = {
+    "tiny": (4, 4, 128, 128, 4096, 16),
+    "small, V = 4,096": (6, 6, 384, 256, 4096, 8),
+    "small, V = 50,257": (6, 6, 384, 256, 50257, 8),
+}
+
+
+class Block(nn.Module):
+    def __init__(self, heads, width):
+        super().__init__()
+        self.heads = heads
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.c_fc, self.mlp_proj = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        B, T, C = x.shape
+        q, k, v = (part.view(B, T, self.heads, -1).transpose(1, 2) for part in self.c_attn(self.ln_1(x)).split(C, dim=2))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        return x + self.mlp_proj(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
+
+
+class GPT(nn.Module):
+    def __init__(self, layers, heads, width, context, vocabulary):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.h = nn.ModuleList(Block(heads, width) for _ in range(layers))
+        self.ln_f = nn.LayerNorm(width)
+        for p in self.parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, std=0.02)
+
+    def forward(self, tokens, targets):
+        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        for block in self.h:
+            x = block(x)
+        logits = F.linear(self.ln_f(x), self.wte.weight)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def torch_stepper(shape, compiled):
+    layers, heads, width, context, vocabulary, batch = shape
+    torch.manual_seed(1)
+    model = GPT(layers, heads, width, context, vocabulary)
+    matrices = [p for p in model.parameters() if p.dim() == 2]
+    others = [p for p in model.parameters() if p.dim() != 2]
+    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
+                                  lr=1e-3, betas=(0.9, 0.99), fused=True)
+    run = torch.compile(model) if compiled else model
+
+    def step():
+        tokens = torch.randint(vocabulary, (batch, context + 1))
+        start = time.perf_counter()
+        loss = run(tokens[:, :-1], tokens[:, 1:])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss.item()
+        return time.perf_counter() - start
+
+    return step
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--program", default="build/release/bench_train_step")
+    arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seconds", type=float, default=4, help="about, for each contender and round")
+    arguments.add_argument("--no-compile", action="store_true")
+    arguments.add_argument("--models", nargs="*", default=list(MODELS))
+    arguments.add_argument("--out", default="bench/results/train.json")
+    options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
+
+    rows = []
+    for name in options.models:
+        shape = MODELS[name]
+        tokens = shape[3] * shape[5]
+        contenders = {"torch eager": torch_stepper(shape, False)}
+        if not options.no_compile:
+            contenders["torch.compile"] = torch_stepper(shape, True)
+        for step in contenders.values():
+            for _ in range(3):
+                step()
+        seconds = contenders["torch eager"]()
+        steps = max(2, round(options.seconds / seconds))
+        speeds = {"chapbook": [], **{contender: [] for contender in contenders}}
+        for _ in range(options.rounds):
+            output = subprocess.run([options.program, *map(str, shape), str(steps)], check=True, capture_output=True, text=True,
+                                    env={**os.environ, "CHAPBOOK_THREADS": str(options.threads)})
+            speeds["chapbook"].append(tokens / statistics.median(map(float, output.stdout.split())))
+            for contender, step in contenders.items():
+                step()
+                speeds[contender].append(tokens / statistics.median(step() for _ in range(steps)))
+        median = {contender: statistics.median(values) for contender, values in speeds.items()}
+        best_rival = max(value for contender, value in median.items() if contender != "chapbook")
+        rows.append({
+            "model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape)),
+            "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
+                                  for contender, values in speeds.items()},
+            "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3)})
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+
+    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    result = {"what": "training step: forward, backward, clipping, AdamW; f32; tokens per second",
+              "command": "python bench/rivals/train.py" + (" --no-compile" if options.no_compile else ""),
+              "rounds": options.rounds, "threads": options.threads, "processor": processor, "torch": torch.__version__, "commit": commit,
+              "date": datetime.date.today().isoformat(), "rows": rows}
+    with open(options.out, "w") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+
+
+main()
