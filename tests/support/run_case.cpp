@@ -9,20 +9,20 @@
 namespace chapbook {
 
 std::string name_of(Layout layout) {
-  static const char* names[] = {"contiguous", "transposed", "sliced", "mixed", "repeated"};
+  static const char* names[] = {"contiguous", "transposed", "sliced", "scattered", "mixed", "repeated"};
   return names[static_cast<int>(layout)];
 }
 
 static constexpr double sentinel_integer = 77;
 
-// What encloses a view of `shape`: one more on both sides of every axis when sliced; transposed swaps the
-// last two axes, or, where there is one axis, puts the numbers into a column of three.
+// What encloses a view of `shape`: one more on both sides of every axis when sliced; the last two axes
+// swapped when transposed; every number in the middle of three when scattered.
 static Shape enclosing(const Shape& shape, Layout layout) {
   Shape larger = shape;
   if (layout == Layout::sliced)
     for (int axis = 0; axis < shape.rank; ++axis) larger[axis] += 2;
   if (layout == Layout::transposed && shape.rank >= 2) std::swap(larger[-1], larger[-2]);
-  if (layout == Layout::transposed && shape.rank == 1) larger = {shape[0], 3};
+  if (layout == Layout::scattered) larger.size[larger.rank++] = 3;
   return larger;
 }
 
@@ -31,7 +31,7 @@ static Tensor view_into(const Tensor& whole, const Shape& shape, Layout layout) 
   if (layout == Layout::sliced)
     for (int axis = 0; axis < shape.rank; ++axis) x = x.slice(axis, 1, 1 + shape[axis]);
   if (layout == Layout::transposed && shape.rank >= 2) x = x.transpose(-1, -2);
-  if (layout == Layout::transposed && shape.rank == 1) x = x.select(1, 1);
+  if (layout == Layout::scattered) x = x.select(-1, 1);
   return x;
 }
 
@@ -80,7 +80,7 @@ Tensor tensor_of(const Numbers64& numbers, const Shape& shape, DType dtype, Back
 }
 
 static Layout layout_of(Layout layout, int input) {
-  if (layout == Layout::mixed) return all_layouts[input % 3];
+  if (layout == Layout::mixed) return all_layouts[input % 4];
   return layout == Layout::repeated ? Layout::contiguous : layout;
 }
 

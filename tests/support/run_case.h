@@ -12,12 +12,12 @@ namespace chapbook {
 
 using Numbers64 = std::vector<double>;
 
-// How the numbers of a tensor lie in memory. mixed: the inputs take turns with the three before. repeated:
+// How the numbers of a tensor lie in memory. mixed: the inputs take turns with the four before. repeated:
 // the inputs are contiguous, and the gradient that arrives is one number with strides 0, as the rule of sum
 // makes it.
-enum class Layout { contiguous, transposed, sliced, mixed, repeated };
+enum class Layout { contiguous, transposed, sliced, scattered, mixed, repeated };
 inline constexpr Layout all_layouts[] = {Layout::contiguous, Layout::transposed, Layout::sliced,
-                                         Layout::mixed, Layout::repeated};
+                                         Layout::scattered,  Layout::mixed,      Layout::repeated};
 std::string name_of(Layout layout);
 
 // A tensor inside a larger one that is filled with a sentinel (NaN where the dtype has one): a stray read

@@ -189,7 +189,7 @@ TEST_CASE("every kernel writes its results, and nothing else, into views with ga
     for (DType dtype : {DType::f32, DType::f64}) {
       const auto wanted = results_of(row, dtype, backend("reference"), Layout::contiguous);
       for (Backend* backend : tested_backends())
-        for (Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced}) {
+        for (Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced, Layout::scattered}) {
           INFO(row.name, " ", name_of(dtype), " ", name_of(layout), " on ", backend->name());
           const auto got = results_of(row, dtype, *backend, layout);
           for (size_t i = 0; i < wanted.size(); ++i) {

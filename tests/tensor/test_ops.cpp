@@ -28,7 +28,8 @@ static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType d
   for (Backend* backend : backends) {
     std::vector<Tensor> inputs;
     for (const Tensor& x : rounded) inputs.push_back(x.to(*backend));
-    for (Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced, Layout::mixed}) {
+    for (Layout layout :
+         {Layout::contiguous, Layout::transposed, Layout::sliced, Layout::scattered, Layout::mixed}) {
       INFO(row.name, " of ", shapes[0].to_string(), " ", name_of(dtype), " ", name_of(layout), " on ",
            backend->name());
       Outcome got;
@@ -125,6 +126,14 @@ TEST_CASE("softmax and cross-entropy survive large numbers and masked places") {
     const Tensor dx =
         cross_entropy_backward(x, none, {}, empty.log_sum, Tensor::full({}, 1, DType::f32, *to));
     CHECK(dx.to_vector<float>() == std::vector<float>(4, 0.0f));
+  }
+}
+
+TEST_CASE("triangles: ones up to the diagonal, and above or below it") {
+  for (Backend* to : tested_backends()) {
+    CHECK(triangle(2, 3, 0, *to).to_vector<int>() == std::vector<int>{1, 0, 0, 1, 1, 0});
+    CHECK(triangle(2, 3, 1, *to).to_vector<int>() == std::vector<int>{1, 1, 0, 1, 1, 1});
+    CHECK(triangle(3, 2, -1, *to).to_vector<int>() == std::vector<int>{0, 0, 1, 0, 1, 1});
   }
 }
 
