@@ -52,6 +52,46 @@ TEST_CASE("built-in stories: every one is in the files, once, on one side") {
   CHECK(prepared.train.text_bytes + prepared.valid.text_bytes == static_cast<int64_t>(bytes));
 }
 
+TEST_CASE("the tokenizer learns from the training side only") {
+  const TemporaryDirectory directory;
+  const TextSource all = built_in_source(300, 7);
+  const Prepared prepared = prepare({.train = all,
+                                     .valid = {},
+                                     .valid_share = 0.5,
+                                     .tokenizer = "",
+                                     .vocabulary = 600,
+                                     .directory = directory / "tokens"});
+  const TextSource train_side = {"", 0, [&](const StorySink& sink) {
+                                   all.read([&](std::string_view story, bool ends_story) {
+                                     if (!in_validation(story, 0.5)) sink(story, ends_story);
+                                   });
+                                 }};
+  CHECK(prepared.train.tokenizer_hash == learn_tokenizer(train_side, 600).hash());
+  CHECK(prepared.train.tokenizer_hash != learn_tokenizer(all, 600).hash());
+}
+
+TEST_CASE("a text of several blocks is encoded once") {
+  const TemporaryDirectory directory;
+  int64_t bytes = 0;
+  const TextSource long_text = {"long", 0, [&](const StorySink& sink) {
+                                  std::string story;
+                                  for (int i = 0; i < 2500; ++i) story += "cat ";
+                                  story.back() = '.';  // white space at the end would be dropped by a reader
+                                  bytes = 0;
+                                  for (int i = 0; i < 2000; ++i, bytes += 10'000) sink(story, true);
+                                }};
+  const Prepared prepared = prepare({.train = long_text,
+                                     .valid = built_in_source(2, 1),
+                                     .valid_share = 0,
+                                     .tokenizer = "",
+                                     .vocabulary = 300,
+                                     .directory = directory / "tokens"});
+  CHECK(bytes > 16 << 20);  // two blocks and more
+  CHECK(prepared.train.documents == 2000);
+  CHECK(prepared.train.text_bytes == bytes);
+  CHECK(prepared.valid.documents == 2);
+}
+
 TEST_CASE("one and two threads write the same bytes") {
   const TemporaryDirectory directory;
   const int before = thread_pool().threads();

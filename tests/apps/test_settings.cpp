@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "apps/files.h"
 #include "apps/nearest.h"
 #include "apps/settings.h"
@@ -65,6 +67,8 @@ TEST_CASE("the ends of each range belong to it or not, as said") {
   for (const char* assignment : {"layers=1001", "vocabulary=256", "rate=10.1", "dropout=-0.1",
                                  "min_rate=1.01", "top_p=0", "seed=9007199254740993000"})
     CHECK_THROWS_AS(set(settings, assignment), Error);
+  CHECK_THROWS_AS(set(settings, "clip", std::numeric_limits<double>::infinity()), Error);
+  CHECK_THROWS_AS(set(settings, "clip", std::numeric_limits<double>::quiet_NaN()), Error);
 }
 
 TEST_CASE("settings written as JSON read back as they were, all of them") {
