@@ -128,6 +128,8 @@ TEST_CASE("settings that contradict each other are refused") {
 TEST_CASE("the edit distance counts letters to insert, delete or replace") {
   CHECK(edit_distance("", "") == 0);
   CHECK(edit_distance("kitten", "sitting") == 3);
+  CHECK(edit_distance("layer", "layers") == 1);
+  CHECK(edit_distance("layers", "layer") == 1);
   CHECK(edit_distance("", "abc") == 3);
   CHECK(edit_distance("abc", "") == 3);
   CHECK(edit_distance("rate", "rate") == 0);
