@@ -147,6 +147,7 @@ def adamw(weight, gradient, m, v):
 
 
 row("adamw", [(2, 2)] * 4, adamw, gradient=False)
+row("argmax over the first of four", [(2, 3, 4, 2)], lambda x: torch.argmax(x, 0), gradient=False)
 
 print("{")
 print(",\n".join(f' {json.dumps(name)}: {json.dumps(entry)}' for name, entry in entries.items()))

@@ -214,6 +214,8 @@ static std::vector<OpCase> make() {
              {-9, 9, 1}),
       values("argmax over the middle", {{{2, 3, 4}}}, [](const Tensors& x) { return argmax(x[0], 1); },
              {-9, 9, 1}),
+      values("argmax over the first of four", {{{2, 3, 4, 2}}},
+             [](const Tensors& x) { return argmax(x[0], 0); }),
       values("sum_to", {{{2, 3, 4}}, {{3, 31, 33}}},
              [](const Tensors& x) {
                return sum_to(x[0], {x[0].size(1), 1});
