@@ -28,9 +28,9 @@ double seconds_since(Clock::time_point start) {
 
 // Ctrl-C asks the loop to end after the step it is in; a second one ends the program at once.
 volatile std::sig_atomic_t interrupted = 0;
-void on_interrupt(int) {
+void on_interrupt(int signal) {
   interrupted = 1;
-  std::signal(SIGINT, SIG_DFL);
+  std::signal(signal, SIG_DFL);
 }
 
 struct TrainOptions {
@@ -325,6 +325,7 @@ void train(const TrainOptions& options) {
     }
   }
   std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
   run->train();
   if (run->interrupted_early()) {
     fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", directory);

@@ -18,7 +18,7 @@ Schedule make_schedule(const Settings& settings) {
   if (settings.schedule == "wsd") return warmup_stable_decay(rate, last, warmup, steps / 5, steps);
   if (settings.schedule == "linear") return after_warmup(linear(rate, last, left));
   if (settings.schedule == "restarts")
-    return after_warmup(cosine_restarts(rate, last, std::max<int64_t>(1, left / 7), 2));
+    return after_warmup(cosine_restarts(rate, last, (left + 6) / 7, 2));
   return after_warmup(constant(rate));
 }
 

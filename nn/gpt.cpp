@@ -92,7 +92,8 @@ void GPT::initialise(Random& random) {
       value.backend().fill(value.view(),
                            name.find("ln_") != std::string::npos && name.ends_with("weight") ? 1 : 0);
     } else {
-      const double deviation = 0.02 * (name.ends_with("c_proj.weight") ? residual : 1);
+      const double deviation =
+          name.ends_with("wpe.weight") ? 0.01 : 0.02 * (name.ends_with("c_proj.weight") ? residual : 1);
       const Tensor drawn = normal(value.shape(), random, value.dtype(), value.backend()) * deviation;
       value.backend().copy(drawn.view(), value.view());
     }

@@ -61,8 +61,8 @@ class GPT : public Module {
   Caches caches(int64_t batch = 1) const;
   Tensor next(const Tensor& tokens, Caches& caches) const;
 
-  // GPT-2's initialisation: weights from a normal distribution of deviation 0.02, divided by sqrt(2 layers)
-  // for the projections that add to the residual stream; biases 0.
+  // GPT-2's initialisation: weights from a normal distribution of deviation 0.02, places 0.01, the
+  // projections that add to the residual stream 0.02 / sqrt(2 layers); biases 0.
   void initialise(Random& random);
 
   // While set, dropout draws its masks from here. Null for evaluation.

@@ -28,7 +28,7 @@ TEST_CASE("a command line that makes no sense: one line, exit code 2") {
       {"plan --set layer=3", "did you mean \"layers\"?"},
       {"plan --set layers", "name=value"},
       {"plan --set heads=3", "heads (3) must divide width (128)"},
-      {"plan --preset huge", "there are tiny, nano, small, medium, large"},
+      {"plan --preset huge", "there are tiny, story, nano, small, medium, large"},
       {"plan --config /nonexistent", "No such file or directory"},
       {"plan --config /", "Is a directory"},
       {"prepare", "--out is required"},

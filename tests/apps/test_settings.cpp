@@ -117,7 +117,7 @@ TEST_CASE("every preset is sound, and the ladder is the field's") {
   CHECK(large.context == 512);
   CHECK(large.vocabulary == 50257);
   CHECK_THROWS_WITH_AS(preset("huge"),
-                       "there is no preset \"huge\"; there are tiny, nano, small, medium, large", Error);
+                       "there is no preset \"huge\"; there are tiny, story, nano, small, medium, large", Error);
 }
 
 TEST_CASE("settings that contradict each other are refused") {

@@ -1,0 +1,123 @@
+// The trainer: accumulation equals a larger batch, the same seed gives the same bits, and what an evaluation
+// counts.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "apps/trainer.h"
+
+using namespace chapbook;
+
+// Tokens with something to learn: each is the one before plus 1, 2 or 3.
+static std::vector<uint16_t> tokens(int64_t count) {
+  Random random{3};
+  std::vector<uint16_t> ids(count);
+  for (int64_t i = 1; i < count; ++i) ids[i] = static_cast<uint16_t>((ids[i - 1] + 1 + random.below(3)) % 40);
+  return ids;
+}
+
+static Settings small() {
+  Settings settings;
+  settings.layers = 2, settings.heads = 2, settings.width = 16, settings.context = 12,
+  settings.vocabulary = 40;
+  settings.batch = 8, settings.steps = 30, settings.warmup = 5, settings.rate = 1e-2;
+  return settings;
+}
+
+static GPT fresh(const Settings& settings) {
+  GPT gpt(model_config(settings));
+  Random random{1};
+  gpt.initialise(random);
+  return gpt;
+}
+
+static std::vector<double> losses(const Settings& settings, int64_t steps) {
+  const std::vector<uint16_t> data = tokens(2000);
+  GPT gpt = fresh(settings);
+  Trainer trainer(settings, gpt, data);
+  std::vector<double> result;
+  for (int64_t i = 0; i < steps; ++i) result.push_back(trainer.step().loss);
+  return result;
+}
+
+TEST_CASE("the same seed gives the same bits, and another seed others") {
+  Settings settings = small();
+  settings.dropout = 0.2;
+  const std::vector<double> first = losses(settings, 10);
+  CHECK(first == losses(settings, 10));
+  settings.seed = 2;
+  CHECK(first != losses(settings, 10));
+}
+
+TEST_CASE("accumulated batches are one larger batch") {
+  Settings whole = small(), halves = small();
+  halves.batch = 4;
+  halves.accumulation = 2;
+  // A clip that always acts, so that the norm of the mean gradient must be right too.
+  whole.clip = halves.clip = 0.1;
+  const std::vector<double> a = losses(whole, 20), b = losses(halves, 20);
+  // The sums are split in two, so f32 rounds them otherwise: a few units in the last place, grown over the
+  // steps.
+  for (size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) <= 1e-4 * a[i]);
+  CHECK(a.back() < 0.8 * a.front());
+}
+
+TEST_CASE("an evaluation counts each target once, whatever the batch") {
+  const Settings settings = small();
+  const std::vector<uint16_t> data = tokens(100);
+  const GPT gpt = fresh(settings);
+  // By hand: windows of 12 inputs from 0, 12, ..., the last of 3.
+  double total = 0;
+  for (int64_t start = 0; start < 99; start += 12) {
+    const int64_t length = std::min<int64_t>(12, 99 - start);
+    const std::vector<int32_t> inputs(data.begin() + start, data.begin() + start + length);
+    const std::vector<int32_t> targets(data.begin() + start + 1, data.begin() + start + length + 1);
+    total += gpt.loss(Tensor::from(inputs, {1, length}), Tensor::from(targets, {1, length})).value().item() *
+             double(length);
+  }
+  for (const int64_t batch : {1, 4, 16}) {
+    const Score score = evaluate(gpt, data, batch);
+    CHECK(score.targets == 99);
+    CHECK(std::abs(score.loss - total / 99) <= 1e-6 * score.loss);
+  }
+  CHECK(evaluate(gpt, data, 2, 2).targets == 48);
+}
+
+TEST_CASE("bits per byte: nats become bits, tokens become bytes") {
+  CHECK(std::abs(bits_per_byte({std::numbers::ln2, 0}, 10, 10) - 1) <= 1e-12);
+  CHECK(std::abs(bits_per_byte({2 * std::numbers::ln2, 0}, 10, 40) - 0.5) <= 1e-12);
+}
+
+TEST_CASE("every schedule rises in the warm-up and ends where it should") {
+  Settings settings = small();
+  settings.steps = 105, settings.rate = 1, settings.min_rate = 0.1;
+  for (const char* name : {"constant", "linear", "cosine", "wsd", "restarts"}) {
+    CAPTURE(name);
+    settings.schedule = name;
+    const Schedule schedule = make_schedule(settings);
+    CHECK(schedule(0) > 0);
+    CHECK(schedule(0) < 0.3);
+    CHECK(schedule(5) == 1);
+    const double last = schedule(104);
+    if (settings.schedule == "constant")
+      CHECK(last == 1);
+    else
+      CHECK(last < 0.2);
+  }
+}
+
+TEST_CASE("a loss that is no number ends the training with a word on what to do") {
+  const std::vector<uint16_t> data = tokens(2000);
+  const Settings settings = small();
+  GPT gpt = fresh(settings);
+  const Tensor weight = parameters(gpt).front().variable.value();
+  weight.backend().fill(weight.view(), std::nan(""));
+  Trainer trainer(settings, gpt, data);
+  try {
+    trainer.step();
+    FAIL("a NaN went through");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find("step 1: the loss is nan") != std::string::npos);
+  }
+}
