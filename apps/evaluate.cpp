@@ -56,11 +56,11 @@ EvaluationText read_text(const std::string& path, const Tokenizer& tokenizer) {
   return text;
 }
 
-void run(const std::string& path, const std::string& data, int64_t batch) {
+void run(const std::string& path, const std::string& data, int64_t batch, int64_t stride) {
   const Model model = load_model(path);
   const EvaluationText text = read_text(data, model.tokenizer);
   const int64_t context = model.gpt->config().context, vocabulary = model.gpt->config().vocabulary;
-  const EvaluationLoader loader(text.tokens, batch, context);
+  const EvaluationLoader loader(text.tokens, batch, context, stride);
   std::vector<int32_t> inputs(batch * context), targets(batch * context);
   NoGrad no_grad;
   Score score;
@@ -83,6 +83,8 @@ void run(const std::string& path, const std::string& data, int64_t batch) {
   };
   fmt::print("model           {}\ntext            {}\ntokens          {}\n", model_directory(path), data,
              score.targets);
+  fmt::print("windows         of {} tokens, {}\n", context,
+             stride == 0 || stride == context ? "side by side" : fmt::format("{} apart", stride));
   fmt::print("loss            {:.4f} nats a token\nperplexity      {:.2f}\n", score.loss,
              std::exp(score.loss));
   if (text.bytes > 0)
@@ -99,7 +101,7 @@ void run(const std::string& path, const std::string& data, int64_t batch) {
 void add_evaluate(CLI::App& program) {
   struct Options {
     std::string run, data;
-    int64_t batch = 8;
+    int64_t batch = 8, stride = 0;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command =
@@ -111,8 +113,15 @@ void add_evaluate(CLI::App& program) {
   command.add_option("--batch", options->batch, "sequences computed at once")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
+  command
+      .add_option("--stride", options->stride,
+                  "tokens between the beginnings of windows; below the context they overlap, and each token "
+                  "has more text before it; 0: "
+                  "side by side")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.footer("Example: ./chapbook evaluate runs/tiny --data valid.txt");
-  command.callback([options] { run(options->run, options->data, options->batch); });
+  command.callback([options] { run(options->run, options->data, options->batch, options->stride); });
 }
 
 }  // namespace chapbook

@@ -116,10 +116,6 @@ class Run {
     return {settings_.temperature, settings_.top_k, settings_.top_p, static_cast<uint64_t>(settings_.seed),
             tokens};
   }
-  double valid_bits(double loss) const {
-    const TokenFileInfo& info = data_.valid.info();
-    return bits_per_byte({loss, 0}, info.tokens, info.text_bytes);
-  }
 
   std::string directory_;
   RunState state_;

@@ -98,28 +98,36 @@ void Loader::next(std::span<int32_t> inputs, std::span<int32_t> targets) {
   }
 }
 
-EvaluationLoader::EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context)
-    : tokens_(tokens), batch_size_(batch_size), context_(context) {
+EvaluationLoader::EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context,
+                                   int64_t stride)
+    : tokens_(tokens), batch_size_(batch_size), context_(context), stride_(stride == 0 ? context : stride) {
   check_sizes(tokens, batch_size, context, 2);
+  check(stride >= 0 && stride <= context,
+        "loader: windows of {} tokens cannot begin {} apart: some would be passed over", context, stride);
 }
 
-int64_t EvaluationLoader::batches() const {
-  const int64_t size = batch_size_ * context_;
-  return (targets() + size - 1) / size;
+int64_t EvaluationLoader::windows() const {
+  return 1 + (std::max<int64_t>(0, targets() - context_) + stride_ - 1) / stride_;
 }
+
+int64_t EvaluationLoader::batches() const { return (windows() + batch_size_ - 1) / batch_size_; }
 
 int64_t EvaluationLoader::batch(int64_t index, std::span<int32_t> inputs, std::span<int32_t> targets) const {
   check_batch(inputs, targets, batch_size_, context_);
   check(index >= 0 && index < batches(), "loader: batch {} is not among the {} of the evaluation", index,
         batches());
-  const int64_t begin = index * batch_size_ * context_;
-  const int64_t count = std::min(batch_size_ * context_, this->targets() - begin);
   std::fill(inputs.begin(), inputs.end(), 0);
   std::fill(targets.begin(), targets.end(), ignored_target);
-  std::copy_n(tokens_.data() + begin, count,
-              inputs.data());  // the rows of a batch follow each other in the text
-  std::copy_n(tokens_.data() + begin + 1, count, targets.data());
-  return count;
+  int64_t counted = 0;
+  for (int64_t row = 0; row < batch_size_ && index * batch_size_ + row < windows(); ++row) {
+    const int64_t window = index * batch_size_ + row, begin = window * stride_;
+    const int64_t length = std::min(context_, this->targets() - begin);
+    const int64_t first = window == 0 ? 0 : context_ - stride_;  // the targets before were the last window's
+    std::copy_n(tokens_.data() + begin, length, inputs.data() + row * context_);
+    std::copy_n(tokens_.data() + begin + first + 1, length - first, targets.data() + row * context_ + first);
+    counted += length - first;
+  }
+  return counted;
 }
 
 }  // namespace chapbook

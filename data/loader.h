@@ -51,13 +51,15 @@ class Loader {
   LoaderOrder order_;
 };
 
-// The batches of an evaluation: windows one after another, so that each token but the first, which follows
-// nothing, is a target exactly once. What is left of the last batch is padded with input 0 and ignored
-// targets.
+// The batches of an evaluation: windows that begin `stride` tokens apart, so that each token but the first,
+// which follows nothing, is a target exactly once. With a stride of the context (0 means that) windows lie
+// side by side, and the first tokens of each are predicted from little; with a shorter one each target has at
+// least context - stride tokens before it, but those of the first window. What is left of the last batch is
+// padded with input 0 and ignored targets.
 class EvaluationLoader {
  public:
   // The tokens must outlive the loader. Throws Error unless there are at least 2 of them.
-  EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context);
+  EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, int64_t stride = 0);
 
   int64_t batches() const;
   int64_t targets() const { return static_cast<int64_t>(tokens_.size()) - 1; }  // that count, in all batches
@@ -66,8 +68,10 @@ class EvaluationLoader {
   int64_t batch(int64_t index, std::span<int32_t> inputs, std::span<int32_t> targets) const;
 
  private:
+  int64_t windows() const;
+
   std::span<const uint16_t> tokens_;
-  int64_t batch_size_, context_;
+  int64_t batch_size_, context_, stride_;
 };
 
 // Where `index` goes in a random permutation of 0 .. size - 1 that belongs to the key, computed without a

@@ -201,6 +201,33 @@ TEST_CASE("loader: evaluation makes every token but the first a target once") {
   }
 }
 
+TEST_CASE("loader: overlapping windows of an evaluation count each target once, with enough before it") {
+  for (const int64_t count : {2, 8, 9, 10, 12, 13, 14, 60})
+    for (const int64_t stride : {1, 3, 4, 8}) {
+      CAPTURE(count);
+      CAPTURE(stride);
+      const auto tokens = counting_tokens(static_cast<size_t>(count));
+      const EvaluationLoader loader(tokens, 2, 8, stride);
+      std::vector<int> seen(static_cast<size_t>(count));
+      int64_t counted = 0;
+      for (int64_t i = 0; i < loader.batches(); ++i) {
+        Batch batch(16);
+        counted += loader.batch(i, batch.inputs, batch.targets);
+        for (int64_t j = 0; j < 16; ++j) {
+          if (batch.targets[j] == ignored_target) continue;
+          ++seen[batch.targets[j]];
+          CHECK(batch.inputs[j] == batch.targets[j] - 1);
+          if (i > 0 || j >= 8) CHECK(j % 8 >= 8 - stride);
+        }
+      }
+      CHECK(counted == count - 1);
+      CHECK(seen[0] == 0);
+      for (int64_t i = 1; i < count; ++i) CHECK(seen[i] == 1);
+    }
+  CHECK(error_of([] { EvaluationLoader(counting_tokens(100), 1, 8, 9); }) ==
+        "loader: windows of 8 tokens cannot begin 9 apart: some would be passed over");
+}
+
 TEST_CASE("loader: errors") {
   const auto tokens = counting_tokens(8);
   CHECK(error_of([&] { Loader(tokens, 1, 8, {}); }) ==
