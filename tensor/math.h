@@ -18,7 +18,7 @@ CHAPBOOK_DEVICE inline double exp(double x) { return std::exp(x); }
 CHAPBOOK_DEVICE inline double tanh(double x) { return std::tanh(x); }
 
 // exp(x) = 2^n exp(r), n the integer nearest x / ln 2 and |r| <= ln 2 / 2. The polynomial is Cephes' expf
-// (Moshier). Results below the smallest normal float are 0.
+// (Moshier). Results below 2^-125.5 = 1.7e-38, just above the smallest normal float, are 0.
 CHAPBOOK_DEVICE inline float exp(float x) {
   const float low = -87.33654f, high = 88.72284f;
   float clamped = x < low ? low : x;  // written so that a NaN passes through
