@@ -132,10 +132,11 @@ void multiply(const View& a, const View& b, const View& y) {
 
 }  // namespace
 
-void CpuBackend::matmul(View a, View b, View y) {
+void CpuBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
   const bool covered =
       a.dtype == b.dtype && a.dtype == y.dtype && (y.dtype == DType::f32 || y.dtype == DType::f64);
-  if (!covered || a.shape[-1] == 0) return ReferenceBackend::matmul(a, b, y);
+  if (!covered || a.shape[-1] == 0 || !epilogue.nothing())
+    return ReferenceBackend::matmul(a, b, y, epilogue);
   if (y.count() == 0) return;
   merge_batch(a, b, y);
   // A result that lies column by column is the transposed product: y^T = b^T a^T. So is one of a single
@@ -147,7 +148,7 @@ void CpuBackend::matmul(View a, View b, View y) {
   }
   const bool one_row = y.shape[-2] == 1 && y.shape.count() == y.shape[-1];
   const bool writable = one_row || (y.strides[-1] == 1 && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]));
-  if (!writable) return ReferenceBackend::matmul(a, b, y);
+  if (!writable) return ReferenceBackend::matmul(a, b, y, epilogue);
   // Operands without a dense axis are copied first.
   struct Copy {
     BlockCache& cache;

@@ -26,7 +26,7 @@ class ReferenceBackend : public Backend {
   void argmax(View x, View y) override;
   void square_sum(std::span<const View> xs, View y) override;
 
-  void matmul(View a, View b, View y) override;
+  void matmul(View a, View b, View y, const Epilogue& epilogue) override;
 
   void softmax(View x, View y) override;
   void softmax_backward(View y, View dy, View dx) override;
