@@ -1,0 +1,18 @@
+// Which part of a training step this thread is in. Whoever walks through a step says so (apps/trainer.cpp);
+// a ProfileBackend asks.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+namespace chapbook {
+
+enum class Phase : uint8_t { forward, backward, optimizer };
+
+inline thread_local Phase current_phase = Phase::forward;
+
+constexpr std::string_view name_of(Phase phase) {
+  constexpr std::string_view names[] = {"forward", "backward", "optimizer"};
+  return names[static_cast<int>(phase)];
+}
+
+}  // namespace chapbook
