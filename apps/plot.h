@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/svg.h"
+
 namespace chapbook {
 
 struct Line {
@@ -20,9 +22,5 @@ struct Plot {
 // Where points are denser than the picture, those of one column of pixels are drawn as their mean. Throws if
 // x and y differ in length.
 std::string svg(const Plot& plot);
-
-// Round numbers (1, 2 or 5 times a power of ten) inside [low, high], about `count` of them. On a logarithmic
-// axis powers of ten, and their multiples when there would be fewer than three.
-std::vector<double> ticks(double low, double high, int count, bool logarithmic);
 
 }  // namespace chapbook
