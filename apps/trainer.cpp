@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "optim/clip.h"
+#include "tensor/profile/phase.h"
 
 namespace chapbook {
 
@@ -49,13 +50,16 @@ Trainer::Step Trainer::step() {
   Step result{0, schedule_(steps()), 0};
   gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr);
   for (int64_t i = 0; i < settings_.accumulation; ++i) {
+    current_phase = Phase::forward;  // for whoever profiles
     loader_.next(inputs_, targets_);
     const Variable loss = gpt_.loss(Tensor::from(inputs_, shape, gpt_.backend()),
                                     Tensor::from(targets_, shape, gpt_.backend()), settings_.label_smoothing);
+    current_phase = Phase::backward;
     backward(loss);
     result.loss += loss.value().item() * share;
   }
   gpt_.train_with(nullptr);
+  current_phase = Phase::optimizer;
   // The gradients are sums over the batches: the mean is taken where they are used.
   result.gradient_norm = gradient_norm(optimizer_->parameters()) * share;
   check(std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
