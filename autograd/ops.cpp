@@ -42,7 +42,7 @@ Variable slice(const Variable& x, int axis, int64_t from, int64_t to) {
 
 Variable concatenate(const std::vector<Variable>& xs, int axis) {
   std::vector<Tensor> values;
-  std::vector<Edge> edges;
+  Edges edges;
   int64_t from = 0;
   for (const Variable& x : xs) {
     const int64_t to = from + x.size(axis);

@@ -20,8 +20,8 @@ Node::Node(std::string_view name, const Shape& shape) : number(next_number++), n
 // Takes the graph below apart in a loop: freeing each input from its user's destructor would recurse as deep
 // as the graph.
 Node::~Node() {
-  std::vector<std::shared_ptr<Node>> orphans;
-  const auto take = [&](std::vector<Edge>& edges) {
+  RecycledVector<std::shared_ptr<Node>> orphans;
+  const auto take = [&](Edges& edges) {
     for (Edge& edge : edges)
       for (auto& input : edge.inputs)
         if (input) orphans.push_back(std::move(input));
@@ -36,7 +36,7 @@ Node::~Node() {
 }
 
 Variable Variable::parameter(Tensor value) {
-  auto node = std::make_shared<Node>("parameter", value.shape());
+  auto node = make_recycled<Node>("parameter", value.shape());
   return {std::move(value), std::move(node)};
 }
 
@@ -49,22 +49,20 @@ void Variable::clear_gradient() {
   if (node_) node_->gradient = {};
 }
 
-Edge::Edge(const Variable& input, std::function<Tensor(const Tensor& dy)> one) : inputs{input.node()} {
-  if (inputs[0]) rule = [one = std::move(one)](const Tensor& dy) { return std::vector<Tensor>{one(dy)}; };
+RecycledVector<std::shared_ptr<Node>> Edge::nodes_of(std::span<const Variable> inputs) {
+  RecycledVector<std::shared_ptr<Node>> nodes;
+  for (const Variable& input : inputs) nodes.push_back(input.node());
+  return nodes;
 }
 
-Edge::Edge(const std::vector<Variable>& variables, Rule rule) : rule(std::move(rule)) {
-  for (const Variable& variable : variables) inputs.push_back(variable.node());
-}
-
-Variable record(std::string_view name, Tensor value, std::vector<Edge> edges) {
+Variable record(std::string_view name, Tensor value, Edges edges) {
   if (!recording) return value;
   std::erase_if(edges, [](const Edge& edge) {
     return std::all_of(edge.inputs.begin(), edge.inputs.end(),
                        [](const auto& input) { return input == nullptr; });
   });
   if (edges.empty()) return value;
-  auto node = std::make_shared<Node>(name, value.shape());
+  auto node = make_recycled<Node>(name, value.shape());
   node->edges = std::move(edges);
   return {std::move(value), std::move(node)};
 }
@@ -79,7 +77,7 @@ void backward(const Variable& y, const Tensor& dy) {
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
         y.shape());
   const auto older = [](const auto& a, const auto& b) { return a->number < b->number; };
-  std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(older)> ready(
+  std::priority_queue<std::shared_ptr<Node>, RecycledVector<std::shared_ptr<Node>>, decltype(older)> ready(
       older);
 
   const auto add = [&](const std::shared_ptr<Node>& node, const Tensor& gradient) {
@@ -99,18 +97,18 @@ void backward(const Variable& y, const Tensor& dy) {
     ready.pop();
     node->used = true;
     const Tensor gradient = std::move(node->gradient);
-    const std::vector<Edge> edges = std::move(node->edges);
+    const Edges edges = std::move(node->edges);
     node->gradient = {};
     node->edges.clear();
     for (const Edge& edge : edges) {
-      const std::vector<Tensor> gradients = edge.rule(gradient);
+      const Edge::Gradients gradients = edge.rule(gradient);
       for (size_t i = 0; i < edge.inputs.size(); ++i)
         if (edge.inputs[i]) add(edge.inputs[i], gradients.at(i));
     }
   }
 }
 
-Variable recompute(const std::function<Variable(const Variable&)>& f, const Variable& x) {
+Variable recompute(const RecycledFunction<Variable(const Variable&)>& f, const Variable& x) {
   Tensor y;
   {
     NoGrad no_grad;

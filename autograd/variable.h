@@ -2,10 +2,10 @@
 // that turns the gradient of its result into the gradients of its inputs; backward() walks the nodes from the
 // newest to the oldest.
 #pragma once
-#include <functional>
 #include <memory>
+#include <span>
 #include <string_view>
-#include <vector>
+#include <type_traits>
 
 #include "tensor/tensor.h"
 
@@ -37,15 +37,29 @@ class Variable {
 };
 
 // One rule, and the inputs whose gradients it makes. A rule captures exactly the Tensors it needs, never a
-// Variable: the graph has no cycles, and memory is held no longer than needed.
+// Variable: the graph has no cycles, and memory is held no longer than needed. For inputs that share work it
+// gives an array (or vector) of Tensors, one for each.
 struct Edge {
-  using Rule = std::function<std::vector<Tensor>(const Tensor& dy)>;
-  std::vector<std::shared_ptr<Node>> inputs;
-  Rule rule;
+  using Gradients = RecycledVector<Tensor>;
+  RecycledVector<std::shared_ptr<Node>> inputs;
+  RecycledFunction<Gradients(const Tensor& dy)> rule;
 
-  Edge(const Variable& input, std::function<Tensor(const Tensor& dy)> rule);
-  Edge(const std::vector<Variable>& inputs, Rule rule);  // for inputs that share work
+  template <class Rule>
+  Edge(const Variable& input, Rule rule) : Edge(std::span(&input, 1), std::move(rule)) {}
+  template <class Rule>
+  Edge(std::span<const Variable> inputs, Rule rule)
+      : inputs(nodes_of(inputs)), rule([rule = std::move(rule)](const Tensor& dy) {
+          const auto gradients = rule(dy);
+          if constexpr (std::is_convertible_v<decltype(gradients), Tensor>)
+            return Gradients(1, gradients);
+          else
+            return Gradients(gradients.begin(), gradients.end());
+        }) {}
+
+ private:
+  static RecycledVector<std::shared_ptr<Node>> nodes_of(std::span<const Variable> inputs);
 };
+using Edges = RecycledVector<Edge>;
 
 // One recorded op; without edges, a leaf.
 struct Node {
@@ -53,7 +67,7 @@ struct Node {
   std::string_view name;  // of the op
   Shape shape;            // of the value, and so of its gradient
   Tensor gradient;        // what has arrived so far
-  std::vector<Edge> edges;
+  Edges edges;
   bool used = false;  // backward has been here, and the rules are gone
 
   Node(std::string_view name, const Shape& shape);
@@ -61,7 +75,7 @@ struct Node {
 };
 
 // The result of an op: `value` with edges to those inputs that want a gradient, or a constant when none does.
-Variable record(std::string_view name, Tensor value, std::vector<Edge> edges);
+Variable record(std::string_view name, Tensor value, Edges edges);
 
 // Adds d loss / d parameter to the gradient of every parameter that `loss`, a single number, depends on. A
 // graph can be walked once: its rules and gradients are freed on the way.
@@ -81,6 +95,6 @@ class NoGrad {
 
 // f(x) without keeping what happens inside: backward runs f again (activation checkpointing, Chen et al.
 // 2016). `f` must compute the same thing again; a dropout inside it must draw from a place it resets itself.
-Variable recompute(const std::function<Variable(const Variable&)>& f, const Variable& x);
+Variable recompute(const RecycledFunction<Variable(const Variable&)>& f, const Variable& x);
 
 }  // namespace chapbook

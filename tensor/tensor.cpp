@@ -7,7 +7,7 @@ namespace chapbook {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Backend& backend) {
   check(shape.countable(), "tensor: shape {} has a negative size or too many numbers", shape);
-  auto storage = std::make_shared<Storage>(backend, shape.count() * size_of(dtype));
+  auto storage = make_recycled<Storage>(backend, shape.count() * size_of(dtype));
   const View view{storage->data(), dtype, shape, contiguous_strides(shape)};
   return {std::move(storage), view};
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensor/backend.h"
+#include "tensor/recycle.h"
 
 namespace chapbook {
 
