@@ -53,6 +53,8 @@ int run(int argc, char** argv) {
   add_evaluate(program);
   add_generate(program);
   add_predict(program);
+  add_profile(program);
+  add_bench(program);
   add_common_options(program);
   program.footer("`./chapbook COMMAND --help` tells more.");
   try {
