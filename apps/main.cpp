@@ -9,6 +9,7 @@
 #include "apps/nearest.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
 
 namespace chapbook {
@@ -29,6 +30,11 @@ void add_common_options(CLI::App& app) {
          },
          "threads of the cpu backend; as many as cores unless told (or CHAPBOOK_THREADS)")
       ->type_name("N")
+      ->group("Options of every command");
+  app.add_option_function<std::string>(
+         "--gemm", [](const std::string& name) { cpu::set_gemm(name); },
+         "who computes large products on the cpu: own, openblas, or auto; own unless told (or CHAPBOOK_GEMM)")
+      ->type_name("NAME")
       ->group("Options of every command");
   for (CLI::App* command : app.get_subcommands({})) add_common_options(*command);
 }
@@ -76,7 +82,8 @@ int run(int argc, char** argv) {
 }  // namespace chapbook
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // so that lines keep their order with those on stderr, in a pipe too
+  std::setvbuf(stdout, nullptr, _IOLBF,
+               0);  // so that lines keep their order with those on stderr, in a pipe too
   try {
     return chapbook::run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -34,16 +34,17 @@ struct AdamWPart {
   double decay;
 };
 
-// What a product does with each number on its way to memory, y = residual + activation(a b + bias), and what it
-// gathers while it reads; every part may be missing. It saves passes over memory: each would read and write all
-// of y again.
+// What a product does with each number on its way to memory, y = residual + activation(a b + bias), and what
+// it gathers while it reads; every part may be missing. It saves passes over memory: each would read and
+// write all of y again.
 enum class Activation : uint8_t { none, gelu, gelu_backward };
 struct Epilogue {
-  View bias;      // (n): added to every row
-  View residual;  // like y; may be y itself: then the product is added to what y holds
+  View bias = {};      // (n): added to every row
+  View residual = {};  // like y; may be y itself: then the product is added to what y holds
   Activation activation = Activation::none;
-  View before;  // like y. gelu: a b + bias is kept here, if given. gelu_backward: y = gelu'(before) (a b)
-  View b_sums;  // (n): the sum of b's rows is written here; where b is a gradient, it is that of a bias
+  View before =
+      {};  // like y. gelu: a b + bias is kept here, if given. gelu_backward: y = gelu'(before) (a b)
+  View b_sums = {};  // (n): the sum of b's rows is written here; where b is a gradient, it is that of a bias
 
   bool nothing() const { return !bias && !residual && !b_sums && activation == Activation::none; }
 };

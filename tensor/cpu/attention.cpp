@@ -13,7 +13,7 @@
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/loop.h"
-#include "tensor/cpu/product.h"
+#include "tensor/cpu/matrix.h"
 
 namespace chapbook {
 
@@ -124,7 +124,7 @@ void forward_query(const Head& q, int64_t t, const Head& k, const Head& v, float
                    float* log_sum) {
   const int64_t D = q.size, keys = k.count - q.count + t + 1;
   float* p = scratch<6>(keys);
-  cpu::product<float>(1, keys, D, scale, {q.row(t), D, 1}, {k.data, 1, k.step}, 0, {p, keys, 1});
+  for (int64_t s = 0; s < keys; ++s) p[s] = scale * cpu::dot(D, q.row(t), k.row(s));
   const float largest = cpu::largest_of(p, keys);
   for (int64_t s = 0; s < keys; ++s) p[s] = math::exp(p[s] - largest);
   const float sum = cpu::sum_of(keys, [&](int64_t s) { return p[s]; });

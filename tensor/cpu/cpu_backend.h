@@ -1,5 +1,5 @@
-// CpuBackend: the reference's ops on all cores, with loops the compiler vectorises and products by OpenBLAS
-// or our own kernel. f32 is what it makes fast; what it does not cover (half types, rare strides) goes to the
+// CpuBackend: the reference's ops on all cores, with loops the compiler vectorises and products of our own
+// (or by OpenBLAS). f32 is what it makes fast; what it does not cover (half types, rare strides) goes to the
 // reference's loops.
 //
 // Results do not depend on the number of threads: see thread_pool.h.
@@ -10,7 +10,6 @@ namespace chapbook {
 
 class CpuBackend final : public ReferenceBackend {
  public:
-  CpuBackend();
   std::string_view name() const override { return "cpu"; }
 
   void fill(View y, double value) override;

@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "tensor/cpu/cpu_backend.h"
-#include "tensor/cpu/product.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/random.h"
 
@@ -412,32 +412,77 @@ TEST_CASE("cpu: batched products, strided, merged, stretched, of no dense axis")
   agree("no numbers to add", {Operand({9, 0}), Operand({0, 17}), Operand({9, 17})}, 0, multiply);
 }
 
-TEST_CASE("cpu: our own product, whatever library is there") {
-  for (const auto& [m, n, k] :
-       {std::array<int64_t, 3>{1, 1, 1}, {14, 32, 40}, {15, 33, 41}, {150, 530, 333}, {13, 31, 700}})
-    for (bool across : {false, true})
-      for (float beta : {0.0f, 1.0f}) {
+// Runs f with every way to compute a product that this machine and build have.
+template <class F>
+void with_every_gemm(F&& f) {
+  const std::string vectors(cpu::gemm_vectors());
+  for (const char* name : {"avx512", "avx2", "portable"}) {
+    try {
+      cpu::set_gemm_vectors(name);
+    } catch (const Error&) {
+      MESSAGE("not tested: this processor has no " << name);
+      continue;
+    }
+    CAPTURE(name);
+    f();
+  }
+  cpu::set_gemm_vectors(vectors);
+  if (!cpu::has_openblas()) return;
+  const cpu::Gemm before = cpu::gemm_choice();
+  cpu::set_gemm("openblas");
+  CAPTURE("openblas");
+  f();
+  cpu::set_gemm(before == cpu::Gemm::own ? "own" : before == cpu::Gemm::openblas ? "openblas" : "auto");
+}
+
+TEST_CASE("cpu: products with every epilogue, by every kernel and library") {
+  with_every_gemm([] {
+    for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1, 1},
+                                  {5, 600, 33},
+                                  {14, 32, 40},
+                                  {16, 513, 19},
+                                  {17, 33, 41},
+                                  {150, 530, 333},
+                                  {33, 31, 1100},
+                                  {129, 4130, 5}})
+      for (bool across : {false, true}) {
+        CAPTURE(m);
+        CAPTURE(n);
+        CAPTURE(k);
+        CAPTURE(across);
         const std::vector<int> order = across ? std::vector<int>{1, 0} : std::vector<int>{0, 1};
-        agree("own product",
-              {Operand({m, k}, DType::f32, order).normal(1), Operand({k, n}, DType::f32, order, 2).normal(2),
-               Operand({m, n}).normal(3)},
-              2e-6, [&](Backend& b, Operands& x) {
-                const View a = x[0].view(), w = x[1].view(), y = x[2].view();
-                if (&b == &cpu_backend())
-                  return cpu::own_product<float>(m, n, k, 0.5f, {a.as<float>(), a.strides[0], a.strides[1]},
-                                                 {w.as<float>(), w.strides[0], w.strides[1]}, beta,
-                                                 {y.as<float>(), y.strides[0], 1});
-                for (int64_t i = 0; i < m; ++i)
-                  for (int64_t j = 0; j < n; ++j) {
-                    double sum = 0;
-                    for (int64_t p = 0; p < k; ++p)
-                      sum += double{a.as<float>()[i * a.strides[0] + p * a.strides[1]]} *
-                             w.as<float>()[p * w.strides[0] + j * w.strides[1]];
-                    float& to = y.as<float>()[i * y.strides[0] + j];
-                    to = static_cast<float>(0.5 * sum + beta * to);
-                  }
-              });
+        const Operand a = Operand({m, k}, DType::f32, order).normal(1),
+                      b = Operand({k, n}, DType::f32, order, 2).normal(2), y({m, n}, DType::f32, {0, 1}, 3),
+                      like_y = Operand({m, n}, DType::f32, {0, 1}, 1).normal(4), row = Operand({n}).normal(3);
+        // A sum of k products of deviation 1 has deviation sqrt(k); GELU and its derivative keep that scale.
+        constexpr double tolerance = 3e-6;
+        agree("plain", {a, b, y}, tolerance,
+              [](Backend& on, Operands& x) { on.matmul(x[0].view(), x[1].view(), x[2].view()); });
+        agree("bias", {a, b, y, row}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(), {.bias = x[3].view()});
+        });
+        agree("bias, residual", {a, b, y, row, like_y}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(), {.bias = x[3].view(), .residual = x[4].view()});
+        });
+        agree("added to y", {a, b, like_y}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(), {.residual = x[2].view()});
+        });
+        agree("bias, gelu", {a, b, y, row, y}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(),
+                    {.bias = x[3].view(), .activation = Activation::gelu, .before = x[4].view()});
+        });
+        agree("gelu, nothing kept", {a, b, y}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(), {.activation = Activation::gelu});
+        });
+        agree("gelu backward", {a, b, y, like_y}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(),
+                    {.activation = Activation::gelu_backward, .before = x[3].view()});
+        });
+        agree("sums of b", {a, b, y, row}, tolerance, [](Backend& on, Operands& x) {
+          on.matmul(x[0].view(), x[1].view(), x[2].view(), {.b_sums = x[3].view()});
+        });
       }
+  });
 }
 
 TEST_CASE("cpu: softmax, its logarithm and their gradients") {

@@ -1,0 +1,45 @@
+// Matrix products of f32 on all cores, with an epilogue: Chapbook's own (gemm.cpp; gemm_kernel.h has its
+// innermost loop), its form for a few rows (gemm_skinny.cpp), and OpenBLAS (gemm_openblas.cpp).
+#pragma once
+#include <string_view>
+
+#include "tensor/backend.h"
+#include "tensor/cpu/matrix.h"
+
+namespace chapbook::cpu {
+
+// y = residual + activation(a b + bias) for a (m, k), b (k, n) and y (m, n), whose column stride is 1; see
+// Epilogue in tensor/backend.h. Every number of y is one chain of multiply-adds in the order of k, so its
+// bits do not depend on how rows, columns and threads are shared out.
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
+          const Epilogue& epilogue);
+
+// The same for m up to 16. It leaves out b_sums, which no such product has asked for, and a residual that is
+// y.
+void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
+                 Matrix<float> y, const Epilogue& epilogue);
+
+// The same as gemm by OpenBLAS, if Chapbook was built with it, in tiles of y of one thread each.
+void gemm_openblas(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
+                   Matrix<float> y, const Epilogue& epilogue);
+bool has_openblas();
+
+// Which one computes products of more than sixteen rows: "own", "openblas", or "auto": for each shape the one
+// that was faster when it was first seen, which is remembered in a file so that later runs choose the same
+// (see gemm_auto.cpp). Own unless set_gemm or the environment variable CHAPBOOK_GEMM say otherwise.
+enum class Gemm : uint8_t { own, openblas, automatic };
+Gemm gemm_choice();
+void set_gemm(std::string_view name);
+// The faster of the two for this shape.
+Gemm faster_gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
+                 Matrix<float> y);
+
+// The epilogue for a part of y that holds a b already: rows i to i + rows, columns j to j + columns.
+void finish(const Epilogue& epilogue, Matrix<float> y, int64_t i, int64_t rows, int64_t j, int64_t columns);
+
+// The vectors our own product uses: avx512, avx2 or portable, the widest this processor has unless
+// set_gemm_vectors or the environment variable CHAPBOOK_VECTORS say otherwise.
+std::string_view gemm_vectors();
+void set_gemm_vectors(std::string_view name);
+
+}  // namespace chapbook::cpu

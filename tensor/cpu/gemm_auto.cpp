@@ -1,0 +1,94 @@
+// Which product computes a shape. "auto" times both when a shape is first met, three times each in turns, and
+// keeps the answer in a file: bits of the two differ in the last place, so a choice that changed from run to
+// run would change the run.
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+
+#include "tensor/cpu/gemm.h"
+
+namespace chapbook::cpu {
+
+namespace {
+
+Gemm named(std::string_view name, std::string_view where) {
+  check(name == "own" || name == "openblas" || name == "auto", "{}: '{}' is not one of own, openblas, auto",
+        where, name);
+  check(name == "own" || has_openblas(),
+        "{}: '{}' wants a Chapbook built with OpenBLAS (CHAPBOOK_OPENBLAS=ON)", where, name);
+  return name == "own" ? Gemm::own : name == "openblas" ? Gemm::openblas : Gemm::automatic;
+}
+
+Gemm& choice() {
+  static Gemm chosen = [] {
+    const char* name = std::getenv("CHAPBOOK_GEMM");
+    return name ? named(name, "CHAPBOOK_GEMM") : Gemm::own;
+  }();
+  return chosen;
+}
+
+// $XDG_CACHE_HOME/chapbook/gemm.txt: a line "shape own" or "shape openblas" for each shape seen.
+std::filesystem::path remembered_file() {
+  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  if (cache && *cache) return std::filesystem::path(cache) / "chapbook/gemm.txt";
+  return home && *home ? std::filesystem::path(home) / ".cache/chapbook/gemm.txt" : std::filesystem::path();
+}
+
+std::map<std::string, std::string>& remembered() {
+  static std::map<std::string, std::string> all = [] {
+    std::map<std::string, std::string> lines;
+    std::ifstream file(remembered_file());
+    for (std::string line; std::getline(file, line);) {
+      const size_t space = line.rfind(' ');
+      if (space == std::string::npos) continue;
+      const std::string what = line.substr(space + 1);
+      if (what == "own" || what == "openblas") lines.emplace(line.substr(0, space), what);
+    }
+    return lines;
+  }();
+  return all;
+}
+
+void remember(const std::string& shape, const std::string& what) {
+  remembered()[shape] = what;
+  const std::filesystem::path path = remembered_file();
+  if (path.empty()) return;  // then it holds for this process only
+  std::error_code ignored;   // a cache that cannot be written costs time, nothing else
+  std::filesystem::create_directories(path.parent_path(), ignored);
+  std::ofstream(path, std::ios::app) << shape + ' ' + what + '\n';
+}
+
+template <class F>
+double seconds(F&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Gemm gemm_choice() { return choice(); }
+void set_gemm(std::string_view name) { choice() = named(name, "--gemm"); }
+
+Gemm faster_gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
+                 Matrix<float> y) {
+  const std::string shape =
+      fmt::format("{} {}x{}{} {}x{}{}", gemm_vectors(), m, k, a.column_stride == 1 ? "" : "T", k, n,
+                  b.column_stride == 1 ? "" : "T");
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  const auto found = remembered().find(shape);
+  if (found != remembered().end()) return found->second == "own" ? Gemm::own : Gemm::openblas;
+  double own = 1e9, openblas = 1e9;
+  for (int i = 0; i < 3; ++i) {
+    own = std::min(own, seconds([&] { gemm(m, n, k, a, b, y, {}); }));
+    openblas = std::min(openblas, seconds([&] { gemm_openblas(m, n, k, a, b, y, {}); }));
+  }
+  remember(shape, own <= openblas ? "own" : "openblas");
+  return own <= openblas ? Gemm::own : Gemm::openblas;
+}
+
+}  // namespace chapbook::cpu

@@ -1,0 +1,128 @@
+// Products with one to sixteen rows, as in decoding: every number of b is used so few times that all depends
+// on reading b from memory just once, as it lies, by all threads. Packing it first, as gemm does, would read
+// and write it once more.
+#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/loop.h"
+
+namespace chapbook::cpu {
+
+namespace {
+
+typedef float Vector __attribute__((vector_size(64), aligned(4)));  // may be loaded from any address
+constexpr int64_t lanes = 16;
+#ifdef __AVX512F__
+constexpr int registers = 16, most_rows = 8;  // for sums, of whole vectors; rows computed together
+#else
+constexpr int registers = 4, most_rows = 4;
+#endif
+
+Vector& vector_at(float* x) { return *reinterpret_cast<Vector*>(x); }
+const Vector& vector_at(const float* x) { return *reinterpret_cast<const Vector*>(x); }
+
+float sum(Vector x) {
+  const auto eight = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
+                     __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+  const auto four =
+      __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+// A piece of b this large is read from memory once, and stays in the first cache for all rows.
+constexpr int64_t piece_rows = 16, piece_columns = 512;
+
+// y[r, j] += sum over p < k of a[p, r] b[p, j] for a piece of b; a holds all rows' numbers side by side for
+// each p.
+template <int rows>
+void add_piece(int64_t k, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y,
+               int64_t y_step) {
+  constexpr int vectors = registers / rows;
+  for (int64_t j = 0; j < piece_columns; j += vectors * lanes) {
+    Vector sums[rows][vectors];
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < vectors; ++v) sums[r][v] = vector_at(y + r * y_step + j + v * lanes);
+    for (int64_t p = 0; p < k; ++p)
+      for (int v = 0; v < vectors; ++v)
+        for (int r = 0; r < rows; ++r)
+          sums[r][v] += a[p * a_step + r] * vector_at(b + p * b_step + j + v * lanes);
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < vectors; ++v) vector_at(y + r * y_step + j + v * lanes) = sums[r][v];
+  }
+}
+
+// y[r, j] = the dot products of rows of a with columns of b, whose numbers lie side by side; two columns at a
+// time.
+template <int rows>
+void along(int64_t k, const float* a, Matrix<const float> b, Matrix<float> y, int64_t begin, int64_t end) {
+  const int64_t whole = k / lanes * lanes;
+  for (int64_t j = begin; j < end; j += 2) {
+    const float *left = b.at(0, j), *right = b.at(0, std::min(j + 1, end - 1));
+    Vector sums[rows][2] = {};
+    for (int64_t p = 0; p < whole; p += lanes) {
+      __builtin_prefetch(left + 4 * b.column_stride + p);
+      __builtin_prefetch(right + 4 * b.column_stride + p);
+      for (int r = 0; r < rows; ++r) {
+        sums[r][0] += vector_at(a + r * k + p) * vector_at(left + p);
+        sums[r][1] += vector_at(a + r * k + p) * vector_at(right + p);
+      }
+    }
+    for (int r = 0; r < rows; ++r) {
+      float first = sum(sums[r][0]), second = sum(sums[r][1]);
+      for (int64_t p = whole; p < k; ++p) first += a[r * k + p] * left[p], second += a[r * k + p] * right[p];
+      *y.at(r, j) = first;
+      *y.at(r, std::min(j + 1, end - 1)) = second;
+    }
+  }
+}
+
+// f(i, 8), f(i, 4), ... for as many rows as there are, the count as a constant.
+template <int rows, class F>
+void for_rows(int64_t i, int64_t m, F& f) {
+  for (; i + rows <= m; i += rows) f(i, std::integral_constant<int, rows>());
+  if constexpr (rows > 1) for_rows<rows / 2>(i, m, f);
+}
+
+}  // namespace
+
+void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
+                 Matrix<float> y, const Epilogue& epilogue) {
+  const bool dots = b.column_stride != 1;
+  float* const rows = scratch<14>(m * k);  // of a: row after row for dot products, else side by side
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t p = 0; p < k; ++p) rows[dots ? i * k + p : p * m + i] = *a.at(i, p);
+  // Some two hundred kilobytes of b for each task: enough to be worth handing out.
+  const int64_t columns =
+      std::clamp<int64_t>(3 * grain / k / piece_columns * piece_columns, piece_columns, 4096);
+  parallel_for(n, columns, [&](int64_t begin, int64_t end) {
+    if (dots) {
+      const auto compute = [&](int64_t i, auto count) {
+        along<count>(k, rows + i * k, b, {y.at(i, 0), y.row_stride, 1}, begin, end);
+      };
+      for_rows<most_rows>(0, m, compute);
+    }
+    for (int64_t j = begin; j < end && !dots; j += piece_columns) {
+      const int64_t here = std::min(piece_columns, end - j);
+      float* const sums = scratch<15>((m + piece_rows) * piece_columns);
+      float* const copy = sums + m * piece_columns;  // of a piece of b that is not wide enough
+      std::fill(sums, copy, 0.0f);
+      for (int64_t p = 0; p < k; p += piece_rows) {
+        const int64_t rows_here = std::min(piece_rows, k - p);
+        const float* piece = b.at(p, j);
+        if (here < piece_columns)
+          for (int64_t row = 0; row < rows_here; ++row)
+            std::copy(piece + row * b.row_stride, piece + row * b.row_stride + here,
+                      copy + row * piece_columns);
+        const auto compute = [&](int64_t i, auto count) {
+          add_piece<count>(rows_here, rows + p * m + i, m, here < piece_columns ? copy : piece,
+                           here < piece_columns ? piece_columns : b.row_stride, sums + i * piece_columns,
+                           piece_columns);
+        };
+        for_rows<most_rows>(0, m, compute);
+      }
+      for (int64_t i = 0; i < m; ++i)
+        std::copy(sums + i * piece_columns, sums + i * piece_columns + here, y.at(i, j));
+    }
+    if (!epilogue.nothing()) finish(epilogue, y, 0, m, begin, end - begin);
+  });
+}
+
+}  // namespace chapbook::cpu
