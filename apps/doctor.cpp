@@ -27,19 +27,6 @@ namespace {
 
 void row(std::string_view what, std::string_view is) { fmt::print("{:<12}{}\n", what, is); }
 
-// The value of the first "key : value" line of a file in /proc; empty if there is none.
-std::string proc_value(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos || line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1) != key)
-      continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "";
-}
-
 std::string compiler() {
 #ifdef __clang__
   return fmt::format("clang {}", __clang_version__);
@@ -79,18 +66,6 @@ std::vector<std::string> compiled_for() {
   };
 }
 
-// Empty where not known.
-std::vector<std::string> machine_has() {
-  std::string flags = proc_value("/proc/cpuinfo", "flags");
-  if (flags.empty()) flags = proc_value("/proc/cpuinfo", "Features");  // on ARM
-  flags = " " + flags + " ";
-  std::vector<std::string> names;
-  for (const char* name :
-       {"amx_bf16", "avx512_bf16", "avx512f", "avx2", "fma", "f16c", "sse2", "sve", "asimd"})
-    if (flags.find(fmt::format(" {} ", name)) != std::string::npos) names.push_back(name);
-  return names;
-}
-
 std::string blas() {
 #ifdef CHAPBOOK_OPENBLAS
   return fmt::format("{} (kernels for {})", openblas_get_config(), openblas_get_corename());
@@ -114,7 +89,7 @@ void doctor() {
   row("compiler", compiler());
   row("build", build());
   row("processor", fmt::format("{}, {} cores for us", processor_name(), std::thread::hardware_concurrency()));
-  const std::vector<std::string> compiled = compiled_for(), has = machine_has();
+  const std::vector<std::string> compiled = compiled_for(), has = vectors_of_processor();
   row("vectors", fmt::format("compiled for {}; the processor has {}",
                              compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),
                              has.empty() ? "what is not known" : fmt::format("{}", fmt::join(has, " "))));

@@ -1,5 +1,7 @@
 #include "apps/machine.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
@@ -9,11 +11,33 @@
 
 namespace chapbook {
 
+// The value of the first "key : value" line of a file in /proc; empty if there is none.
+static std::string proc_value(const char* path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    if (colon == std::string::npos || line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1) != key)
+      continue;
+    const size_t begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return "";
+}
+
 std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown";
+  const std::string name = proc_value("/proc/cpuinfo", "model name");
+  return name.empty() ? "unknown" : name;
+}
+
+std::vector<std::string> vectors_of_processor() {
+  std::string flags = proc_value("/proc/cpuinfo", "flags");
+  if (flags.empty()) flags = proc_value("/proc/cpuinfo", "Features");  // on ARM
+  flags = " " + flags + " ";
+  std::vector<std::string> names;
+  for (const char* name :
+       {"amx_bf16", "avx512_bf16", "avx512f", "avx2", "fma", "f16c", "sse2", "sve", "asimd"})
+    if (flags.find(fmt::format(" {} ", name)) != std::string::npos) names.push_back(name);
+  return names;
 }
 
 std::string today() {

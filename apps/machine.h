@@ -2,12 +2,15 @@
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tensor/backend.h"
 
 namespace chapbook {
 
 std::string processor_name();
+// Sets of vector instructions the processor has, by their names in /proc/cpuinfo; empty where not known.
+std::vector<std::string> vectors_of_processor();
 std::string today();                             // "2026-01-31"
 std::string describe_backend(Backend& backend);  // "cpu (2 threads, products by OpenBLAS)"
 
