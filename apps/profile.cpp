@@ -114,7 +114,7 @@ void profile(const ProfileOptions& options) {
   write("step.svg", step_svg(step));
   directory.keep();
 
-  fmt::print("{} tokens of no meaning a step ({} x {} x {}), {} layers, {} wide, vocabulary {}; {}\n",
+  fmt::print("{} random tokens a step ({} x {} x {}), {} layers, {} wide, vocabulary {}; {}\n",
              settings.batch * settings.context * settings.accumulation, settings.accumulation, settings.batch,
              settings.context, settings.layers, settings.width, settings.vocabulary,
              describe_backend(default_backend()));

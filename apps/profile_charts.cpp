@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "apps/svg.h"
 
@@ -92,21 +93,21 @@ std::string timeline_svg(const StepProfile& profile) {
 }
 
 std::string roofline_svg(const StepProfile& profile) {
-  constexpr double width = 960, height = 480, right = 560, bottom = height - 52;
-  constexpr size_t named = 10;  // dots with a number and a line beside the picture
+  constexpr double width = 1040, height = 480, right = 560, bottom = height - 52, names_left = right + 56;
+  constexpr size_t named = 10;  // the rows that take longest have their names beside the picture
   const Limits& limits = profile.limits;
   const double ridge = limits.flops / limits.bandwidth();
   std::vector<double> intensities{ridge / 4, 4 * ridge}, speeds{limits.flops, limits.flops / 16};
   double without = 0;  // seconds of ops that do not compute
   std::vector<OpRow> rows;
   for (OpRow& row : op_rows(profile)) {
-    if (row.cost.flops > 0 && row.cost.bytes() > 0 && row.seconds > 0) {
-      intensities.push_back(row.cost.flops / row.cost.bytes());
-      speeds.push_back(row.cost.flops / row.seconds);
-      rows.push_back(std::move(row));
-    } else {
+    if (row.cost.flops == 0 || row.seconds == 0) {
       without += row.seconds;
+      continue;
     }
+    intensities.push_back(row.cost.flops / row.cost.bytes());
+    speeds.push_back(row.cost.flops / row.seconds);
+    rows.push_back(std::move(row));
   }
   Axis x{true, 1, 1, left, right}, y{true, 1, 1, bottom, top};
   bool any_x = false, any_y = false;
@@ -122,27 +123,31 @@ std::string roofline_svg(const StepProfile& profile) {
   out += text(x.pixel(ridge) - 12, y.pixel(limits.flops) - 6,
               fmt::format("{:.1f} GB/s", limits.bandwidth() / 1e9), "end");
 
-  std::string numbers;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const OpRow& row = rows[i];
-    const double share = row.seconds / profile.seconds();
-    const double at_x = x.pixel(row.cost.flops / row.cost.bytes()),
-                 at_y = y.pixel(row.cost.flops / row.seconds);
-    const std::string what = fmt::format("{}, {}: {} of the step, {:.0f}% of the roof", row.op,
-                                         name_of(row.phase), percent(share), 100 * row.share_of_roof(limits));
+  for (const OpRow& row : rows)
     out += fmt::format(
-        "<circle class=\"area c{}\" opacity=\"0.75\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\"><title>{} "
-        "{}</title></circle>\n",
-        kind_of(row.op), at_x, at_y, 2 + 40 * std::sqrt(share), escape(what), row.shapes);
-    if (i >= named) continue;
-    const double line = top + 8 + 36 * static_cast<double>(i);
-    numbers += text(at_x, at_y + 4.5, fmt::format("{}", i + 1), "middle");
-    numbers += text(right + 36, line, fmt::format("{}", i + 1), "end");
-    numbers += text(right + 44, line, what) + text(right + 44, line + 16, row.shapes);
+        "<circle class=\"area c{}\" opacity=\"0.75\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\">"
+        "<title>{}</title></circle>\n",
+        kind_of(row.op), x.pixel(row.cost.flops / row.cost.bytes()), y.pixel(row.cost.flops / row.seconds),
+        2 + 40 * std::sqrt(row.seconds / profile.seconds()), escape(row.op + " " + row.shapes));
+
+  // Names stand in the order of speed, so that the lines to them seldom cross.
+  rows.resize(std::min(rows.size(), named));
+  std::stable_sort(rows.begin(), rows.end(), [](const OpRow& a, const OpRow& b) {
+    return a.cost.flops / a.seconds > b.cost.flops / b.seconds;
+  });
+  double line = top + 8;
+  for (const OpRow& row : rows) {
+    out += fmt::format("<path class=\"axis\" fill=\"none\" d=\"M{:.1f} {:.1f} L{} {:.1f} h12\"/>\n",
+                       x.pixel(row.cost.flops / row.cost.bytes()), y.pixel(row.cost.flops / row.seconds),
+                       names_left - 18, line - 4);
+    out += text(names_left, line, fmt::format("{} {}", row.op, row.shapes));
+    out += text(names_left, line + 16,
+                fmt::format("{}: {} of the step, {:.0f}% of the roof", name_of(row.phase),
+                            percent(row.seconds / profile.seconds()), 100 * row.share_of_roof(limits)));
+    line += 36;
   }
-  out += numbers;
   out += text(
-      right + 44, bottom + 4,
+      names_left, bottom + 12,
       fmt::format("Not here: ops without arithmetic, {} of the step", percent(without / profile.seconds())));
   return page(width, height, left, "How near to the machine's limits each op of a training step comes", out);
 }

@@ -18,20 +18,23 @@ double StepProfile::in_ops() const {
   return sum;
 }
 
-static void add(OpRow& row, const Call& call) {
-  ++row.calls;
-  row.seconds += call.end - call.start;
-  row.cost.flops += call.cost.flops;
-  row.cost.read += call.cost.read;
-  row.cost.written += call.cost.written;
+static void add(OpRow& sum, const OpRow& row) {
+  sum.calls += row.calls;
+  sum.seconds += row.seconds;
+  sum.cost.flops += row.cost.flops;
+  sum.cost.read += row.cost.read;
+  sum.cost.written += row.cost.written;
+}
+
+static OpRow row_of(const Call& call) {
+  return {call.phase, call.op, call.shapes, 1, call.end - call.start, call.cost};
 }
 
 std::vector<OpRow> op_rows(const StepProfile& profile) {
   std::map<std::tuple<Phase, std::string, std::string>, OpRow> groups;
   for (const Call& call : profile.calls) {
-    OpRow& row = groups[{call.phase, call.op, call.shapes}];
-    row.phase = call.phase, row.op = call.op, row.shapes = call.shapes;
-    add(row, call);
+    const auto [group, fresh] = groups.try_emplace({call.phase, call.op, call.shapes}, row_of(call));
+    if (!fresh) add(group->second, row_of(call));
   }
   std::vector<OpRow> rows;
   for (auto& [key, row] : groups) rows.push_back(std::move(row));
@@ -42,60 +45,72 @@ std::vector<OpRow> op_rows(const StepProfile& profile) {
 
 static OpRow total(const StepProfile& profile) {
   OpRow sum{};
-  for (const Call& call : profile.calls) add(sum, call);
+  for (const Call& call : profile.calls) add(sum, row_of(call));
   return sum;
+}
+
+// What stands below the table.
+static std::string summary(const StepProfile& profile, const OpRow& all) {
+  const Limits& limits = profile.limits;
+  const double least = limits.seconds(all.cost.flops, all.cost.bytes());
+  return fmt::format(
+             "step     {:.3f} ms, and {:.3f} ms more to write the calls down; without the profiler {:.3f} "
+             "ms\n",
+             1e3 * profile.seconds(), 1e3 * profile.recording, 1e3 * profile.plain) +
+         fmt::format(
+             "work     {:.3f} GFLOP and {:.3f} GB: at the machine's limits {:.3f} ms, {:.0f}% of the step\n",
+             all.cost.flops / 1e9, all.cost.bytes() / 1e9, 1e3 * least, 100 * least / profile.seconds()) +
+         fmt::format("memory   {} before the step, at most {} in it\n",
+                     bytes_text(static_cast<double>(profile.live_before)),
+                     bytes_text(static_cast<double>(profile.peak))) +
+         fmt::format(
+             "limits   {:.0f} GFLOP/s; read {:.1f}, triad {:.1f}, update {:.1f} GB/s; {} threads, measured "
+             "just "
+             "now\n",
+             limits.flops / 1e9, limits.read / 1e9, limits.triad / 1e9, limits.update / 1e9, limits.threads) +
+         "roof     share of the speed these limits allow an op; above 100% it found its bytes in a cache\n";
 }
 
 std::string profile_table(const StepProfile& profile) {
   constexpr double least_share = 0.005;
-  const Limits& limits = profile.limits;
-  std::string out = fmt::format("{:<9}  {:<32} {:<24} {:>5} {:>8} {:>6} {:>8} {:>6} {:>7} {:>6}\n", "phase",
-                                "op", "shapes", "calls", "ms", "step", "GFLOP/s", "GB/s", "FLOP/B", "roof");
+  std::vector<OpRow> rows;
+  OpRow rest{}, all{}, between{};
+  int small = 0;
+  for (const OpRow& row : op_rows(profile)) {
+    add(all, row);
+    if (row.seconds < least_share * profile.seconds()) {
+      add(rest, row);
+      ++small;
+    } else {
+      rows.push_back(row);
+    }
+  }
+  rest.op = fmt::format("{} rows below {}% each", small, 100 * least_share);
+  all.op = "all calls";
+  between.op = "between calls", between.seconds = profile.between_ops();
+
+  size_t op_width = rest.op.size(), shapes_width = 6;
+  for (const OpRow& row : rows) {
+    op_width = std::max(op_width, row.op.size());
+    shapes_width = std::max(shapes_width, row.shapes.size());
+  }
+  std::string out =
+      fmt::format("{:<9} {:<{}} {:<{}} {:>5} {:>8} {:>6} {:>8} {:>6} {:>7} {:>5}\n", "phase", "op", op_width,
+                  "shapes", shapes_width, "calls", "ms", "step", "GFLOP/s", "GB/s", "FLOP/B", "roof");
   const auto line = [&](std::string_view phase, const OpRow& row) {
-    out += fmt::format("{:<9}  {:<32} {:<24} {:>5} {:>8.3f} {:>5.1f}%", phase, row.op, row.shapes, row.calls,
-                       1e3 * row.seconds, 100 * row.seconds / profile.seconds());
+    out += fmt::format("{:<9} {:<{}} {:<{}} {:>5} {:>8.3f} {:>5.1f}%", phase, row.op, op_width, row.shapes,
+                       shapes_width, row.calls, 1e3 * row.seconds, 100 * row.seconds / profile.seconds());
     if (row.cost.bytes() > 0)
-      out += fmt::format(" {:>8.1f} {:>6.1f} {:>7.2f} {:>5.0f}%", row.cost.flops / row.seconds / 1e9,
+      out += fmt::format(" {:>8.1f} {:>6.1f} {:>7.2f} {:>4.0f}%", row.cost.flops / row.seconds / 1e9,
                          row.cost.bytes() / row.seconds / 1e9, row.cost.flops / row.cost.bytes(),
-                         100 * row.share_of_roof(limits));
+                         100 * row.share_of_roof(profile.limits));
     out += '\n';
   };
-  OpRow rest{};
-  int kinds = 0;
-  for (const OpRow& row : op_rows(profile)) {
-    if (row.seconds >= least_share * profile.seconds()) {
-      line(name_of(row.phase), row);
-      continue;
-    }
-    ++kinds;
-    rest.calls += row.calls, rest.seconds += row.seconds, rest.cost.flops += row.cost.flops;
-    rest.cost.read += row.cost.read, rest.cost.written += row.cost.written;
-  }
-  rest.op = fmt::format("{} rows of less than {}% each", kinds, 100 * least_share);
-  if (kinds > 0) line("", rest);
-  OpRow all = total(profile);
-  all.op = "all calls";
+  for (const OpRow& row : rows) line(name_of(row.phase), row);
+  if (small > 0) line("", rest);
   line("", all);
-  OpRow between{};
-  between.op = "between calls", between.seconds = profile.between_ops();
   line("", between);
-
-  const double least = limits.seconds(all.cost.flops, all.cost.bytes());
-  out += fmt::format(
-      "\nstep     {:.3f} ms, and {:.3f} ms more to write the calls down; without the profiler {:.3f} ms\n",
-      1e3 * profile.seconds(), 1e3 * profile.recording, 1e3 * profile.plain);
-  out += fmt::format(
-      "work     {:.3f} GFLOP and {:.3f} GB: at the machine's limits {:.3f} ms, {:.0f}% of the step\n",
-      all.cost.flops / 1e9, all.cost.bytes() / 1e9, 1e3 * least, 100 * least / profile.seconds());
-  out += fmt::format("memory   {} before the step, at most {} in it\n",
-                     bytes_text(static_cast<double>(profile.live_before)),
-                     bytes_text(static_cast<double>(profile.peak)));
-  out += fmt::format(
-      "limits   {:.0f} GFLOP/s; read {:.1f}, triad {:.1f}, update {:.1f} GB/s; {} threads, measured just "
-      "now\n"
-      "roof     share of the speed these limits allow an op; above 100% it found its bytes in a cache\n",
-      limits.flops / 1e9, limits.read / 1e9, limits.triad / 1e9, limits.update / 1e9, limits.threads);
-  return out;
+  return out + '\n' + summary(profile, all);
 }
 
 static Json cost_json(const Cost& cost) {
