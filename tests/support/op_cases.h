@@ -23,8 +23,9 @@ struct OpCase {
       shapes;  // of the inputs; several sets, the first small enough for differences
   std::function<Variable(const Variables& x)> f;
   Domain domain = {};
-  bool gradient = true;   // has a rule
-  bool integers = false;  // has a meaning for i32 too
+  bool gradient = true;                       // has a rule
+  bool integers = false;                      // has a meaning for i32 too
+  std::vector<std::vector<Shape>> real = {};  // what bench/ measures; the largest last, as in training
 };
 
 // Every row, in the order of autograd/ops.h and tensor/ops.h.

@@ -1,0 +1,119 @@
+// Whole models: training steps (forward, backward, clipping, AdamW), and decoding one token after another.
+#include <map>
+
+#include "bench/row.h"
+#include "bench/training.h"
+
+namespace chapbook {
+namespace {
+
+struct Model {
+  const char* name;
+  int64_t layers, heads, width, context, vocabulary, batch;
+};
+
+Settings settings_of(const Model& model) {
+  Settings settings;
+  settings.layers = model.layers, settings.heads = model.heads, settings.width = model.width;
+  settings.context = model.context, settings.vocabulary = model.vocabulary, settings.batch = model.batch;
+  return settings;
+}
+
+std::string shape_of(const Model& m) {
+  return fmt::format("L={} C={} V={} B={} T={}", m.layers, m.width, m.vocabulary, m.batch, m.context);
+}
+
+// Made when first asked for and kept, as models take long to make.
+template <class T, class Make>
+auto kept(Make make) {
+  auto models = std::make_shared<std::map<Backend*, std::shared_ptr<T>>>();
+  return [=](Backend& backend) {
+    std::shared_ptr<T>& model = (*models)[&backend];
+    if (!model) model = make(backend);
+    return model;
+  };
+}
+
+// The floor: all operations at the peak, then all bytes that must move at the memory's speed: every weight,
+// gradient and mean as often as AdamW and backward must touch it (8 times 4 bytes), every activation written
+// once and read once.
+Row training_row(const Model& model) {
+  const Settings settings = settings_of(model);
+  const GPTConfig config = model_config(settings);
+  const double tokens = static_cast<double>(model.batch * model.context);
+  const Cost cost{training_flops_per_token(config) * tokens,
+                  16.0 * static_cast<double>(parameter_count(config)) +
+                      static_cast<double>(activation_bytes(config, model.batch)),
+                  16.0 * static_cast<double>(parameter_count(config)) +
+                      static_cast<double>(activation_bytes(config, model.batch))};
+  const auto training =
+      kept<Training>([settings](Backend& backend) { return std::make_shared<Training>(settings, backend); });
+  return {.section = "train",
+          .name = model.name,
+          .shape = shape_of(model),
+          .prepare = [=](Backend& backend) { return [it = training(backend)] { it->trainer.step(); }; },
+          .unit = "tokens/s",
+          .units = tokens,
+          .cost = cost,
+          .products = true,
+          .floor =
+              [=](const Limits& limits) {
+                return cost.flops / limits.flops + cost.bytes() / limits.bandwidth();
+              }};
+}
+
+// A token for each sequence of the batch, always the one after half of the context. The floor: every weight
+// is read once.
+Row decoding_row(const Model& model) {
+  const GPTConfig config = model_config(settings_of(model));
+  const double weights = 4.0 * static_cast<double>(parameter_count(config));
+  const auto made = kept<GPT>([config](Backend& backend) {
+    auto gpt = std::make_shared<GPT>(config, backend);
+    Random random{1};
+    gpt->initialise(random);
+    return gpt;
+  });
+  const auto prepare = [=](Backend& backend) -> std::function<void()> {
+    const std::shared_ptr<GPT> gpt = made(backend);
+    const int64_t seen = config.context / 2;
+    auto caches = std::make_shared<GPT::Caches>(gpt->caches(model.batch));
+    const auto ids = [&](int64_t count) {
+      return Tensor::from(std::vector<int32_t>(model.batch * count, 1), {model.batch, count}, backend);
+    };
+    gpt->next(ids(seen), *caches);
+    return [=, token = ids(1)] {
+      gpt->next(token, *caches);
+      for (KeyValueCache& cache : *caches) cache.length = seen;
+    };
+  };
+  return {.section = "decode",
+          .name = model.name,
+          .shape = shape_of(model),
+          .prepare = prepare,
+          .unit = "tokens/s",
+          .units = static_cast<double>(model.batch),
+          .cost = {2 * weights / 4 * static_cast<double>(model.batch), weights, 0},
+          .products = true,
+          .floor = [=](const Limits& limits) { return weights / limits.read; }};
+}
+
+}  // namespace
+
+std::vector<Row> nn_rows() {
+  // The smallest is for backends that are slow.
+  const Model trained[] = {{"smallest", 2, 2, 32, 32, 257, 4},
+                           {"tiny", 4, 4, 128, 128, 4096, 16},
+                           {"small, V = 4096", 6, 6, 384, 256, 4096, 8},
+                           {"small, V = 50257", 6, 6, 384, 256, 50257, 8}};
+  const Model decoded[] = {{"smallest", 2, 2, 32, 32, 257, 1},
+                           {"tiny", 4, 4, 128, 128, 4096, 1},
+                           {"small", 6, 6, 384, 256, 4096, 1},
+                           {"small", 6, 6, 384, 256, 4096, 8},
+                           {"GPT-2 124M", 12, 12, 768, 1024, 50257, 1}};
+  std::vector<Row> rows;
+  for (const Model& model : trained) rows.push_back(training_row(model));
+  for (const Model& model : decoded) rows.push_back(decoding_row(model));
+  return rows;
+}
+
+}  // namespace chapbook

@@ -1,0 +1,44 @@
+// A row: something to measure, and the work that is in it. Each file bench/FOLDER.cpp gives the rows of one
+// folder; bench/measure.cpp times them with Google Benchmark.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "apps/bench_results.h"
+#include "apps/limits.h"
+#include "tensor/ops.h"
+#include "tensor/profile/profile_backend.h"
+
+namespace chapbook {
+
+struct Row {
+  std::string section, name, shape;
+  // Makes what a call needs, and gives the call.
+  std::function<std::function<void()>(Backend&)> prepare;
+  std::string unit;       // GFLOP/s, GB/s, tokens/s or MB/s
+  double units = 0;       // of the unit, in one call; 0: as `cost` says
+  Cost cost = {};         // of one call; nothing: counted by running it once under a ProfileBackend
+  bool products = false;  // has matrix products, so each kind of them is measured
+  // The least seconds of a call that a machine of these limits allows; without it, the roofline's.
+  std::function<double(const Limits&)> floor = {};
+};
+
+std::vector<Row> tensor_rows();    // section ops: one op, forward or backward
+std::vector<Row> autograd_rows();  // section gradients: forward and backward of an op through the graph
+std::vector<Row> nn_rows();        // sections train and decode: steps of whole models
+std::vector<Row> data_rows();      // section data: text to tokens to batches
+
+// Spread evenly over [low, high).
+inline Tensor random_tensor(const Shape& shape, Backend& backend, double low = -1, double high = 1) {
+  Random random{1};
+  return uniform(shape, random, DType::f32, backend) * (high - low) + low;
+}
+
+inline std::string text_of(const std::vector<Shape>& shapes) {
+  std::string text;
+  for (const Shape& shape : shapes) text += (text.empty() ? "" : " ") + shape.to_string();
+  return text;
+}
+
+}  // namespace chapbook
