@@ -49,8 +49,9 @@ TEST_CASE("every command has its help") {
   const auto [code, output] = run_program("--help");
   CHECK(code == 0);
   CHECK(run_program("").output == output);  // no command at all is a question, too
-  for (const char* command : {"doctor", "plan", "tokenizer", "tokenizer train", "tokenizer encode",
-                              "tokenizer decode", "prepare", "train", "evaluate", "generate", "predict"}) {
+  for (const char* command :
+       {"doctor", "plan", "tokenizer", "tokenizer train", "tokenizer encode", "tokenizer decode", "prepare",
+        "train", "evaluate", "generate", "predict", "profile"}) {
     CAPTURE(command);
     CHECK(output.find(std::string("\n  ") + std::string(command).substr(0, std::string(command).find(' '))) !=
           std::string::npos);
