@@ -68,7 +68,7 @@ std::vector<StepProfile> profiled_steps(const Settings& settings, std::span<cons
     backend.take_calls();
     backend.blocks().reset_peak();
     StepProfile profile;
-    profile.live_before = backend.live_bytes();
+    profile.live_before = backend.blocks().live_bytes();
     const double start = backend.now();
     training.trainer.step();
     profile.whole = backend.now() - start;

@@ -104,7 +104,8 @@ void ProfileBackend::record(std::string op, std::initializer_list<Shape> shapes,
     if (!text.empty()) text += ' ';
     text += shape.to_string();
   }
-  taken_.calls.push_back({std::move(op), std::move(text), current_phase, start, end, cost, live_bytes()});
+  taken_.calls.push_back(
+      {std::move(op), std::move(text), current_phase, start, end, cost, blocks().live_bytes()});
   taken_.recording += now() - end;
 }
 

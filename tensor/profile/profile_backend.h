@@ -28,7 +28,7 @@ struct Call {
   Phase phase;
   double start, end;  // seconds on the backend's clock
   Cost cost;
-  size_t live;  // bytes in use after the call, of tensors and inside of the backend
+  size_t live;  // bytes of tensors after the call
 };
 
 class ProfileBackend final : public Backend {
@@ -37,7 +37,6 @@ class ProfileBackend final : public Backend {
       : wrapped_(wrapped), name_("profiled " + std::string(wrapped.name())) {}
   ~ProfileBackend() override { blocks().trim(); }  // no tensor may outlive it
   std::string_view name() const override { return name_; }
-  Backend& wrapped() const { return wrapped_; }
 
   // The calls since the last take_calls(), and the seconds that writing them down took, which are not the
   // program's own.
@@ -47,7 +46,6 @@ class ProfileBackend final : public Backend {
   };
   Calls take_calls();
   double now() const;  // seconds since the backend was made, the clock of the calls
-  size_t live_bytes() { return blocks().live_bytes() + wrapped_.blocks().live_bytes(); }
 
   // What is not a call on numbers is not written down. Tensors count in this backend's own cache.
   void* allocate(size_t bytes) override { return wrapped_.allocate(bytes); }
