@@ -1,5 +1,6 @@
 #include "autograd/ops.h"
 
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -210,9 +211,9 @@ Variable sum(const Variable& x, const std::vector<int>& axes, bool keep) {
 Variable mean(const Variable& x, const std::vector<int>& axes, bool keep) {
   const Shape from = x.shape(), kept = reduced(from, axes, true, "mean");
   const double share = static_cast<double>(kept.count()) / static_cast<double>(from.count());
-  return record("mean", mean(x.value(), axes, keep), {{x, [from, kept, share](const Tensor& dy) {
-                                                         return (dy * share).reshape(kept).broadcast_to(from);
-                                                       }}});
+  return record(
+      "mean", mean(x.value(), axes, keep),
+      {{x, [from, kept, share](const Tensor& dy) { return (dy * share).reshape(kept).broadcast_to(from); }}});
 }
 
 Variable var(const Variable& x, const std::vector<int>& axes, bool keep) {
@@ -255,6 +256,51 @@ Variable matmul(const Variable& a, const Variable& b) {
         }}});
 }
 
+// Gradients of y = x W + b, given that of y: dW = x^T dy, db = the sum of dy's rows, which the product finds
+// while it reads them.
+static std::array<Tensor, 2> linear_gradients(const Tensor& x, const Tensor& dy, bool with_bias) {
+  const auto rows = [](const Tensor& t) { return t.reshape({-1, t.size(-1)}); };
+  const Tensor db = with_bias ? Tensor::empty({dy.size(-1)}, dy.dtype(), dy.backend()) : Tensor();
+  return {matmul(rows(x).transpose(0, 1), rows(dy), {.b_sums = db.view()}), db};
+}
+
+// What an epilogue takes: contiguous, or nothing.
+static Tensor dense(const Variable& x) { return x ? x.value().as_contiguous() : Tensor(); }
+
+// y = x W + b + residual:  dx = dy W^T, and the residual's gradient is dy.
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Variable& residual) {
+  const Tensor w = weight.value(), b = dense(bias), added = dense(residual);
+  const Tensor y = matmul(x.value(), w, {.bias = b.view(), .residual = added.view()});
+  return record(
+      "linear", y,
+      {{x, [w](const Tensor& dy) { return matmul(dy, w.transpose(0, 1)); }},
+       {std::array{weight, bias}, [x = x.value(), with_bias = static_cast<bool>(bias)](
+                                      const Tensor& dy) { return linear_gradients(x, dy, with_bias); }},
+       {residual, [](const Tensor& dy) { return dy; }}});
+}
+
+// y = gelu(h) W2 + b2 + residual with h = x W1 + b1. GELU is taken while h is on its way to memory, and so is
+// its derivative on the way back: dh = gelu'(h) (dy W2^T).
+Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Variable& w2,
+             const Variable& b2, const Variable& residual) {
+  const Tensor first = dense(b1), second = dense(b2), added = dense(residual);
+  const Tensor h = Tensor::empty(x.shape().with(-1, w1.size(1)), x.value().dtype(), x.value().backend());
+  const Tensor inside = matmul(x.value(), w1.value(),
+                               {.bias = first.view(), .activation = Activation::gelu, .before = h.view()});
+  const Tensor y = matmul(inside, w2.value(), {.bias = second.view(), .residual = added.view()});
+  return record("mlp", y,
+                {{std::array{x, w1, b1, w2, b2},
+                  [=, x = x.value(), w1 = w1.value(), w2 = w2.value(), with_b1 = static_cast<bool>(b1),
+                   with_b2 = static_cast<bool>(b2)](const Tensor& dy) {
+                    const auto [dw2, db2] = linear_gradients(inside, dy, with_b2);
+                    const Tensor dh = matmul(dy, w2.transpose(0, 1),
+                                             {.activation = Activation::gelu_backward, .before = h.view()});
+                    const auto [dw1, db1] = linear_gradients(x, dh, with_b1);
+                    return std::array{matmul(dh, w1.transpose(0, 1)), dw1, db1, dw2, db2};
+                  }},
+                 {residual, [](const Tensor& dy) { return dy; }}});
+}
+
 // ---- Rows
 // ----------------------------------------------------------------------------------------------------------------------
 
@@ -274,9 +320,9 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   const Tensor y = std::exchange(saved.y, {});
   return record(
       "layer_norm", y,
-      {{std::vector{x, weight, bias}, [x = x.value(), weight = weight.value(), saved](const Tensor& dy) {
+      {{std::array{x, weight, bias}, [x = x.value(), weight = weight.value(), saved](const Tensor& dy) {
           auto [dx, dweight, dbias] = layer_norm_backward(x, weight, saved, dy);
-          return std::vector{dx, dweight, dbias};
+          return std::array{dx, dweight, dbias};
         }}});
 }
 
@@ -291,6 +337,47 @@ Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntro
   return record("cross_entropy", loss,
                 {{logits, [=, x = logits.value(), log_sum = log_sum](const Tensor& dy) {
                     return cross_entropy_backward(x, targets, options, log_sum, dy);
+                  }}});
+}
+
+// A tile of logits stays in the last cache, but has rows enough for fast products.
+int64_t logits_at_once(int64_t rows, int64_t vocabulary) {
+  return std::min(rows, std::max<int64_t>(512, (1 << 22) / vocabulary));
+}
+
+// The gradients are computed on the way forward, rows by rows, so that no more than a tile of logits is ever
+// held: at a vocabulary of 50,257 they would be larger than the rest of the model. For the loss l of logits z
+// = x W^T, dz = softmax(z) - one-hot(target), divided by the rows that count (see cross_entropy_backward); dx
+// = dz W, dW = dz^T x. What is left for the way back is to multiply both with dl.
+Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Tensor& targets,
+                              CrossEntropy options) {
+  const Tensor rows = x.value().reshape({-1, x.size(-1)}), w = weight.value(), ids = targets.reshape({-1});
+  const int64_t N = rows.size(0), tile = logits_at_once(N, w.size(0));
+  options.count = counted(targets, options);
+  const bool wanted = is_recording() && (x.wants_gradient() || weight.wants_gradient());
+  const Tensor dx = wanted ? Tensor::like(rows) : Tensor(), dw = wanted ? Tensor::like(w) : Tensor();
+  const Tensor one = Tensor::full({}, 1, w.dtype(), w.backend());
+  Tensor loss;
+  for (int64_t i = 0; i < N; i += tile) {
+    const int64_t end = std::min(N, i + tile);
+    const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end);
+    const Tensor logits = matmul(part, w.transpose(0, 1));
+    const auto [part_loss, log_sum] = cross_entropy(logits, part_ids, options);
+    loss = loss ? loss + part_loss : part_loss;
+    if (!wanted) continue;
+    w.backend().cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), one.view(),
+                                       logits.view());
+    w.backend().matmul(logits.view(), w.view(), dx.view().slice(0, i, end));
+    w.backend().matmul(logits.view().transpose(0, 1), part.view(), dw.view(),
+                       {.residual = i > 0 ? dw.view() : View{}});
+  }
+  if (!wanted) return loss;
+  return record("linear_cross_entropy", loss,
+                {{std::array{x, weight}, [=, shape = x.shape()](const Tensor& dloss) {
+                    for (const Tensor& gradient : {dx, dw})
+                      w.backend().binary(Binary::mul, gradient.view(),
+                                         dloss.view().broadcast_to(gradient.shape()), gradient.view());
+                    return std::array{dx.reshape(shape), dw};
                   }}});
 }
 

@@ -47,6 +47,19 @@ Variable max(const Variable& x, const std::vector<int>& axes = {},
 Variable min(const Variable& x, const std::vector<int>& axes = {}, bool keep = false);
 
 Variable matmul(const Variable& a, const Variable& b);
+// Fused, so that no pass over memory is for a bias, a GELU or a residual alone: each is tested against its
+// composition of the ops above. Biases and the residual may be nothing.
+// x (..., in), weight (in, out), bias (out), residual (..., out): x W + b + residual.
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
+                const Variable& residual = {});
+// gelu(x W1 + b1) W2 + b2 + residual.
+Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Variable& w2,
+             const Variable& b2, const Variable& residual = {});
+// cross_entropy(x W^T, targets) for x (..., C) and weight (V, C), without holding all logits.
+Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Tensor& targets,
+                              CrossEntropy options = {});
+int64_t logits_at_once(int64_t rows, int64_t vocabulary);  // rows of logits it holds
+
 Variable softmax(const Variable& x, int axis = -1);
 Variable log_softmax(const Variable& x, int axis = -1);
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double epsilon);

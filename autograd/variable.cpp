@@ -10,6 +10,8 @@ namespace chapbook {
 
 static thread_local bool recording = true;
 
+bool is_recording() { return recording; }
+
 NoGrad::NoGrad() : before_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = before_; }
 
@@ -72,6 +74,14 @@ void backward(const Variable& loss) {
   backward(loss, Tensor::full(loss.shape(), 1, loss.value().dtype(), loss.value().backend()));
 }
 
+// sum + x; where nobody else sees `sum` and it has the result's layout, in its own memory: no third tensor.
+static Tensor added(Tensor sum, const Tensor& x) {
+  if (sum.shared() || !sum.contiguous() || sum.dtype() != x.dtype() || &sum.backend() != &x.backend())
+    return sum + x;
+  sum.backend().binary(Binary::add, sum.view(), x.view(), sum.view());
+  return sum;
+}
+
 void backward(const Variable& y, const Tensor& dy) {
   check(y.wants_gradient(), "backward: nothing here wants a gradient");
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
@@ -86,7 +96,7 @@ void backward(const Variable& y, const Tensor& dy) {
     check(gradient.shape() == node->shape, "backward: gradient {} for the '{}' of shape {}", gradient.shape(),
           node->name, node->shape);
     const bool first = !node->gradient;
-    node->gradient = first ? gradient : node->gradient + gradient;
+    node->gradient = first ? gradient : added(std::move(node->gradient), gradient);
     if (first && !node->edges.empty()) ready.push(node);
   };
 

@@ -82,6 +82,9 @@ Variable record(std::string_view name, Tensor value, Edges edges);
 void backward(const Variable& loss);
 void backward(const Variable& y, const Tensor& dy);  // from any value, given its gradient
 
+// Whether ops are recorded in this thread: always, but while a NoGrad lives.
+bool is_recording();
+
 // While one lives, nothing is recorded in this thread.
 class NoGrad {
  public:

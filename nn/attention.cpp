@@ -20,8 +20,9 @@ Variable attention_in_steps(const Variable& qkv, int64_t heads) {
   return reshape(transpose(y, 1, 2), {B, T, C});
 }
 
-Variable Attention::operator()(const Variable& x) const {
-  return dropout(c_proj(attention(c_attn(x), heads)));
+Variable Attention::operator()(const Variable& x, const Variable& residual) const {
+  const Variable seen = attention(c_attn(x), heads);
+  return dropout.active() ? residual + dropout(c_proj(seen)) : c_proj(seen, residual);
 }
 
 Tensor Attention::operator()(const Tensor& x, KeyValueCache& cache) const {

@@ -23,7 +23,7 @@ struct Attention : Module {
     check(heads > 0 && width % heads == 0, "attention: width {} does not divide into {} heads", width, heads);
   }
 
-  Variable operator()(const Variable& x) const;  // (B, T, C) -> (B, T, C)
+  Variable operator()(const Variable& x, const Variable& residual) const;  // (B, T, C) -> (B, T, C)
   Tensor operator()(const Tensor& x,
                     KeyValueCache& cache) const;  // the next T places after those in the cache
 

@@ -10,7 +10,8 @@ struct Dropout {
   Random* random =
       nullptr;  // where masks are drawn from; without one (evaluation, generation) nothing is dropped
 
-  Variable operator()(const Variable& x) const { return random ? dropout(x, probability, *random) : x; }
+  bool active() const { return random && probability > 0; }
+  Variable operator()(const Variable& x) const { return active() ? dropout(x, probability, *random) : x; }
 };
 
 }  // namespace chapbook

@@ -21,7 +21,7 @@ Block::Block(const GPTConfig& config, Backend& backend)
 
 Tensor Block::operator()(const Tensor& x, KeyValueCache& cache) const {
   const Tensor seen = x + attn(ln_1(x).value(), cache);
-  return seen + mlp(ln_2(seen)).value();
+  return mlp(ln_2(seen), seen).value();
 }
 
 void Block::parts(PartVisitor& visit) {
@@ -57,14 +57,19 @@ Variable GPT::embed(const Tensor& tokens, int64_t first_place) const {
   return transformer_.wte(tokens) + places;                                                 // (B, T, C)
 }
 
+Variable GPT::hidden(const Tensor& tokens) const {
+  Variable x = dropout_(embed(tokens, 0));
+  for (const auto& block : transformer_.h) x = (*block)(x);
+  return transformer_.ln_f(x);
+}
+
 Variable GPT::operator()(const Tensor& tokens) const {
-  Variable x = dropout_(embed(tokens, 0));                                        // (B, T, C)
-  for (const auto& block : transformer_.h) x = (*block)(x);                       // (B, T, C)
-  return matmul(transformer_.ln_f(x), transpose(transformer_.wte.weight, 0, 1));  // (B, T, V)
+  return matmul(hidden(tokens), transpose(transformer_.wte.weight, 0, 1));
 }
 
 Variable GPT::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
-  return cross_entropy((*this)(tokens), targets, {.smoothing = label_smoothing});
+  return linear_cross_entropy(hidden(tokens), transformer_.wte.weight, targets,
+                              {.smoothing = label_smoothing});
 }
 
 GPT::Caches GPT::caches(int64_t batch) const {
@@ -124,9 +129,11 @@ int64_t activation_bytes(const GPTConfig& config, int64_t batch) {
   // attention gives (C), the MLP's inside before and after GELU (8 C), and two masks; the norms keep two
   // numbers a row each, attention one for every head.
   const int64_t block = (16 + 2 * masks) * C + 4 + config.heads;
-  // Beyond the blocks: a mask for the embeddings, the last norm, and the logits with their gradient.
-  const int64_t rest = (2 + masks) * C + 2 * config.vocabulary + 3;
-  return 4 * N * (config.layers * block + rest);
+  // Beyond the blocks: a mask for the embeddings, the last norm and the gradient of its result, and a tile of
+  // logits.
+  const int64_t rest = (3 + masks) * C + 2;
+  return 4 * (N * (config.layers * block + rest) +
+              logits_at_once(N, config.vocabulary) * (config.vocabulary + 1));
 }
 
 }  // namespace chapbook

@@ -28,8 +28,8 @@ struct Block : Module {
 
   Block(const GPTConfig& config, Backend& backend);
   Variable operator()(const Variable& x) const {
-    const Variable seen = x + attn(ln_1(x));
-    return seen + mlp(ln_2(seen));
+    const Variable seen = attn(ln_1(x), x);  // x + what attention finds
+    return mlp(ln_2(seen), seen);            // seen + what the MLP makes of it
   }
   Tensor operator()(const Tensor& x, KeyValueCache& cache) const;
   void parts(PartVisitor& visit) override;
@@ -73,6 +73,7 @@ class GPT : public Module {
   void parts(PartVisitor& visit) override { visit("transformer", transformer_); }
 
  private:
+  Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
   Variable embed(const Tensor& tokens, int64_t first_place) const;
 
   GPTConfig config_;

@@ -1,4 +1,4 @@
-// Linear: y = x W + b.
+// Linear: y = x W + b, or with what the result is to be added to, y = x W + b + residual.
 #pragma once
 #include "autograd/ops.h"
 #include "nn/module.h"
@@ -15,9 +15,8 @@ struct Linear : Module {
     if (with_bias) bias = Variable::parameter(Tensor::zeros({out}, DType::f32, backend));
   }
 
-  Variable operator()(const Variable& x) const {  // (..., in) -> (..., out)
-    const Variable y = matmul(x, weight);
-    return bias ? y + bias : y;
+  Variable operator()(const Variable& x, const Variable& residual = {}) const {  // (..., in) -> (..., out)
+    return linear(x, weight, bias, residual);
   }
 
   void parts(PartVisitor& visit) override {

@@ -13,9 +13,13 @@ struct MLP : Module {
   MLP(int64_t width, bool bias, Backend& backend = default_backend())
       : c_fc(width, 4 * width, bias, backend), c_proj(4 * width, width, bias, backend) {}
 
-  Variable operator()(const Variable& x) const {
-    return dropout(c_proj(gelu(c_fc(x))));
-  }  // (..., C) -> (..., C)
+  // x (..., C): residual + c_proj(gelu(c_fc(x))), in one op unless dropout stands between.
+  Variable operator()(const Variable& x, const Variable& residual) const {
+    const auto inside = [&](const Variable& added) {
+      return chapbook::mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, added);
+    };
+    return dropout.active() ? residual + dropout(inside({})) : inside(residual);
+  }
 
   void parts(PartVisitor& visit) override {
     visit("c_fc", c_fc);

@@ -9,7 +9,7 @@
 namespace chapbook {
 
 inline double gradient_norm(const std::vector<Parameter>& parameters) {
-  std::vector<Tensor> gradients;
+  RecycledVector<Tensor> gradients;
   for (const Parameter& parameter : parameters)
     if (parameter.variable.gradient()) gradients.push_back(parameter.variable.gradient());
   return global_norm(gradients);

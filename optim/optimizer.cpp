@@ -21,6 +21,10 @@ static double decay_of(const Parameter& parameter, double decay) {
   return parameter.variable.value().rank() >= 2 ? decay : 0;
 }
 
+void Optimizer::clear_gradients() {
+  for (Parameter& parameter : parameters_) parameter.variable.clear_gradient();
+}
+
 static void name_after(NamedTensors& all, const char* what, const std::vector<Parameter>& parameters,
                        const std::vector<Tensor>& tensors) {
   for (size_t i = 0; i < parameters.size(); ++i)
@@ -74,8 +78,8 @@ AdamW::AdamW(std::vector<Parameter> parameters, AdamWSettings settings)
 
 void AdamW::step(double rate, double gradient_scale) {
   const AdamWStep step{rate, settings_.beta1, settings_.beta2, settings_.epsilon, gradient_scale, ++steps_};
-  std::vector<AdamWPart> parts;
-  std::vector<Tensor> held;  // gradients made contiguous live until the call is over
+  RecycledVector<AdamWPart> parts;
+  RecycledVector<Tensor> held;  // gradients made contiguous live until the call is over
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& weight = parameters_[i].variable;
     if (!weight.gradient()) continue;

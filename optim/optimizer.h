@@ -16,6 +16,7 @@ class Optimizer {
   // One update with learning rate `rate`; gradients are multiplied by `gradient_scale` first (see clip.h). A
   // parameter without a gradient stays as it is.
   virtual void step(double rate, double gradient_scale = 1) = 0;
+  void clear_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   int64_t steps() const { return steps_; }

@@ -21,6 +21,7 @@ enum class Distribution : uint8_t { uniform, normal };  // [0, 1); mean 0 and de
 struct CrossEntropy {
   int32_t ignore = -100;  // rows with this target count for nothing
   double smoothing = 0;   // share of the target's probability that is spread over all classes
+  int64_t count = 0;      // what the sum over rows is divided by; 0: as many as count
 };
 
 // One AdamW update (Loshchilov & Hutter 2019, algorithm 2) of many parameters.

@@ -114,15 +114,18 @@ Tensor argmax(const Tensor& x, int axis) {
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
-  std::vector<int> axes;
+  Shape kept = x.shape();  // but 1 where numbers are summed
   for (int i = 1; i <= x.rank(); ++i)
-    if (i > shape.rank || (shape[-i] == 1 && x.size(-i) != 1)) axes.push_back(-i);
-  return axes.empty() ? x.reshape(shape) : sum(x, axes, true).reshape(shape);
+    if (i > shape.rank || shape[-i] == 1) kept[-i] = 1;
+  if (kept == x.shape()) return x.reshape(shape);
+  Tensor y = Tensor::empty(kept, x.dtype(), x.backend());
+  x.backend().reduce(Reduce::sum, x.view(), y.view());
+  return y.reshape(shape);
 }
 
 double global_norm(std::span<const Tensor> xs) {
   if (xs.empty()) return 0;
-  std::vector<View> views;
+  RecycledVector<View> views;
   for (const Tensor& x : xs) {
     check_same_backend("global_norm", xs[0], x);
     views.push_back(x.view());
@@ -132,16 +135,36 @@ double global_norm(std::span<const Tensor> xs) {
   return std::sqrt(y.item());
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b) {
+// y = a b + ... for two matrices, given as the rows of larger shapes.
+static Tensor matmul_rows(const Tensor& a, const Tensor& b, Epilogue epilogue) {
+  const Shape shape = a.shape().with(-1, b.size(1));
+  const Tensor rows = as_rows(a);
+  const Tensor y = Tensor::empty({rows.size(0), b.size(1)}, a.dtype(), a.backend());
+  const auto fits = [&](const View& x, const Shape& wanted, const char* what) {
+    check(!x || (x.shape == wanted && x.contiguous() && x.dtype == y.dtype()),
+          "matmul: the {} {} is not a contiguous {} of {}", what, x.shape, wanted, name_of(y.dtype()));
+  };
+  fits(epilogue.bias, {b.size(1)}, "bias");
+  fits(epilogue.b_sums, {b.size(1)}, "sum of rows");
+  fits(epilogue.residual, shape, "residual");
+  fits(epilogue.before, shape, "GELU's x");
+  for (View* like_y : {&epilogue.residual, &epilogue.before})
+    if (*like_y) *like_y = {like_y->data, y.dtype(), y.shape(), y.view().strides};
+  a.backend().matmul(rows.view(), b.view(), y.view(), epilogue);
+  return y.reshape(shape);
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue) {
   check_same_kind("matmul", a, b);
   check_float("matmul", a);
   check(a.rank() >= 2 && b.rank() >= 2, "matmul: {} times {}: both need at least two axes", a.shape(),
         b.shape());
   check(a.size(-1) == b.size(-2), "matmul: {} times {}: inner sizes {} and {} differ", a.shape(), b.shape(),
         a.size(-1), b.size(-2));
+  check(epilogue.nothing() || b.rank() == 2, "matmul: an epilogue wants two axes, not {}", b.shape());
   // A batch times one matrix is one product of more rows.
-  if (b.rank() == 2 && a.rank() > 2 && a.contiguous())
-    return matmul(as_rows(a), b).reshape(a.shape().with(-1, b.size(1)));
+  if (b.rank() == 2 && (!epilogue.nothing() || (a.rank() > 2 && a.contiguous())))
+    return matmul_rows(a, b, epilogue);
   const auto batch = [](const Shape& shape) { return Shape(shape.size, shape.rank - 2); };
   const Shape lead = broadcast(batch(a.shape()), batch(b.shape()), "matmul");
   const auto full = [&](int64_t rows, int64_t columns) {
@@ -242,7 +265,9 @@ LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, co
 // Every id is below `limit` (or is `also`): kernels index with them.
 static void check_ids(const char* op, const Tensor& ids, int64_t limit, std::optional<int32_t> also = {}) {
   check(ids.dtype() == DType::i32, "{}: ids are {}, not i32", op, name_of(ids.dtype()));
-  for (int32_t id : ids.to_vector<int32_t>())
+  RecycledVector<int32_t> on_host(ids.count());
+  ids.download(on_host.data());
+  for (int32_t id : on_host)
     check((id >= 0 && id < limit) || id == also, "{}: id {} is not in 0..{}", op, id, limit - 1);
 }
 
@@ -281,6 +306,14 @@ Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy 
   logits.backend().cross_entropy(rows.view(), targets.reshape({-1}).view(), options, result.loss.view(),
                                  result.log_sum.view());
   return result;
+}
+
+int64_t counted(const Tensor& targets, const CrossEntropy& options) {
+  int64_t count = 0;
+  RecycledVector<int32_t> on_host(targets.count());
+  targets.download(on_host.data());
+  for (int32_t target : on_host) count += target != options.ignore;
+  return count;
 }
 
 Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,

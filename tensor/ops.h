@@ -48,8 +48,9 @@ Tensor argmax(const Tensor& x, int axis = -1);       // i32; the first of equals
 Tensor sum_to(const Tensor& x, const Shape& shape);  // undoes a broadcast: sums what was repeated
 double global_norm(std::span<const Tensor> xs);      // square root of the sum of all squares, in f64
 
-// (..., m, k) times (..., k, n); the axes before the last two stretch.
-Tensor matmul(const Tensor& a, const Tensor& b);
+// (..., m, k) times (..., k, n); the axes before the last two stretch. With an epilogue, b has two axes, and
+// what is "like y" has y's shape and is contiguous.
+Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue = {});
 
 Tensor concatenate(std::span<const Tensor> xs, int axis);
 
@@ -81,6 +82,7 @@ struct Entropy {
   Tensor loss, log_sum;  // rank 0; one number a row
 };
 Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy options = {});
+int64_t counted(const Tensor& targets, const CrossEntropy& options);  // rows that are not ignored
 Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,
                               const Tensor& log_sum, const Tensor& dloss);
 

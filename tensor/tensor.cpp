@@ -45,9 +45,8 @@ Tensor Tensor::reshape(const Shape& shape) const {
 
 Tensor Tensor::to(Backend& target) const {
   if (&target == &backend()) return *this;
-  const Tensor x = as_contiguous();
-  std::vector<std::byte> host(x.count() * size_of(dtype()));
-  backend().download(x.view_.data, host.data(), host.size());
+  RecycledVector<std::byte> host(count() * size_of(dtype()));
+  download(host.data());
   Tensor y = empty(shape(), dtype(), target);
   target.upload(host.data(), y.view_.data, host.size());
   return y;
@@ -68,12 +67,19 @@ Tensor Tensor::contiguous_copy() const {
 
 double Tensor::item() const {
   check(count() == 1, "item: a tensor of shape {} holds {} numbers, not one", shape(), count());
-  return to_vector<double>()[0];
+  double number;
+  to(DType::f64).download(&number);
+  return number;
 }
 
 void Tensor::upload(const void* host) {
   check(contiguous(), "upload: the tensor is a view with gaps");
   if (count()) backend().upload(host, view_.data, count() * size_of(dtype()));
+}
+
+void Tensor::download(void* host) const {
+  const Tensor x = as_contiguous();
+  if (count()) backend().download(x.view_.data, host, count() * size_of(dtype()));
 }
 
 std::string Tensor::to_string() const { return print(*this); }

@@ -54,6 +54,7 @@ class Tensor {
   Backend& backend() const { return storage_->backend(); }
   const View& view() const { return view_; }
   bool contiguous() const { return view_.contiguous(); }
+  bool shared() const { return storage_.use_count() > 1; }  // does another Tensor see the same memory?
 
   // Views of the same numbers; none moves. Negative axes count from the end.
   Tensor transpose(int axis, int other) const { return {storage_, view_.transpose(axis, other)}; }
@@ -73,6 +74,7 @@ class Tensor {
   std::vector<T> to_vector() const;  // in index order; converts
   double item() const;               // the only number of a one-number tensor
   void upload(const void* host);     // replaces the numbers of a contiguous tensor by `count` of its dtype
+  void download(void* host) const;   // writes `count` numbers of its dtype there, in index order
   std::string to_string() const;     // see tensor/print.h
 
  private:
@@ -93,9 +95,8 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape, Backend& back
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const Tensor x = to(dtype_of<T>()).as_contiguous();
-  std::vector<T> values(x.count());
-  if (x.count()) x.backend().download(x.view().data, values.data(), values.size() * sizeof(T));
+  std::vector<T> values(count());
+  to(dtype_of<T>()).download(values.data());
   return values;
 }
 

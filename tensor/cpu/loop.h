@@ -50,11 +50,13 @@ struct Loop {
 
   Loop(const Shape& full, const std::array<Strides, N>& full_strides) {
     int order[Shape::max_rank], axes = 0;
-    for (int axis = 0; axis < full.rank; ++axis)
-      if (full.size[axis] != 1) order[axes++] = axis;
-    std::stable_sort(order, order + axes, [&](int a, int b) {
-      return std::abs(full_strides[0].size[a]) > std::abs(full_strides[0].size[b]);
-    });
+    const auto step = [&](int axis) { return std::abs(full_strides[0].size[axis]); };
+    for (int axis = 0; axis < full.rank; ++axis) {
+      if (full.size[axis] == 1) continue;
+      int at = axes++;
+      for (; at > 0 && step(order[at - 1]) < step(axis); --at) order[at] = order[at - 1];
+      order[at] = axis;
+    }
     for (int i = 0; i < axes; ++i) add_axis(full.size[order[i]], order[i], full_strides);
     if (shape.rank == 0) {
       shape = Shape{1};

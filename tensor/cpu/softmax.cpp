@@ -131,6 +131,7 @@ void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, 
     total += row_loss[i];
     counted += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
   }
+  if (options.count > 0) counted = options.count;
   *loss.as<float>() = counted > 0 ? static_cast<float>(total / static_cast<double>(counted)) : 0;
 }
 
@@ -142,6 +143,7 @@ void CpuBackend::cross_entropy_backward(View logits, View targets, CrossEntropy 
   int64_t counted = 0;
   for (int64_t i = 0; i < rows; ++i)
     counted += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
+  if (options.count > 0) counted = options.count;
   const float scale = *dloss.as<float>() / static_cast<float>(std::max<int64_t>(counted, 1));
   const float target_share = static_cast<float>(1 - options.smoothing);
   const float every_share = static_cast<float>(options.smoothing / static_cast<double>(classes));

@@ -124,6 +124,12 @@ static Tensor adamw(const Tensors& x) {
 }
 
 static std::vector<OpCase> make() {
+  const std::vector<std::vector<Shape>> affine = {
+      {{3, 4}, {4, 5}, {5}}, {{1, 1}, {1, 1}, {1}}, {{2, 3, 31}, {31, 33}, {33}}, {{19, 33}, {33, 31}, {31}}};
+  const std::vector<std::vector<Shape>> two_layers = {{{3, 2}, {2, 4}, {4}, {4, 2}, {2}},
+                                                      {{2, 3, 5}, {5, 33}, {33}, {33, 5}, {5}},
+                                                      {{17, 31}, {31, 65}, {65}, {65, 31}, {31}}};
+  const std::vector<std::vector<Shape>> head = {{{3, 4}, {5, 4}}, {{2, 3, 7}, {31, 7}}, {{33, 5}, {1023, 5}}};
   std::vector<OpCase> cases = {
       // Elementwise.
       one("abs", abs),
@@ -296,6 +302,25 @@ static std::vector<OpCase> make() {
        [](const Variables& x) {
          const Shape shape = x[0].shape().without(-1);
          return cross_entropy(x[0], ids(shape, x[0].size(-1), x[0].value().backend()));
+       }},
+      {"linear", affine, [](const Variables& x) { return linear(x[0], x[1], x[2]); }},
+      {"linear without bias", affine, [](const Variables& x) { return linear(x[0], x[1], {}); }},
+      {"linear with residual", affine,
+       [](const Variables& x) {
+         return linear(x[0], x[1], x[2], broadcast_to(x[2], x[0].shape().with(-1, x[1].size(1))));
+       }},
+      {"mlp", two_layers, [](const Variables& x) { return mlp(x[0], x[1], x[2], x[3], x[4], x[0]); }},
+      {"mlp without biases", two_layers, [](const Variables& x) { return mlp(x[0], x[1], {}, x[3], {}); }},
+      {"linear_cross_entropy", head,
+       [](const Variables& x) {
+         return linear_cross_entropy(x[0], x[1],
+                                     ids(x[0].shape().without(-1), x[1].size(0), x[0].value().backend()));
+       }},
+      {"linear_cross_entropy with holes, smoothed", head,
+       [](const Variables& x) {
+         return linear_cross_entropy(x[0], x[1],
+                                     ids(x[0].shape().without(-1), x[1].size(0), x[0].value().backend(), 3),
+                                     {.smoothing = 0.2});
        }},
       {"cross_entropy with holes, smoothed", rows,
        [](const Variables& x) {
