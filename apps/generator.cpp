@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "tensor/math.h"
+
 namespace chapbook {
 
 std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
@@ -31,14 +33,34 @@ void check_sampling(const Sampling& sampling) {
 int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
   if (sampling.temperature == 0)
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  std::vector<Choice> choices = ranked(logits, sampling.temperature);
-  if (sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(choices.size()))
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  std::vector<float> weights(logits.size());
+  for (size_t i = 0; i < logits.size(); ++i)
+    weights[i] = math::exp(static_cast<float>((logits[i] - largest) / sampling.temperature));
+  double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  check(std::isfinite(all), "the model's scores are not numbers: its weights are broken");
+  // Sorting the whole vocabulary takes longer than a small model does, and is seldom needed: tokens below
+  // `least` make up less than 1 - top_p, even all together.
+  const bool cut = sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(weights.size());
+  const double least = cut ? 0 : (1 - sampling.top_p) * all / static_cast<double>(weights.size());
+  std::vector<Choice> choices;
+  choices.reserve(weights.size());
+  for (size_t i = 0; i < weights.size(); ++i)
+    if (weights[i] >= least) choices.push_back({static_cast<int32_t>(i), weights[i]});
+  const auto likelier = [](const Choice& a, const Choice& b) {  // of equals, the lower id
+    return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+  };
+  if (cut) {
+    std::partial_sort(choices.begin(), choices.begin() + sampling.top_k, choices.end(), likelier);
     choices.resize(sampling.top_k);
+    all = 0;
+    for (const Choice& choice : choices) all += choice.probability;
+  } else if (sampling.top_p < 1) {
+    std::sort(choices.begin(), choices.end(), likelier);
+  }
   // The shortest head whose share reaches top_p: at least one token.
   double kept = 0;
   size_t count = 0;
-  double all = 0;
-  for (const Choice& choice : choices) all += choice.probability;
   while (count < choices.size() && (count == 0 || kept < sampling.top_p * all))
     kept += choices[count++].probability;
   double left = random.uniform() * kept;

@@ -55,6 +55,39 @@ TEST_CASE("sampling follows the probabilities, and cuts where it is told") {
   }
 }
 
+TEST_CASE("sampling draws what sorting the whole vocabulary would draw") {
+  for (const double spread : {0.0, 1.0, 5.0})
+    for (const Sampling& sampling :
+         {Sampling{.temperature = 0.7, .top_p = 0.9}, Sampling{.top_p = 0.3},
+          Sampling{.top_k = 40, .top_p = 1}, Sampling{.top_k = 300, .top_p = 0.5}}) {
+      std::vector<float> logits(500);
+      for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(spread * normal_at(3, 0, i));
+      std::vector<Choice> choices = ranked(logits, sampling.temperature);
+      if (sampling.top_k) choices.resize(sampling.top_k);
+      double all = 0, kept = 0;
+      for (const Choice& choice : choices) all += choice.probability;
+      size_t count = 0;
+      while (count < choices.size() && kept < sampling.top_p * all) kept += choices[count++].probability;
+      Random random{4}, same{4};
+      int different = 0;
+      for (int i = 0; i < 1000; ++i) {
+        double left = same.uniform() * kept;
+        size_t at = 0;
+        while (at + 1 < count && (left -= choices[at].probability) >= 0) ++at;
+        different += sample(logits, sampling, random) != choices[at].id;
+      }
+      CHECK(different <= 1);  // f32 against f64: a draw may fall on the line
+    }
+}
+
+TEST_CASE("scores that are not numbers are refused") {
+  Random random{1};
+  for (const float wrong : {std::nanf(""), HUGE_VALF}) {
+    CHECK_THROWS_AS(sample(std::vector<float>{1, wrong, 2}, {}, random), Error);
+    CHECK_THROWS_AS(sample(std::vector<float>{wrong, 1, 2}, {.top_k = 1}, random), Error);
+  }
+}
+
 TEST_CASE("ranked sorts, sums to one, and breaks ties by the lower id") {
   const std::vector<float> logits = {1, 3, 3, -100, 800};
   const std::vector<Choice> choices = ranked(logits, 100);

@@ -1,0 +1,146 @@
+"""Decoding one token after another, Chapbook and llama.cpp side by side: the same shape, random weights, batch 1, the same threads,
+taken in turns.
+
+    cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_decode
+    python -m venv venv && CMAKE_ARGS="-DGGML_NATIVE=ON" venv/bin/pip install llama-cpp-python gguf
+    venv/bin/python bench/rivals/decode.py          # writes bench/results/decode.json
+
+Each round runs ours, then llama.cpp on f32 and on Q8_0 weights (8 bits a weight: a quarter of the bytes that decoding is bound by),
+in a process each. A contender reads one token and then makes TOKENS more, always the likeliest; what counts is the median time of a
+token, and the median of that over the rounds. llama.cpp gets flash attention or not, whichever is faster, and the token it needs next
+is taken from its logits with numpy, outside the time measured.
+"""
+import argparse, ctypes, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
+
+import numpy as np
+
+# name: layers, heads, width, context, vocabulary
+MODELS = {
+    "small": (6, 6, 384, 128, 50257),
+    "124M": (12, 12, 768, 1024, 50257),
+}
+WEIGHTS = ("F32", "Q8_0")
+
+
+def write_model(path, shape, weights):
+    """A GPT-2 of random weights in llama.cpp's format. Matrices are (out, in) there; vectors stay f32, as its own tools leave them."""
+    import gguf
+
+    layers, heads, width, context, vocabulary = shape
+    random = np.random.default_rng(1)
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_block_count(layers)
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(4 * width)
+    writer.add_head_count(heads)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_tokenizer_model("no_vocab")
+    writer.add_vocab_size(vocabulary)
+
+    def add(name, *size):
+        kind = gguf.GGMLQuantizationType[weights if len(size) == 2 and name != "position_embd.weight" else "F32"]
+        values = random.standard_normal(size, dtype=np.float32) * np.float32(0.02)
+        if name.endswith("norm.weight"):
+            values += 1
+        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+
+    add("token_embd.weight", vocabulary, width)  # which is the head, too
+    add("position_embd.weight", context, width)
+    for i in range(layers):
+        for name, size in {"attn_norm": (width,), "attn_qkv": (3 * width, width), "attn_output": (width, width),
+                           "ffn_norm": (width,), "ffn_up": (4 * width, width), "ffn_down": (width, 4 * width)}.items():
+            add(f"blk.{i}.{name}.weight", *size)
+            add(f"blk.{i}.{name}.bias", size[0])
+    add("output_norm.weight", width)
+    add("output_norm.bias", width)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def llama(path, context, vocabulary, tokens, threads, flash):
+    """Prints seconds for each token, one number a line."""
+    import llama_cpp
+
+    quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
+    llama_cpp.llama_log_set(quiet, None)
+    model_options = llama_cpp.llama_model_default_params()
+    model = llama_cpp.llama_model_load_from_file(path.encode(), model_options)
+    if not model:
+        sys.exit(f"llama.cpp cannot load {path}")
+    options = llama_cpp.llama_context_default_params()
+    options.n_ctx, options.n_batch, options.n_threads, options.n_threads_batch = context, 512, threads, threads
+    options.flash_attn_type = int(flash)
+    session = llama_cpp.llama_init_from_model(model, options)
+    token = (llama_cpp.llama_token * 1)(1)
+    for i in range(tokens + 1):
+        start = time.perf_counter()
+        if llama_cpp.llama_decode(session, llama_cpp.llama_batch_get_one(token, 1)) != 0:
+            sys.exit("llama.cpp cannot decode")
+        logits = llama_cpp.llama_get_logits(session)  # waits for them
+        seconds = time.perf_counter() - start
+        token[0] = int(np.ctypeslib.as_array(logits, shape=(vocabulary,)).argmax())
+        if i > 0:
+            print(seconds)
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--program", default="build/release/bench_decode")
+    arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--tokens", type=int, default=100)
+    arguments.add_argument("--models", nargs="*", default=list(MODELS))
+    arguments.add_argument("--out", default="bench/results/decode.json")
+    arguments.add_argument("--llama", nargs=6, help=argparse.SUPPRESS)  # this script as one of its own contenders
+    options = arguments.parse_args()
+    if options.llama:
+        path, *numbers = options.llama
+        return llama(path, *map(int, numbers))
+
+    import llama_cpp
+
+    def median_seconds(command):
+        environment = {**os.environ, "CHAPBOOK_THREADS": str(options.threads)}
+        output = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, env=environment).stdout
+        return statistics.median(map(float, output.split()))
+
+    rows = []
+    for name in options.models:
+        shape = MODELS[name]
+        context, vocabulary = shape[3:]
+        tokens = min(options.tokens, context - 2)
+        with tempfile.TemporaryDirectory() as directory:
+            commands = {"chapbook, F32": [options.program, *shape, tokens, 1]}
+            for weights in WEIGHTS:
+                path = os.path.join(directory, weights + ".gguf")
+                write_model(path, shape, weights)
+                both = [[sys.executable, __file__, "--llama", path, context, vocabulary, tokens, options.threads, flash] for flash in (0, 1)]
+                commands["llama.cpp, " + weights] = min(both, key=median_seconds)
+            speeds = {contender: [] for contender in commands}
+            for _ in range(options.rounds):
+                for contender, command in commands.items():
+                    speeds[contender].append(1 / median_seconds(command))
+        median = {contender: statistics.median(values) for contender, values in speeds.items()}
+        rows.append({
+            "model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary"), shape)), "tokens": tokens,
+            "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
+                                  for contender, values in speeds.items()},
+            "ratio": {contender: round(median["chapbook, F32"] / median[contender], 3) for contender in commands if "llama" in contender}})
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+
+    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    result = {"what": "decoding at batch 1: tokens per second",
+              "command": "python bench/rivals/decode.py " + " ".join(sys.argv[1:]),
+              "rounds": options.rounds, "threads": options.threads, "processor": processor,
+              "llama_cpp": llama_cpp.__version__ + " (llama-cpp-python), " + llama_cpp.llama_print_system_info().decode(),
+              "commit": commit, "date": datetime.date.today().isoformat(), "rows": rows}
+    with open(options.out, "w") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+
+
+main()
