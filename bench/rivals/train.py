@@ -17,6 +17,7 @@ MODELS = {
     "tiny": (4, 4, 128, 128, 4096, 16),
     "small, V = 4,096": (6, 6, 384, 256, 4096, 8),
     "small, V = 50,257": (6, 6, 384, 256, 50257, 8),
+    "124M": (12, 12, 768, 256, 50257, 4),
 }
 
 
@@ -78,7 +79,23 @@ def torch_stepper(shape, compiled):
     return step
 
 
+def peak_megabytes(command):
+    """The most memory a process ever held, everything counted."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    if status != 0:
+        raise RuntimeError(f"{command} failed")
+    return round(usage.ru_maxrss / 1024)
+
+
 def main():
+    if sys.argv[1:2] == ["--only"]:  # a process of its own, for its memory
+        torch.set_num_threads(os.cpu_count())
+        step = torch_stepper(MODELS[sys.argv[2]], sys.argv[3] == "torch.compile")
+        for _ in range(3):
+            step()
+        return
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--program", default="build/release/bench_train_step")
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
@@ -116,7 +133,10 @@ def main():
             "model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape)),
             "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
                                   for contender, values in speeds.items()},
-            "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3)})
+            "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3),
+            "peak_megabytes": {
+                "chapbook": peak_megabytes([options.program, *map(str, shape), "3"]),
+                **{contender: peak_megabytes([sys.executable, __file__, "--only", name, contender]) for contender in contenders}}})
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
 
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
@@ -130,4 +150,5 @@ def main():
         file.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
