@@ -83,7 +83,11 @@ std::string draw(const Panel& panel, double x0, double y0, double panel_width, d
   bool any_x = false, any_y = false;
   for (const auto& curve : panel.curves)
     for (const auto& [size, speed] : curve) fit(x, {size}, any_x), fit(y, {speed}, any_y);
-  widen(x, 0.04), widen(y, 0.08);
+  widen(x, 0.04);
+  if (y.high > 8 * y.low)
+    widen(y, 0.08);
+  else
+    y.logarithmic = false, y.low = 0, y.high *= 1.1;
   std::string out = axes(x, y, "", "") + text(x0, y0 - 10, fmt::format("{}: {}", panel.name, panel.unit));
   for (size_t i = 0; i < panel.curves.size(); ++i) {
     std::string path;
@@ -174,11 +178,12 @@ std::string roofline_svg(const Comparison& comparison, const BenchFile& file) {
         "<circle class=\"area c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"><title>{}</title></circle>\n",
         point.column % colours, at_x, at_y, escape(point.what));
     const std::string name = point.what.substr(0, point.what.find(" ("));
-    const Box box{at_x + 7, at_y + 4.5, 7.2 * static_cast<double>(name.size())};
+    const double length = 7.2 * static_cast<double>(name.size());  // an estimate, as in legend()
+    const Box box{at_x + 7 + length > width ? at_x - 7 - length : at_x + 7, at_y + 4.5, length};
     const bool free = std::none_of(taken.begin(), taken.end(), [&](const Box& other) {
       return std::abs(box.y - other.y) < 13 && box.x < other.x + other.length && other.x < box.x + box.length;
     });
-    if (point.column != 0 || !free || box.x + box.length > width) continue;
+    if (point.column != 0 || !free) continue;
     taken.push_back(box);
     out += text(box.x, box.y, name);
   }
@@ -211,7 +216,7 @@ StepTimes read_profile(const std::string& path) {
 std::string steps_svg(const std::vector<StepTimes>& steps) {
   constexpr double lane = 58, right = width - right_margin;
   if (steps.empty()) return "";
-  // Four kinds of ops that take the most time in all files, and the rest.
+  // As many kinds of ops as there are colours: those that take the most time in all files, and the rest.
   std::map<std::string, double> by_op;
   double longest = 0;
   for (const StepTimes& step : steps) {
@@ -221,10 +226,11 @@ std::string steps_svg(const std::vector<StepTimes>& steps) {
   std::vector<std::pair<double, std::string>> order;
   for (const auto& [op, seconds] : by_op) order.emplace_back(-seconds, op);
   std::sort(order.begin(), order.end());
-  if (order.size() > colours - 1) order.resize(colours - 1);
+  const bool others = order.size() > colours;
+  if (others) order.resize(colours - 1);
   std::vector<std::string> names;
   for (const auto& [seconds, op] : order) names.push_back(op);
-  names.push_back("other ops");
+  if (others) names.push_back("other ops");
 
   const double bottom = top + lane * static_cast<double>(steps.size());
   const Axis time{false, 0, 1e3 * longest, left, right};
@@ -237,7 +243,7 @@ std::string steps_svg(const std::vector<StepTimes>& steps) {
     std::vector<double> ms(names.size());
     double in_ops = 0;
     for (const auto& part : steps[i].parts) {
-      const auto found = std::find(names.begin(), names.end() - 1, part.op.substr(0, part.op.find('+')));
+      const auto found = std::find(names.begin(), names.end() - others, part.op.substr(0, part.op.find('+')));
       ms[static_cast<size_t>(found - names.begin())] += 1e3 * part.seconds;
       in_ops += 1e3 * part.seconds;
     }

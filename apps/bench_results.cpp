@@ -152,22 +152,25 @@ std::string cell(const std::optional<Measurement>& m, const std::optional<Measur
 }  // namespace
 
 std::string table(const Comparison& comparison) {
-  size_t name_width = 0;
-  for (const auto& row : comparison.rows)
-    name_width = std::max(name_width, row.what.name.size() + 1 + row.what.shape.size());
-  std::string out, heading;
-  for (const auto& row : comparison.rows) {
-    const std::string now = fmt::format("{}, {}", row.what.section, row.what.unit);
-    if (now != heading) {
-      out += fmt::format("{}{:<{}}", heading.empty() ? "" : "\n", now, name_width + 2);
-      for (const std::string& column : comparison.columns) out += fmt::format("{:<28}", "   " + column);
-      out += '\n';
-      heading = now;
-    }
-    out += fmt::format("  {:<{}}", row.what.name + " " + row.what.shape, name_width);
-    for (size_t i = 0; i < row.each.size(); ++i) out += cell(row.each[i], i > 0 ? row.each[0] : std::nullopt);
+  const auto label = [](const Measurement& m) { return fmt::format("  {} {} {}", m.name, m.shape, m.unit); };
+  size_t label_width = 0;
+  for (const auto& row : comparison.rows) label_width = std::max(label_width, label(row.what).size());
+  std::string out, section;
+  const auto end_line = [&] {
     out.resize(out.find_last_not_of(' ') + 1);
     out += '\n';
+  };
+  for (const auto& row : comparison.rows) {
+    if (row.what.section != section) {
+      if (!section.empty()) out += '\n';
+      section = row.what.section;
+      out += fmt::format("{:<{}}", section, label_width);
+      for (const std::string& column : comparison.columns) out += fmt::format("{:<28}", "   " + column);
+      end_line();
+    }
+    out += fmt::format("{:<{}}", label(row.what), label_width);
+    for (size_t i = 0; i < row.each.size(); ++i) out += cell(row.each[i], i > 0 ? row.each[0] : std::nullopt);
+    end_line();
   }
   return out;
 }

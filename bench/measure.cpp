@@ -39,7 +39,7 @@ double floor_of(const Row& row, const Limits& limits) {
 
 std::vector<Job> jobs_of(const std::vector<Row>& rows, const Limits& limits, bool quick) {
   constexpr double slow_work = 3e7;      // operations and bytes of a call that the reference need not do
-  constexpr double quick_seconds = 0.1;  // more than this at the very least is not quick
+  constexpr double quick_seconds = 0.3;  // more than this at the very least is not quick
   std::vector<Job> jobs;
   for (Row row : rows) {
     if (row.units == 0) {

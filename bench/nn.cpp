@@ -93,7 +93,6 @@ Row decoding_row(const Model& model) {
           .unit = "tokens/s",
           .units = static_cast<double>(model.batch),
           .cost = {2 * weights / 4 * static_cast<double>(model.batch), weights, 0},
-          .products = true,
           .floor = [=](const Limits& limits) { return weights / limits.read; }};
 }
 

@@ -19,7 +19,7 @@ struct Row {
   std::string unit;       // GFLOP/s, GB/s, tokens/s or MB/s
   double units = 0;       // of the unit, in one call; 0: as `cost` says
   Cost cost = {};         // of one call; nothing: counted by running it once under a ProfileBackend
-  bool products = false;  // has matrix products, so each kind of them is measured
+  bool products = false;  // OpenBLAS can compute its products, so both kinds are measured
   // The least seconds of a call that a machine of these limits allows; without it, the roofline's.
   std::function<double(const Limits&)> floor = {};
 };
