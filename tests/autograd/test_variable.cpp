@@ -224,6 +224,39 @@ TEST_CASE("a wide and deep graph is freed in a loop too") {
   CHECK(x.node().use_count() == 1);
 }
 
+TEST_CASE("gradients are added up in place, unless somebody else sees them") {
+  BlockCache& blocks = default_backend().blocks();
+  const int64_t n = 10000;
+  const size_t block = BlockCache::rounded(8 * n);
+  const Variable x = Variable::parameter(Tensor::full({n}, 0.1, DType::f64));
+  const auto walk = [&](double slope) { backward(sum(x * slope)); };
+  walk(1.1);
+  const void* first = x.gradient().view().data;
+  const size_t before = blocks.live_bytes();
+  blocks.reset_peak();
+  walk(2.2);
+  CHECK(x.gradient().view().data == first);
+  CHECK(numbers(x.gradient()) == List(n, 1.1 + 2.2));
+  CHECK(blocks.live_bytes() == before);
+  CHECK(blocks.peak_bytes() - before <= 2 * block + 1024);  // x * slope, and the gradient that arrives
+  // A handle kept by somebody is a snapshot.
+  const Tensor kept = x.gradient();
+  walk(3.3);
+  CHECK(numbers(kept) == List(n, 1.1 + 2.2));
+  CHECK(numbers(x.gradient()) == List(n, 1.1 + 2.2 + 3.3));
+  // What backward starts from belongs to the caller, even as the first of two gradients.
+  const Variable y = Variable::parameter(Tensor::full({2}, 1, DType::f64));
+  const Tensor dy = Tensor::from(List{1, 2}, {2});
+  backward(y + y * 2.0, dy);
+  CHECK(numbers(dy) == List{1, 2});
+  CHECK(numbers(y.gradient()) == List{3, 6});
+  // A stretched gradient is one number seen many times: it cannot be added to.
+  const Variable z = Variable::parameter(Tensor::full({3}, 1, DType::f64));
+  backward(sum(z));
+  backward(sum(z * Tensor::from(List{1, 2, 3}, {3})));
+  CHECK(numbers(z.gradient()) == List{2, 3, 4});
+}
+
 TEST_CASE("recompute: the same numbers and gradients as without, for less memory") {
   const Tensor start = Tensor::from(List{0.5, -1, 2, 0.1}, {2, 2});
   const auto gradients = [&](bool again, bool of_x) {
