@@ -35,13 +35,14 @@ std::string work_text(double operations) {
 // Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
 // sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
 // in it.
-double measured_tokens_per_second(const GPTConfig& config, int64_t batch) {
+double measured_tokens_per_second(const GPTConfig& config, int64_t batch, bool recompute) {
   constexpr double some_work = 2e10;  // multiplications and additions: less than a second on two cores
   const double sequence_work = training_flops_per_token(config) * static_cast<double>(config.context);
   batch = std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, batch);
   GPT model(config);
   Random random{.seed = 1};
   model.initialise(random);
+  model.train_with(nullptr, recompute);
   std::vector<int32_t> numbers(static_cast<size_t>(batch * config.context));
   for (int32_t& token : numbers)
     token = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocabulary)));
@@ -68,7 +69,7 @@ void plan(const Settings& settings, bool measure) {
   const double weights = 4.0 * static_cast<double>(parameters);
   const double optimizer =
       settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
-  const auto activations = static_cast<double>(activation_bytes(config, settings.batch));
+  const auto activations = static_cast<double>(activation_bytes(config, settings.batch, settings.recompute));
   const double memory = 2 * weights + optimizer + activations;
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
   const double token_work = training_flops_per_token(config);
@@ -99,7 +100,7 @@ void plan(const Settings& settings, bool measure) {
         bytes_text(free));
     return;
   }
-  const double speed = measured_tokens_per_second(config, settings.batch);
+  const double speed = measured_tokens_per_second(config, settings.batch, settings.recompute);
   const std::string measured =
       fmt::format("an estimate without evaluations: {} tokens/s, {}/s, measured on a few steps",
                   short_count(speed), work_text(speed * token_work));

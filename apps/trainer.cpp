@@ -48,7 +48,7 @@ Trainer::Step Trainer::step() {
   const Shape shape{settings_.batch, settings_.context};
   const double share = 1.0 / static_cast<double>(settings_.accumulation);
   Step result{0, schedule_(steps()), 0};
-  gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr);
+  gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
   for (int64_t i = 0; i < settings_.accumulation; ++i) {
     current_phase = Phase::forward;  // for whoever profiles
     loader_.next(inputs_, targets_);
@@ -67,7 +67,7 @@ Trainer::Step Trainer::step() {
         "or clip may help",
         steps() + 1, result.loss, result.gradient_norm);
   optimizer_->step(result.rate, clip_scale(result.gradient_norm, settings_.clip) * share);
-  clear_gradients(gpt_);
+  optimizer_->clear_gradients();
   return result;
 }
 

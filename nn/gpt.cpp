@@ -1,6 +1,8 @@
 #include "nn/gpt.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace chapbook {
 
@@ -57,9 +59,25 @@ Variable GPT::embed(const Tensor& tokens, int64_t first_place) const {
   return transformer_.wte(tokens) + places;                                                 // (B, T, C)
 }
 
+// The block, of which only x is kept. Each time it computes, its dropout draws from the same place, and the
+// stream of random numbers goes on as if it had computed once.
+static Variable recomputed(const Block& block, const Variable& x) {
+  Random* random = block.attn.dropout.random;
+  const auto compute = [&block, random, start = random ? random->counter : 0](const Variable& x) {
+    check(block.attn.dropout.random == random,
+          "gpt: train_with() was called between a loss and its backward(), which computes blocks again");
+    if (!random) return block(x);
+    const uint64_t reached = std::exchange(random->counter, start);
+    const Variable y = block(x);
+    random->counter = std::max(random->counter, reached);
+    return y;
+  };
+  return recompute(compute, x);
+}
+
 Variable GPT::hidden(const Tensor& tokens) const {
   Variable x = dropout_(embed(tokens, 0));
-  for (const auto& block : transformer_.h) x = (*block)(x);
+  for (const auto& block : transformer_.h) x = recompute_ ? recomputed(*block, x) : (*block)(x);
   return transformer_.ln_f(x);
 }
 
@@ -106,7 +124,8 @@ void GPT::initialise(Random& random) {
   parts(visit);
 }
 
-void GPT::train_with(Random* random) {
+void GPT::train_with(Random* random, bool recompute) {
+  recompute_ = recompute;
   dropout_ = {config_.dropout, random};
   for (const auto& block : transformer_.h) block->attn.dropout = block->mlp.dropout = dropout_;
 }
@@ -123,17 +142,19 @@ double training_flops_per_token(const GPTConfig& config) {
   return 6 * (12 * L * C * C + config.vocabulary * C) + 14 * L * C * (T + 1) / 2;
 }
 
-int64_t activation_bytes(const GPTConfig& config, int64_t batch) {
+int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute) {
   const int64_t N = batch * config.context, C = config.width, masks = config.dropout > 0;
   // A block keeps the residual stream before each norm and both norms' results (4 C), qkv (3 C), what
   // attention gives (C), the MLP's inside before and after GELU (8 C), and two masks; the norms keep two
   // numbers a row each, attention one for every head.
   const int64_t block = (16 + 2 * masks) * C + 4 + config.heads;
-  // Beyond the blocks: a mask for the embeddings, the last norm and the gradient of its result, and a tile of
-  // logits.
-  const int64_t rest = (3 + masks) * C + 2;
-  return 4 * (N * (config.layers * block + rest) +
-              logits_at_once(N, config.vocabulary) * (config.vocabulary + 1));
+  // The head keeps the last norm and the gradient of its result, and needs room for a tile of logits.
+  const int64_t head = N * (3 * C + 2) + logits_at_once(N, config.vocabulary) * (config.vocabulary + 1);
+  // Blocks that are computed again keep their input; the last one's inside comes back when the head's is
+  // gone.
+  const int64_t blocks = N * config.layers * (recompute ? C : block);
+  const int64_t mask_of_embeddings = N * masks * C;
+  return 4 * (mask_of_embeddings + blocks + (recompute ? std::max(head, N * block) : head));
 }
 
 }  // namespace chapbook

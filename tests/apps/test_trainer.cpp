@@ -46,6 +46,8 @@ TEST_CASE("the same seed gives the same bits, and another seed others") {
   settings.dropout = 0.2;
   const std::vector<double> first = losses(settings, 10);
   CHECK(first == losses(settings, 10));
+  settings.recompute = true;
+  CHECK(first == losses(settings, 10));
   settings.seed = 2;
   CHECK(first != losses(settings, 10));
 }
