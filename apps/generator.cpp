@@ -34,7 +34,7 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
   if (sampling.temperature == 0)
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   const double largest = *std::max_element(logits.begin(), logits.end());
-  std::vector<float> weights(logits.size());
+  RecycledVector<float> weights(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
     weights[i] = math::exp(static_cast<float>((logits[i] - largest) / sampling.temperature));
   double all = std::accumulate(weights.begin(), weights.end(), 0.0);
@@ -43,7 +43,7 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
   // `least` make up less than 1 - top_p, even all together.
   const bool cut = sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(weights.size());
   const double least = cut ? 0 : (1 - sampling.top_p) * all / static_cast<double>(weights.size());
-  std::vector<Choice> choices;
+  RecycledVector<Choice> choices;
   choices.reserve(weights.size());
   for (size_t i = 0; i < weights.size(); ++i)
     if (weights[i] >= least) choices.push_back({static_cast<int32_t>(i), weights[i]});
@@ -78,18 +78,22 @@ void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view promp
   const int64_t context = gpt.config().context;
   check(context >= 2, "generate: a context of {} leaves no room for a token", context);
   Random random{sampling.seed};
-  GPT::Caches caches;
+  const auto keep_last = [&](int64_t count) {
+    if (static_cast<int64_t>(ids.size()) > count) ids.erase(ids.begin(), ids.end() - count);
+  };
+  keep_last(context - 1);
+  ids.reserve(context + 1);
   std::vector<int32_t> next = ids;  // what the model has not seen yet
+  std::vector<float> logits(gpt.config().vocabulary);
+  GPT::Caches caches = gpt.caches();
   for (int64_t made = 0; made < sampling.tokens; ++made) {
-    const int64_t seen = caches.empty() ? 0 : caches.front().length;
-    if (caches.empty() || seen + static_cast<int64_t>(next.size()) > context) {
-      caches = gpt.caches();
-      const int64_t keep =
-          std::min<int64_t>(ids.size(), made == 0 ? context - 1 : std::max<int64_t>(1, context / 2));
-      next.assign(ids.end() - keep, ids.end());
+    if (caches.front().length + static_cast<int64_t>(next.size()) > context) {
+      for (KeyValueCache& cache : caches) cache.length = 0;
+      keep_last(std::max<int64_t>(1, context / 2));
+      next = ids;
     }
     const Tensor tokens = Tensor::from(next, {1, static_cast<int64_t>(next.size())}, gpt.backend());
-    const std::vector<float> logits = gpt.next(tokens, caches).to_vector<float>();
+    gpt.next(tokens, caches).download(logits.data());
     // A model may have more rows than the tokenizer has tokens: those are never drawn.
     const int32_t id = sample(std::span(logits).first(tokenizer.vocabulary_size()), sampling, random);
     token(id);

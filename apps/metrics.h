@@ -16,9 +16,10 @@
 namespace chapbook {
 
 // loss: of the step's own batch; train_loss and valid_loss: of the evaluations, nats per token; rate: the
-// learning rate.
+// learning rate; peak_bytes: the most that tensors took since training began or was resumed.
 inline const std::vector<std::string> training_columns = {
-    "tokens", "loss", "train_loss", "valid_loss", "rate", "gradient_norm", "tokens_per_second", "seconds"};
+    "tokens",  "loss",      "train_loss", "valid_loss", "rate", "gradient_norm", "tokens_per_second",
+    "seconds", "peak_bytes"};
 
 class MetricsLog {
  public:

@@ -11,6 +11,7 @@
 #include "apps/files.h"
 #include "apps/generator.h"
 #include "apps/machine.h"
+#include "apps/memory.h"
 #include "apps/metrics.h"
 #include "apps/prepare.h"
 #include "apps/progress.h"
@@ -106,6 +107,7 @@ class Run {
     return trainer_.steps() >= settings_.steps ||
            (settings_.early_stop > 0 && state_.evaluations_since_best >= settings_.early_stop);
   }
+  size_t peak_bytes() const { return gpt_->backend().blocks().peak_bytes(); }
   void check_first_loss(double loss) const;
   void evaluate_now(Progress& progress);
   void save() {
@@ -182,6 +184,7 @@ void Run::evaluate_now(Progress& progress) {
 }
 
 void Run::train() {
+  gpt_->backend().blocks().reset_peak();  // what was measured before is no part of the run
   const auto due = [&](int64_t every) { return every > 0 && trainer_.steps() % every == 0; };
   Progress progress("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
   while (!done() && !interrupted) {
@@ -197,7 +200,8 @@ void Run::train() {
                                    {"rate", step.rate},
                                    {"gradient_norm", step.gradient_norm},
                                    {"tokens_per_second", speed},
-                                   {"seconds", seconds_before_ + seconds_since(start_)}});
+                                   {"seconds", seconds_before_ + seconds_since(start_)},
+                                   {"peak_bytes", static_cast<double>(peak_bytes())}});
     progress.update(
         static_cast<double>(trainer_.steps()),
         fmt::format("loss {:.3f}  rate {:.1e}  {} tokens/s", step.loss, step.rate, short_count(speed)));
@@ -216,6 +220,7 @@ void Run::train() {
 }
 
 void Run::finish() {
+  const size_t peak = peak_bytes();  // before there is a second model
   const std::unique_ptr<GPT> best = load_gpt(directory_ + "/best");
   const Score score = evaluate(*best, data_.valid.tokens(), settings_.batch);
   const double bits = bits_per_byte(score, data_.valid.info().tokens, data_.valid.info().text_bytes);
@@ -235,12 +240,13 @@ void Run::finish() {
                                           {"valid_loss", score.loss},
                                           {"valid_perplexity", std::exp(score.loss)},
                                           {"valid_bits_per_byte", bits},
-                                          {"peak_bytes", gpt_->backend().blocks().peak_bytes()}};
+                                          {"peak_bytes", peak}};
   write_file(directory_ + "/results.json", results.dump(2) + "\n");
   write_file(directory_ + "/loss.svg", svg(loss_curve(read_metrics(directory_ + "/metrics.csv"),
                                                       fmt::format("Loss of {}", directory_))));
   fmt::print("\ntrained    {} tokens in {}\n", short_count(static_cast<double>(trainer_.tokens())),
              duration(seconds));
+  fmt::print("memory     {} of tensors at most\n", bytes_text(static_cast<double>(peak)));
   fmt::print(
       "valid      loss {:.4f}, perplexity {:.2f}, {:.4f} bits per byte, over all {} validation tokens (best "
       "model)\n",

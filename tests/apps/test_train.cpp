@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "apps/files.h"
@@ -94,12 +95,17 @@ TEST_CASE("a run ends with its results, its curve and a story") {
   const Outcome outcome = run_program(small + "--set steps=60 --set early_stop=0 --run " + run);
   REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
   for (const char* said : {"built-in stories (told by a small grammar; not TinyStories)", "first loss",
-                           "bits per byte", "A story"})
+                           "bits per byte", "of tensors at most", "A story"})
     CHECK_MESSAGE(outcome.output.find(said) != std::string::npos, said);
   for (const char* file :
        {"results.json", "loss.svg", "metrics.jsonl", "metrics.csv", "settings.json", "best/config.json",
         "best/tokenizer.json", "best/generation_config.json", "last/trainer.json"})
     CHECK_MESSAGE(fs::exists(run + "/" + file), file);
+
+  const std::vector<double> peaks = read_metrics(run + "/metrics.csv")["peak_bytes"];
+  const auto results = nlohmann::json::parse(read_file(run + "/results.json"));
+  CHECK(peaks[0] > 4.0 * results.at("parameters").get<double>());
+  CHECK(results.at("peak_bytes") >= peaks[0]);
 
   const std::string text = directory / "text.txt";
   std::ofstream(text)
