@@ -33,7 +33,8 @@ std::string legend(const std::vector<std::string>& names) {
   return out;
 }
 
-using Curves = std::vector<std::map<double, double>>;  // by column: speed over size, in the order of size
+using Curve = std::map<double, Measurement>;  // by size
+using Curves = std::vector<Curve>;            // by column
 
 // One op.
 struct Panel {
@@ -54,23 +55,28 @@ std::vector<Panel> panels_of(const Comparison& comparison) {
     if (panel == panels.end())
       panel = panels.insert(panel, {row.what.name, row.what.unit, Curves(comparison.columns.size())});
     for (size_t i = 0; i < row.each.size(); ++i)
-      if (row.each[i]) panel->curves[i][work_of(*row.each[i])] = row.each[i]->median;
+      if (row.each[i]) panel->curves[i].emplace(work_of(*row.each[i]), *row.each[i]);
   }
   std::erase_if(panels, [](const Panel& panel) {
-    return std::count_if(panel.curves.begin(), panel.curves.end(),
-                         [](const auto& c) { return c.size() >= 2; }) < 2;
+    size_t most = 0;
+    for (const Curve& curve : panel.curves) most = std::max(most, curve.size());
+    return most < 2 || std::count(panel.curves.begin(), panel.curves.end(), Curve{}) + 1 >=
+                           static_cast<int64_t>(panel.curves.size());
   });
   return panels;
 }
 
-// The sizes at which two curves cross, between sizes that both have; straight lines on logarithmic axes.
-std::vector<double> crossings(const std::map<double, double>& a, const std::map<double, double>& b) {
+// The sizes at which one becomes faster than the other: between two sizes where all repeats of one were
+// faster than all of the other, by straight lines on logarithmic axes.
+std::vector<double> crossings(const Curve& a, const Curve& b) {
   std::vector<double> result;
   double last_size = 0, last = 0;  // logarithms: of the size, and of the ratio there
-  for (const auto& [size, speed] : a) {
-    const auto other = b.find(size);
-    if (other == b.end()) continue;
-    const double now = std::log(speed / other->second);
+  for (const auto& [size, x] : a) {
+    const auto found = b.find(size);
+    if (found == b.end()) continue;
+    const Measurement& y = found->second;
+    if (x.min <= y.max && y.min <= x.max) continue;
+    const double now = std::log(x.median / y.median);
     if (last * now < 0)
       result.push_back(std::exp(last_size + (std::log(size) - last_size) * last / (last - now)));
     last_size = std::log(size), last = now;
@@ -81,9 +87,9 @@ std::vector<double> crossings(const std::map<double, double>& a, const std::map<
 std::string draw(const Panel& panel, double x0, double y0, double panel_width, double panel_height) {
   Axis x{true, 1, 1, x0, x0 + panel_width}, y{true, 1, 1, y0 + panel_height, y0};
   bool any_x = false, any_y = false;
-  for (const auto& curve : panel.curves)
-    for (const auto& [size, speed] : curve) fit(x, {size}, any_x), fit(y, {speed}, any_y);
-  widen(x, 0.04);
+  for (const Curve& curve : panel.curves)
+    for (const auto& [size, m] : curve) fit(x, {size}, any_x), fit(y, {m.median}, any_y);
+  widen(x, x.high < 8 * x.low ? 0.4 : 0.04);
   if (y.high > 8 * y.low)
     widen(y, 0.08);
   else
@@ -91,10 +97,10 @@ std::string draw(const Panel& panel, double x0, double y0, double panel_width, d
   std::string out = axes(x, y, "", "") + text(x0, y0 - 10, fmt::format("{}: {}", panel.name, panel.unit));
   for (size_t i = 0; i < panel.curves.size(); ++i) {
     std::string path;
-    for (const auto& [size, speed] : panel.curves[i]) {
-      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", x.pixel(size), y.pixel(speed));
+    for (const auto& [size, m] : panel.curves[i]) {
+      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", x.pixel(size), y.pixel(m.median));
       out += fmt::format("<circle class=\"area c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", i % colours,
-                         x.pixel(size), y.pixel(speed));
+                         x.pixel(size), y.pixel(m.median));
     }
     if (!path.empty()) out += fmt::format("<path class=\"line c{}\" d=\"{}\"/>\n", i % colours, path);
     if (i == 0) continue;

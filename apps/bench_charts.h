@@ -8,9 +8,9 @@
 
 namespace chapbook {
 
-// Which backend is faster at which size: speed over size, a panel for each op that two columns measured at
-// two sizes or more, and a mark where the first column and another change places. The first twelve such ops
-// are drawn.
+// Which backend is faster at which size: speed over size, a panel for each op that two columns measured, and
+// a mark where the first column and another change places, as far as their spreads leave no doubt. The first
+// twelve such ops are drawn.
 std::string sizes_svg(const Comparison& comparison);
 
 // How near ops come to what the machine allows: speed over operations per byte, each op at its largest size,

@@ -156,6 +156,7 @@ std::string table(const Comparison& comparison) {
   size_t label_width = 0;
   for (const auto& row : comparison.rows) label_width = std::max(label_width, label(row.what).size());
   std::string out, section;
+  std::vector<size_t> shown;  // columns with numbers in this section
   const auto end_line = [&] {
     out.resize(out.find_last_not_of(' ') + 1);
     out += '\n';
@@ -165,7 +166,12 @@ std::string table(const Comparison& comparison) {
       if (!section.empty()) out += '\n';
       section = row.what.section;
       out += fmt::format("{:<{}}", section, label_width);
-      for (const std::string& column : comparison.columns) out += fmt::format("{:<28}", "   " + column);
+      shown.clear();
+      for (size_t i = 0; i < comparison.columns.size(); ++i)
+        if (std::any_of(comparison.rows.begin(), comparison.rows.end(),
+                        [&](const auto& each) { return each.what.section == section && each.each[i]; }))
+          shown.push_back(i);
+      for (const size_t i : shown) out += fmt::format("   {:<25}", comparison.columns[i]);
       end_line();
     }
     out += fmt::format("{:<{}}", label(row.what), label_width);

@@ -35,9 +35,13 @@ inline Tensor random_tensor(const Shape& shape, Backend& backend, double low = -
   return uniform(shape, random, DType::f32, backend) * (high - low) + low;
 }
 
+// "(2048, 384) 2 x (384)"
 inline std::string text_of(const std::vector<Shape>& shapes) {
   std::string text;
-  for (const Shape& shape : shapes) text += (text.empty() ? "" : " ") + shape.to_string();
+  for (size_t i = 0, alike = 1; i < shapes.size(); i += alike, alike = 1) {
+    while (i + alike < shapes.size() && shapes[i + alike] == shapes[i]) ++alike;
+    text += fmt::format("{}{}{}", i ? " " : "", alike > 1 ? fmt::format("{} x ", alike) : "", shapes[i]);
+  }
   return text;
 }
 

@@ -52,6 +52,9 @@ void add_products(std::vector<Row>& rows) {
     add(rows, "matmul dW", {{{N, C}, {N, 4 * C}}},
         [](const Tensors& x) { return [=] { matmul(x[0].transpose(0, 1), x[1]); }; });
   }
+  for (const int64_t n : {16, 64, 256, 1024})
+    add(rows, "matmul of squares", {{{n, n}, {n, n}}},
+        [](const Tensors& x) { return [=] { matmul(x[0], x[1]); }; });
   add(rows, "matmul of the head", {{{N, 384}, {4096, 384}}, {{512, 384}, {50257, 384}}},
       [](const Tensors& x) { return [=] { matmul(x[0], x[1].transpose(0, 1)); }; });
   add(rows, few_rows, {{{1, 768}, {768, 3072}}, {{4, 768}, {768, 3072}}, {{16, 768}, {768, 3072}}},
@@ -59,8 +62,7 @@ void add_products(std::vector<Row>& rows) {
 }
 
 void add_attention(std::vector<Row>& rows) {
-  for (const int64_t T : {32, 256, 1024}) {
-    const Shape shape{std::max<int64_t>(1, 2048 / T / 8), 6, T, 64};  // (B, H, T, D)
+  for (const Shape shape : {Shape{4, 6, 16, 64}, {8, 6, 256, 64}, {2, 6, 1024, 64}}) {  // (B, H, T, D)
     add(rows, "attention", {{shape, shape, shape}},
         [](const Tensors& x) { return [=] { attention(x[0], x[1], x[2], 0.125); }; });
     add(rows, "attention backward", {{shape, shape, shape, shape}}, [](const Tensors& x) {

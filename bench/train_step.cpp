@@ -5,9 +5,8 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <vector>
 
-#include "apps/trainer.h"
+#include "bench/training.h"
 
 using namespace chapbook;
 
@@ -21,17 +20,12 @@ int main(int argc, char** argv) {
   settings.layers = number(1), settings.heads = number(2), settings.width = number(3),
   settings.context = number(4);
   settings.vocabulary = number(5), settings.batch = number(6), settings.steps = number(7) + 2;
-  GPT gpt(model_config(settings));
-  Random random{1};
-  gpt.initialise(random);
-  std::vector<uint16_t> tokens(1 << 20);
-  for (uint16_t& token : tokens) token = static_cast<uint16_t>(random.below(settings.vocabulary));
-  Trainer trainer(settings, gpt, tokens);
+  Training training(settings);
   for (int64_t i = 0; i < settings.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    trainer.step();
+    training.trainer.step();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (i >= 2) fmt::print("{}\n", seconds);  // the first steps take their memory from the system
   }
-  fmt::print(stderr, "peak MB {:.0f}\n", gpt.backend().blocks().peak_bytes() / 1e6);
+  fmt::print(stderr, "peak MB {:.0f}\n", training.gpt.backend().blocks().peak_bytes() / 1e6);
 }

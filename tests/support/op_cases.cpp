@@ -29,8 +29,8 @@ static const std::vector<std::vector<Shape>> real_two = {
 static const std::vector<std::vector<Shape>> real_rows = {{{64, 64}}, {{2048, 384}}, {{2048, 4096}}};
 static const std::vector<std::vector<Shape>> real_normalised = {
     {{64, 64}, {64}, {64}}, {{2048, 384}, {384}, {384}}, {{2048, 768}, {768}, {768}}};
-static const std::vector<std::vector<Shape>> real_products = {
-    {{16, 16}, {16, 16}}, {{64, 64}, {64, 64}}, {{256, 256}, {256, 256}}, {{1024, 1024}, {1024, 1024}}};
+static const std::vector<std::vector<Shape>> real_products = {{{64, 64}, {64, 64}},
+                                                              {{2048, 384}, {384, 1536}}};
 
 // Those of the rows that are neither one() nor two().
 static const std::map<std::string, std::vector<std::vector<Shape>>> real_sizes = {
