@@ -1,8 +1,9 @@
 // How the product uses the caches (Goto & van de Geijn 2008, "Anatomy of high-performance matrix
 // multiplication"). For each stretch of k, b is copied once into panels as wide as the kernel's block, by all
-// threads together; then each thread takes blocks of rows of a, copies them into panels of its own, and runs
-// the kernel over every pair of panels. A panel of b is read from the first or second cache for all rows of a
-// block, and the rows of the block stay in the second cache for all panels of b.
+// threads together; then each thread takes blocks of rows of a, copies them into panels of its own where they
+// do not lie well, and runs the kernel over every pair of panels. A panel of b is read from the first or
+// second cache for all rows of a block, and the rows of the block stay in the second cache for all panels of
+// b.
 //
 // Against one-threaded OpenBLAS on tiles of y this saves packing b again for every tile, and the epilogue
 // finds its numbers in the first cache.
@@ -42,6 +43,9 @@ const MicroKernel*& chosen_kernel() {
   }();
   return chosen;
 }
+
+constexpr int64_t k_block = 512;  // numbers of a row that are multiplied before going to the next rows
+constexpr int64_t row_step = k_block + 16;  // rows of a panel of a then fall into different sets
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
@@ -104,7 +108,7 @@ void pack_b(Matrix<const float> b, int64_t p, int64_t k, int64_t j, int64_t colu
     for (int64_t column = 0; column < columns; ++column) sums[column] += panel[row * width + column];
 }
 
-// Rows i to i + rows of a, k numbers of each from p, as a panel (see gemm_kernel.h).
+// Rows i to i + rows of a, k numbers of each from p, as a panel: row after row, row_step apart, or by column.
 void pack_a(Matrix<const float> a, int64_t i, int64_t rows, int64_t p, int64_t k, float* panel) {
   const float* from = a.at(i, p);
   const int64_t step = a.column_stride;
@@ -169,6 +173,10 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const f
           const Epilogue& epilogue) {
   const MicroKernel& kernel = *chosen_kernel();
   const bool by_row = a.column_stride == 1;
+  // Rows of a are read as they lie, unless they lie so far apart that they fall into a few sets of the first
+  // cache and drive each other out: at 1,024 numbers apart that costs a quarter of the speed.
+  const bool direct = by_row && a.row_stride % 256 != 0;
+  const int64_t a_step = direct ? a.row_stride : row_step;
   const Multiply* multiply = by_row ? kernel.by_row : kernel.by_column;
   const int64_t width = kernel.columns;
   const auto pack = width == 32 ? pack_b<32> : width == 16 ? pack_b<16> : pack_b<8>;
@@ -202,27 +210,32 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const f
         float* const a_panels = scratch<15>(8 * kernel.rows * row_step);
         const int64_t a_panel = kernel.rows * row_step;
         for (int64_t tile = first_tile; tile < last_tile; ++tile)
-          pack_a(a, tiles.begin(tile), tiles.size(tile), p, kb, a_panels + (tile - first_tile) * a_panel);
+          if (!direct)
+            pack_a(a, tiles.begin(tile), tiles.size(tile), p, kb, a_panels + (tile - first_tile) * a_panel);
         float corner[14 * 32];  // for a block that does not fit into y
         for (int64_t panel = column_blocks.begin(group); panel < column_blocks.begin(group + 1); ++panel) {
           const int64_t j = panel * width, here = std::min(width, columns - j);
           for (int64_t tile = first_tile; tile < last_tile; ++tile) {
             const int64_t i = tiles.begin(tile), rows = tiles.size(tile);
             const Multiply run = multiply[rows - 1];
-            const float* a_rows = a_panels + (tile - first_tile) * a_panel;
+            const float* a_rows =
+                direct ? a.at(tiles.begin(tile), p) : a_panels + (tile - first_tile) * a_panel;
             if (here == width) {
-              run(kb, a_rows, b_panels + j * kb, width, y.at(i, j0 + j), y.row_stride, add);
+              run(kb, a_rows, a_step, b_panels + j * kb, width, y.at(i, j0 + j), y.row_stride, add);
             } else {
-              run(kb, a_rows, b_panels + j * kb, width, corner, width, false);
+              run(kb, a_rows, a_step, b_panels + j * kb, width, corner, width, false);
               for (int64_t row = 0; row < rows; ++row)
                 for (int64_t c = 0; c < here; ++c) {
                   float& to = *y.at(i + row, j0 + j + c);
                   to = add ? to + corner[row * width + c] : corner[row * width + c];
                 }
             }
-            if (last && !epilogue.nothing()) finish(epilogue, y, i, rows, j0 + j, here);
           }
         }
+        if (!last || epilogue.nothing()) return;
+        const int64_t first = tiles.begin(first_tile), from = column_blocks.begin(group) * width;
+        finish(epilogue, y, first, tiles.begin(last_tile) - first, j0 + from,
+               std::min(columns, column_blocks.begin(group + 1) * width) - from);
       };
       const int64_t count = row_blocks.parts * column_blocks.parts;
       parallel_for(count, little ? count : 1, [&](int64_t begin, int64_t end) {

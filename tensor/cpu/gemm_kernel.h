@@ -9,21 +9,16 @@
 
 namespace chapbook::cpu {
 
-// a panel of a holds up to `rows` rows and at most k_block numbers of each: either row after row, `row_step`
-// apart, as they lie in a; or, where a is read transposed, all rows' numbers side by side for each k.
-constexpr int64_t k_block = 512;
-constexpr int64_t row_step =
-    k_block + 16;  // rows of a panel then fall into different sets of the first cache
-
-// y (rows, columns) = a b, or += with `add`. b's rows are b_step apart.
-using Multiply = void (*)(int64_t k, const float* a, const float* b, int64_t b_step, float* y, int64_t y_step,
-                          bool add);
+// y (rows, columns) = a b, or += with `add`; b's rows lie b_step apart. a's rows lie a_step apart, or, by
+// column, a holds all rows' numbers side by side for each k.
+using Multiply = void (*)(int64_t k, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y,
+                          int64_t y_step, bool add);
 
 struct MicroKernel {
   const char* name;
   int rows, columns;          // of the largest block of y
-  const Multiply* by_row;     // for 1, 2, ..., rows rows of a panel that holds row after row
-  const Multiply* by_column;  // for one that holds numbers of all rows side by side
+  const Multiply* by_row;     // for 1, 2, ..., rows rows of a that lie one after the other
+  const Multiply* by_column;  // for rows whose numbers lie side by side
 };
 
 extern const MicroKernel avx512_kernel, avx2_kernel, portable_kernel;
@@ -35,16 +30,17 @@ struct Block {
   typedef float Vector __attribute__((vector_size(width * 4), aligned(4)));  // may be loaded from any address
 
   template <int rows, bool row_after_row>
-  static void multiply(int64_t k, const float* a, const float* b, int64_t b_step, float* y, int64_t y_step,
-                       bool add) {
+  static void multiply(int64_t k, const float* a, [[maybe_unused]] int64_t a_step, const float* b,
+                       int64_t b_step, float* y, int64_t y_step, bool add) {
     Vector sums[rows][vectors] = {};
-    for (int r = 0; r < rows; ++r) __builtin_prefetch(y + r * y_step, 1);
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(y + r * y_step + v * width, 1);
     for (int64_t p = 0; p < k; ++p, b += b_step) {
       Vector right[vectors];
       for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Vector*>(b + v * width);
       for (int r = 0; r < rows; ++r)
         for (int v = 0; v < vectors; ++v)
-          sums[r][v] += (row_after_row ? a[r * row_step + p] : a[p * rows + r]) * right[v];
+          sums[r][v] += (row_after_row ? a[r * a_step + p] : a[p * rows + r]) * right[v];
     }
     for (int r = 0; r < rows; ++r)
       for (int v = 0; v < vectors; ++v) {
