@@ -20,13 +20,12 @@ std::vector<Row> autograd_rows() {
         for (Variable& each : x) each.clear_gradient();
       };
     };
-    const bool products = op.name.starts_with("matmul");
     rows.push_back({.section = "gradients",
                     .name = op.name,
                     .shape = text_of(op.real.back()),
                     .prepare = prepare,
-                    .unit = products ? "GFLOP/s" : "GB/s",
-                    .products = products});
+                    .unit = unit_of(op.name),
+                    .products = multiplies(op.name)});
   }
   return rows;
 }

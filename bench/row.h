@@ -35,6 +35,14 @@ inline Tensor random_tensor(const Shape& shape, Backend& backend, double low = -
   return uniform(shape, random, DType::f32, backend) * (high - low) + low;
 }
 
+// What an op of op_cases.h is measured in: those of matrices multiply, the others move numbers.
+inline bool multiplies(const std::string& op) {
+  return op.starts_with("matmul") || op.starts_with("linear") || op == "mlp";
+}
+inline std::string unit_of(const std::string& op) {
+  return multiplies(op) || op.starts_with("attention") ? "GFLOP/s" : "GB/s";
+}
+
 // "(2048, 384) 2 x (384)"
 inline std::string text_of(const std::vector<Shape>& shapes) {
   std::string text;

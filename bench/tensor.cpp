@@ -13,8 +13,6 @@ using Tensors = std::vector<Tensor>;
 
 const std::string few_rows = "matmul of few rows";  // only our own kind does those
 
-bool computes(const std::string& name) { return name.starts_with("matmul") || name.starts_with("attention"); }
-
 // A row for each set of shapes; `f` gets tensors of them.
 template <class F>
 void add(std::vector<Row>& rows, const std::string& name, const std::vector<Shapes>& sizes, F f) {
@@ -28,8 +26,8 @@ void add(std::vector<Row>& rows, const std::string& name, const std::vector<Shap
                     .name = name,
                     .shape = text_of(shapes),
                     .prepare = prepare,
-                    .unit = computes(name) ? "GFLOP/s" : "GB/s",
-                    .products = name.starts_with("matmul") && name != few_rows});
+                    .unit = unit_of(name),
+                    .products = multiplies(name) && name != few_rows});
   }
 }
 

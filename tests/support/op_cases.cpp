@@ -34,11 +34,23 @@ static const std::vector<std::vector<Shape>> real_products = {{{64, 64}, {64, 64
 
 // Those of the rows that are neither one() nor two().
 static const std::map<std::string, std::vector<std::vector<Shape>>> real_sizes = {
-    {"dropout", real_one},      {"gelu_backward", real_two}, {"silu_backward", real_two},
-    {"to bf16", real_one},      {"sum of rows", real_rows},  {"sum of columns", real_rows},
-    {"max of rows", real_rows}, {"argmax", real_rows},       {"softmax", real_rows},
-    {"log_softmax", real_rows}, {"matmul", real_products},   {"layer_norm", real_normalised},
-    {"normal", real_one}};
+    {"dropout", real_one},
+    {"gelu_backward", real_two},
+    {"silu_backward", real_two},
+    {"to bf16", real_one},
+    {"sum of rows", real_rows},
+    {"sum of columns", real_rows},
+    {"max of rows", real_rows},
+    {"argmax", real_rows},
+    {"softmax", real_rows},
+    {"log_softmax", real_rows},
+    {"matmul", real_products},
+    {"layer_norm", real_normalised},
+    {"normal", real_one},
+    {"linear", {{{2048, 384}, {384, 1536}, {1536}}}},
+    {"mlp", {{{2048, 384}, {384, 1536}, {1536}, {1536, 384}, {384}}}},
+    {"linear_cross_entropy", {{{2048, 384}, {4096, 384}}}},
+    {"attention", {{{24, 256, 384}}}}};
 
 static OpCase one(std::string name, Variable (*f)(const Variable&), Domain domain = {}) {
   return {name, one_input, [f](const Variables& x) { return f(x[0]); }, domain, true, false, real_one};
