@@ -84,6 +84,11 @@ std::vector<double> crossings(const Curve& a, const Curve& b) {
   return result;
 }
 
+double two_digits(double x) {
+  const double unit = std::pow(10, std::floor(std::log10(x)) - 1);
+  return std::round(x / unit) * unit;
+}
+
 std::string draw(const Panel& panel, double x0, double y0, double panel_width, double panel_height) {
   Axis x{true, 1, 1, x0, x0 + panel_width}, y{true, 1, 1, y0 + panel_height, y0};
   bool any_x = false, any_y = false;
@@ -109,9 +114,8 @@ std::string draw(const Panel& panel, double x0, double y0, double panel_width, d
       out += fmt::format("<path class=\"line faint c{}\" stroke-dasharray=\"4 3\" d=\"M{:.1f} {} V{}\"/>\n",
                          i % colours, at, y0, y0 + panel_height);
       const bool near_end = at > x0 + panel_width / 2;
-      out +=
-          text(at + (near_end ? -5 : 5), y0 + panel_height - 8,
-               "even at " + short_label(std::stod(fmt::format("{:.2g}", size))), near_end ? "end" : "start");
+      out += text(at + (near_end ? -5 : 5), y0 + panel_height - 8, "even at " + short_label(two_digits(size)),
+                  near_end ? "end" : "start");
     }
   }
   return out;
@@ -213,7 +217,10 @@ StepTimes read_profile(const std::string& path) {
   StepTimes times{.name = path, .parts = {}, .whole = seconds(json["step"], "seconds")};
   for (const auto& op : json["ops"]) {
     if (!op.is_object() || !op.contains("op") || !op["op"].is_string()) bad("an op has no name");
-    times.parts.push_back({op["op"].get<std::string>(), seconds(op, "seconds")});
+    const auto& name = op["op"].get_ref<const std::string&>();
+    if (std::any_of(name.begin(), name.end(), [](unsigned char letter) { return letter < ' '; }))
+      bad("the name of an op holds a control character");
+    times.parts.push_back({name, seconds(op, "seconds")});
   }
   if (times.whole <= 0) bad("the step took no time");
   return times;
