@@ -69,6 +69,17 @@ int run(int argc, char** argv) {
   if (out.empty())
     out = fmt::format("{}/bench/results/{}.jsonl", CHAPBOOK_SOURCE_DIR, options.quick ? "quick" : "bench");
 
+  std::vector<std::vector<Row>> chosen;  // by section
+  for (const Section& section : sections) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), section.name) == wanted.end()) continue;
+    chosen.push_back(section.rows());
+    std::erase_if(chosen.back(), [&](const Row& row) {
+      return row.section != section.name || !std::regex_search(row.section + " " + row.name, pattern);
+    });
+    if (chosen.back().empty()) chosen.pop_back();
+  }
+  check(!chosen.empty(), "--filter: \"{}\" finds nothing to measure", filter);
+
   std::string lines = machine_line(words(argc, argv)).dump() + "\n";
   const auto write = [&](const std::vector<Measurement>& results) {
     for (const Measurement& result : results) lines += to_json(result).dump() + "\n";
@@ -76,14 +87,7 @@ int run(int argc, char** argv) {
   };
   Limits limits;
   write(measure_machine(options, limits));
-  for (const Section& section : sections) {
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), section.name) == wanted.end()) continue;
-    std::vector<Row> rows = section.rows();
-    std::erase_if(rows, [&](const Row& row) {
-      return row.section != section.name || !std::regex_search(row.section + " " + row.name, pattern);
-    });
-    write(measure(rows, limits, options));
-  }
+  for (const std::vector<Row>& rows : chosen) write(measure(rows, limits, options));
   fmt::print("{}\n", out);
   return 0;
 }

@@ -108,11 +108,10 @@ Measurement result(const Job& job, const Collector::Seconds& seconds, const Limi
 
 std::vector<Measurement> measure(const std::vector<Row>& rows, const Limits& limits,
                                  const MeasureOptions& options) {
-  if (rows.empty()) return {};
   const double shortest = options.quick ? 0.005 : 0.05;  // seconds of a repeat, at least
   const std::vector<Job> jobs = jobs_of(rows, limits, options.quick);
   const double total = static_cast<double>(jobs.size()) * options.repeats;
-  Progress progress("bench " + rows[0].section, total);
+  Progress progress("bench " + rows.at(0).section, total);
   std::vector<int> done(jobs.size());
   double all_done = 0;
   benchmark::ClearRegisteredBenchmarks();
