@@ -48,7 +48,7 @@ Tensor Tensor::to(Backend& target) const {
   RecycledVector<std::byte> host(count() * size_of(dtype()));
   download(host.data());
   Tensor y = empty(shape(), dtype(), target);
-  target.upload(host.data(), y.view_.data, host.size());
+  y.upload(host.data());
   return y;
 }
 
