@@ -342,7 +342,7 @@ Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntro
 
 // A tile of logits stays in the last cache, but has rows enough for fast products.
 int64_t logits_at_once(int64_t rows, int64_t vocabulary) {
-  return std::min(rows, std::max<int64_t>(512, (1 << 22) / vocabulary));
+  return std::min(rows, std::max<int64_t>(1024, (1 << 22) / vocabulary));
 }
 
 // The gradients are computed on the way forward, rows by rows, so that no more than a tile of logits is ever
@@ -353,15 +353,20 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
                               CrossEntropy options) {
   const Tensor rows = x.value().reshape({-1, x.size(-1)}), w = weight.value(), ids = targets.reshape({-1});
   const int64_t N = rows.size(0), tile = logits_at_once(N, w.size(0));
+  check(N > 0, "linear_cross_entropy: there are no rows in {}", x.shape());
   options.count = counted(targets, options);
   const bool wanted = is_recording() && (x.wants_gradient() || weight.wants_gradient());
   const Tensor dx = wanted ? Tensor::like(rows) : Tensor(), dw = wanted ? Tensor::like(w) : Tensor();
   const Tensor one = Tensor::full({}, 1, w.dtype(), w.backend());
+  // Rows of logits begin at a line of the cache, but not all at the same place of it.
+  const int64_t V = w.size(0), step = (V + 15) / 16 * 16 + (V % 256 == 0 ? 16 : 0);
+  const Tensor held = Tensor::empty({tile, step}, w.dtype(), w.backend()).slice(1, 0, V);
   Tensor loss;
   for (int64_t i = 0; i < N; i += tile) {
     const int64_t end = std::min(N, i + tile);
-    const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end);
-    const Tensor logits = matmul(part, w.transpose(0, 1));
+    const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end),
+                 logits = held.slice(0, 0, end - i);
+    w.backend().matmul(part.view(), w.view().transpose(0, 1), logits.view());
     const auto [part_loss, log_sum] = cross_entropy(logits, part_ids, options);
     loss = loss ? loss + part_loss : part_loss;
     if (!wanted) continue;

@@ -127,6 +127,11 @@ void pack_a(Matrix<const float> a, int64_t i, int64_t rows, int64_t p, int64_t k
   }
 }
 
+// Asks for columns `column` to `column` + columns of some rows of x, which will be needed soon.
+void fetch(Matrix<const float> x, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+  for (int64_t i = row; i < row + rows; ++i) cpu::fetch(x.at(i, column), columns);
+}
+
 template <class F>
 void finish_rows(const Epilogue& epilogue, Matrix<float> y, int64_t i, int64_t rows, int64_t j,
                  int64_t columns, F&& formula) {
@@ -212,8 +217,22 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const f
         for (int64_t tile = first_tile; tile < last_tile; ++tile)
           if (!direct)
             pack_a(a, tiles.begin(tile), tiles.size(tile), p, kb, a_panels + (tile - first_tile) * a_panel);
+        // While this is computed, memory has time to bring what the next stretch needs: the task's own rows
+        // of a, and its share of what all tasks pack together.
+        const int64_t group_panels = column_blocks.size(group), first_row = tiles.begin(first_tile);
+        const int64_t next = p + kb, next_size = last ? 0 : ks.size(stretch + 1);
+        const Split own{last ? 0 : tiles.begin(last_tile) - first_row, group_panels};
+        const Split shares{next_size, row_blocks.parts * column_blocks.parts};
+        const Split share{shares.size(task), group_panels};
         float corner[14 * 32];  // for a block that does not fit into y
         for (int64_t panel = column_blocks.begin(group); panel < column_blocks.begin(group + 1); ++panel) {
+          const int64_t part = panel - column_blocks.begin(group);
+          const int64_t shared_row = next + shares.begin(task) + share.begin(part);
+          if (by_row)
+            fetch(a, first_row + own.begin(part), own.size(part), next, next_size);
+          else
+            fetch({a.data, a.column_stride, 1}, shared_row, share.size(part), 0, m);
+          if (b.column_stride == 1) fetch(b, shared_row, share.size(part), j0, columns);
           const int64_t j = panel * width, here = std::min(width, columns - j);
           for (int64_t tile = first_tile; tile < last_tile; ++tile) {
             const int64_t i = tiles.begin(tile), rows = tiles.size(tile);

@@ -27,26 +27,32 @@ float sum(Vector x) {
   return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-// A piece of b this large is read from memory once, and stays in the first cache for all rows.
-constexpr int64_t piece_rows = 16, piece_columns = 512;
+// A piece of b of at most this size is read from memory once, and stays in the first cache for all rows.
+// The next piece is called for meanwhile, into the second cache: the processor sees no stream in rows that
+// lie far apart. Measured with one row: 1.5 to 2.1 times the bytes a second.
+constexpr int64_t piece_rows = 16, most_columns = 512;
 
-// y[r, j] += sum over p < k of a[p, r] b[p, j] for a piece of b; a holds all rows' numbers side by side for
-// each p.
-template <int rows>
-void add_piece(int64_t k, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y,
-               int64_t y_step) {
-  constexpr int vectors = registers / rows;
-  for (int64_t j = 0; j < piece_columns; j += vectors * lanes) {
+// y[r, j] += sum over p < k of a[p, r] b[p, j] for `width` columns of a piece of b, whole vectors; a holds
+// all rows' numbers side by side for each p. As many columns at a time as registers hold, then half as many.
+template <int rows, int vectors>
+void add_piece(int64_t width, int64_t k, const float* a, int64_t a_step, const float* b, int64_t b_step,
+               float* y, int64_t y_step) {
+  int64_t j = 0;
+  for (; j + vectors * lanes <= width; j += vectors * lanes) {
     Vector sums[rows][vectors];
     for (int r = 0; r < rows; ++r)
       for (int v = 0; v < vectors; ++v) sums[r][v] = vector_at(y + r * y_step + j + v * lanes);
     for (int64_t p = 0; p < k; ++p)
-      for (int v = 0; v < vectors; ++v)
+      for (int v = 0; v < vectors; ++v) {
+        __builtin_prefetch(b + (p + piece_rows) * b_step + j + v * lanes, 0, 2);
         for (int r = 0; r < rows; ++r)
           sums[r][v] += a[p * a_step + r] * vector_at(b + p * b_step + j + v * lanes);
+      }
     for (int r = 0; r < rows; ++r)
       for (int v = 0; v < vectors; ++v) vector_at(y + r * y_step + j + v * lanes) = sums[r][v];
   }
+  if constexpr (vectors > 1)
+    add_piece<rows, vectors / 2>(width - j, k, a, a_step, b + j, b_step, y + j, y_step);
 }
 
 // y[r, j] = the dot products of rows of a with columns of b, whose numbers lie side by side; two columns at a
@@ -58,8 +64,8 @@ void along(int64_t k, const float* a, Matrix<const float> b, Matrix<float> y, in
     const float *left = b.at(0, j), *right = b.at(0, std::min(j + 1, end - 1));
     Vector sums[rows][2] = {};
     for (int64_t p = 0; p < whole; p += lanes) {
-      __builtin_prefetch(left + 4 * b.column_stride + p);
-      __builtin_prefetch(right + 4 * b.column_stride + p);
+      __builtin_prefetch(left + 16 * b.column_stride + p, 0, 2);
+      __builtin_prefetch(right + 16 * b.column_stride + p, 0, 2);
       for (int r = 0; r < rows; ++r) {
         sums[r][0] += vector_at(a + r * k + p) * vector_at(left + p);
         sums[r][1] += vector_at(a + r * k + p) * vector_at(right + p);
@@ -89,9 +95,11 @@ void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<
   float* const rows = scratch<14>(m * k);  // of a: row after row for dot products, else side by side
   for (int64_t i = 0; i < m; ++i)
     for (int64_t p = 0; p < k; ++p) rows[dots ? i * k + p : p * m + i] = *a.at(i, p);
-  // Some two hundred kilobytes of b for each task: enough to be worth handing out.
-  const int64_t columns =
-      std::clamp<int64_t>(3 * grain / k / piece_columns * piece_columns, piece_columns, 4096);
+  // Pieces of equal width, four at least and an even number, so that they share out evenly, unless b is
+  // small.
+  const int64_t pieces =
+      n * k < 4 * grain ? 1 : std::max<int64_t>(4, (n + 2 * most_columns - 1) / (2 * most_columns) * 2);
+  const int64_t columns = std::min(most_columns, (n + pieces * lanes - 1) / (pieces * lanes) * lanes);
   parallel_for(n, columns, [&](int64_t begin, int64_t end) {
     if (dots) {
       const auto compute = [&](int64_t i, auto count) {
@@ -99,27 +107,25 @@ void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<
       };
       for_rows<most_rows>(0, m, compute);
     }
-    for (int64_t j = begin; j < end && !dots; j += piece_columns) {
-      const int64_t here = std::min(piece_columns, end - j);
-      float* const sums = scratch<15>((m + piece_rows) * piece_columns);
-      float* const copy = sums + m * piece_columns;  // of a piece of b that is not wide enough
+    if (!dots) {
+      const int64_t here = end - begin, width = (here + lanes - 1) / lanes * lanes;
+      float* const sums = scratch<15>((m + piece_rows) * width);
+      float* const copy = sums + m * width;  // of a piece of b that does not end with a whole vector
       std::fill(sums, copy, 0.0f);
       for (int64_t p = 0; p < k; p += piece_rows) {
         const int64_t rows_here = std::min(piece_rows, k - p);
-        const float* piece = b.at(p, j);
-        if (here < piece_columns)
+        const float* piece = b.at(p, begin);
+        if (here < width)
           for (int64_t row = 0; row < rows_here; ++row)
-            std::copy(piece + row * b.row_stride, piece + row * b.row_stride + here,
-                      copy + row * piece_columns);
+            std::copy(piece + row * b.row_stride, piece + row * b.row_stride + here, copy + row * width);
         const auto compute = [&](int64_t i, auto count) {
-          add_piece<count>(rows_here, rows + p * m + i, m, here < piece_columns ? copy : piece,
-                           here < piece_columns ? piece_columns : b.row_stride, sums + i * piece_columns,
-                           piece_columns);
+          add_piece<count, registers / count>(width, rows_here, rows + p * m + i, m,
+                                              here < width ? copy : piece,
+                                              here < width ? width : b.row_stride, sums + i * width, width);
         };
         for_rows<most_rows>(0, m, compute);
       }
-      for (int64_t i = 0; i < m; ++i)
-        std::copy(sums + i * piece_columns, sums + i * piece_columns + here, y.at(i, j));
+      for (int64_t i = 0; i < m; ++i) std::copy(sums + i * width, sums + i * width + here, y.at(i, begin));
     }
     if (!epilogue.nothing()) finish(epilogue, y, 0, m, begin, end - begin);
   });

@@ -7,9 +7,12 @@
 
 namespace chapbook {
 
+using cpu::fetch;
 using cpu::grain;
 using cpu::scratch;
 using cpu::sum_of;
+
+static constexpr int64_t rows_ahead = 8;  // rows asked for before they are needed
 
 void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, double epsilon, View y_view,
                             View mean_view, View rstd_view) {
@@ -23,6 +26,7 @@ void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, doubl
     for (int64_t i = begin; i < end; ++i) {
       const float* x = x_view.as<float>() + i * x_view.strides[0];
       float* y = y_view.as<float>() + i * y_view.strides[0];
+      fetch(x + rows_ahead * x_view.strides[0], n);
       const float count = static_cast<float>(n);
       const float mean = sum_of(n, [&](int64_t j) { return x[j]; }) / count;
       const float variance = sum_of(n, [&](int64_t j) { return (x[j] - mean) * (x[j] - mean); }) / count;
@@ -59,6 +63,8 @@ void CpuBackend::layer_norm_backward(View x_view, View weight_view, View mean_vi
                      const float* x = x_view.as<float>() + i * x_view.strides[0];
                      const float* dy = dy_view.as<float>() + i * dy_view.strides[0];
                      float* dx = dx_view.as<float>() + i * dx_view.strides[0];
+                     fetch(x + rows_ahead * x_view.strides[0], n);
+                     fetch(dy + rows_ahead * dy_view.strides[0], n);
                      const float mean = mean_view.as<float>()[i * mean_view.strides[0]];
                      const float rstd = rstd_view.as<float>()[i * rstd_view.strides[0]];
                      const float count = static_cast<float>(n);
@@ -76,14 +82,13 @@ void CpuBackend::layer_norm_backward(View x_view, View weight_view, View mean_vi
                    }
                  }
                });
+  double* sums = scratch<1, double>(2 * n);
+  std::fill(sums, sums + 2 * n, 0.0);
+  for (int64_t piece = 0; piece < pieces; ++piece)
+    for (int64_t j = 0; j < 2 * n; ++j) sums[j] += partial[piece * 2 * n + j];
   for (int64_t j = 0; j < n; ++j) {
-    double dweight = 0, dbias = 0;
-    for (int64_t piece = 0; piece < pieces; ++piece) {
-      dweight += partial[piece * 2 * n + j];
-      dbias += partial[piece * 2 * n + n + j];
-    }
-    dweight_view.as<float>()[j] = static_cast<float>(dweight);
-    if (dbias_view) dbias_view.as<float>()[j] = static_cast<float>(dbias);
+    dweight_view.as<float>()[j] = static_cast<float>(sums[j]);
+    if (dbias_view) dbias_view.as<float>()[j] = static_cast<float>(sums[n + j]);
   }
 }
 

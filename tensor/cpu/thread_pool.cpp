@@ -60,7 +60,8 @@ void ThreadPool::set_threads(int threads) {
 
 void ThreadPool::start(int threads) {
   stopping_ = false;
-  for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, state_.load());
+  stretches_ = std::vector<Stretch>(threads);
+  for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, i, state_.load());
 }
 
 void ThreadPool::stop() {
@@ -82,7 +83,11 @@ void ThreadPool::run(const Loop& loop) {
   }
   std::lock_guard lock(callers_);
   loop_ = loop;
-  next_.store(0, std::memory_order_relaxed);
+  const int64_t chunks = (loop.count + loop.grain - 1) / loop.grain, threads = this->threads();
+  for (int64_t i = 0; i < threads; ++i) {
+    stretches_[i].next.store(chunks * i / threads, std::memory_order_relaxed);
+    stretches_[i].end = chunks * (i + 1) / threads;
+  }
   state_.fetch_add(one_loop + open_bit);  // publishes the loop
   if (sleepers_.load() > 0) {
     {
@@ -90,7 +95,7 @@ void ThreadPool::run(const Loop& loop) {
     }  // whoever is about to sleep has looked at state_ or waits already
     wake_.notify_all();
   }
-  run_chunks();
+  run_chunks(0);
   // No chunk is left to begin; wait for those that workers are still in. One that never woke up is not waited
   // for.
   state_.fetch_and(~open_bit);
@@ -99,23 +104,25 @@ void ThreadPool::run(const Loop& loop) {
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
-void ThreadPool::run_chunks() {
+void ThreadPool::run_chunks(int thread) {
   inside_chunk = true;
-  while (true) {
-    const int64_t begin = next_.fetch_add(loop_.grain, std::memory_order_relaxed);
-    if (begin >= loop_.count) break;
-    try {
-      loop_.call(loop_.body, begin, std::min(begin + loop_.grain, loop_.count));
-    } catch (...) {
-      std::lock_guard lock(error_mutex_);
-      if (!error_) error_ = std::current_exception();
-      next_.store(loop_.count, std::memory_order_relaxed);
+  for (int i = 0; i < threads(); ++i) {  // its own stretch first, then what is left of the others
+    Stretch& stretch = stretches_[(thread + i) % threads()];
+    for (int64_t chunk; (chunk = stretch.next.fetch_add(1, std::memory_order_relaxed)) < stretch.end;) {
+      const int64_t begin = chunk * loop_.grain;
+      try {
+        loop_.call(loop_.body, begin, std::min(begin + loop_.grain, loop_.count));
+      } catch (...) {
+        std::lock_guard lock(error_mutex_);
+        if (!error_) error_ = std::current_exception();
+        for (Stretch& each : stretches_) each.next.store(each.end, std::memory_order_relaxed);
+      }
     }
   }
   inside_chunk = false;
 }
 
-void ThreadPool::work(uint64_t seen) {
+void ThreadPool::work(int thread, uint64_t seen) {
   while (true) {
     uint64_t state = wait_for_loop(seen);
     if (stopping_) return;
@@ -125,14 +132,15 @@ void ThreadPool::work(uint64_t seen) {
       seen = ~uint64_t{0};  // somebody else came or went: look again
       continue;
     }
-    run_chunks();
+    run_chunks(thread);
     state_.fetch_sub(one_inside);
   }
 }
 
 // The state once there is a loop after the one `seen` counts, or stopping_ is set. Spins first: the loops of
 // a training step follow each other within microseconds, and waking a sleeping thread takes longer than many
-// of them.
+// of them. Then it goes on looking, but lets others run: on a virtual machine a core that has gone idle takes
+// hundreds of microseconds to come back.
 uint64_t ThreadPool::wait_for_loop(uint64_t seen) {
   uint64_t state = 0;
   const auto changed = [&] {
@@ -140,6 +148,11 @@ uint64_t ThreadPool::wait_for_loop(uint64_t seen) {
     return (state & ~(open_bit | inside_mask)) != (seen & ~(open_bit | inside_mask)) || stopping_.load();
   };
   if (spin(std::chrono::microseconds(50), changed)) return state;
+  for (const auto start = std::chrono::steady_clock::now();
+       std::chrono::steady_clock::now() - start < std::chrono::milliseconds(2);) {
+    if (changed()) return state;
+    std::this_thread::yield();
+  }
   std::unique_lock lock(sleep_mutex_);
   ++sleepers_;
   wake_.wait(lock, changed);

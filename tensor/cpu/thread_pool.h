@@ -1,6 +1,8 @@
 // Thread pool: one loop at a time, cut into chunks that depend only on its length and grain, never on the
 // number of threads. A kernel that adds up its chunks in order therefore gives the same bits on any machine.
-// Threads take chunks from a counter, so a slow thread holds nobody up.
+// Each thread has a stretch of the loop of its own, the same in every loop of a length, so that it finds in
+// its cache what it wrote there in the loop before; one that has finished helps the others, so a slow thread
+// holds nobody up.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -44,8 +46,8 @@ class ThreadPool {
   };
 
   void run(const Loop& loop);
-  void run_chunks();
-  void work(uint64_t seen);
+  void run_chunks(int thread);
+  void work(int thread, uint64_t seen);
   uint64_t wait_for_loop(uint64_t seen);
   void start(int threads);
   void stop();
@@ -55,7 +57,11 @@ class ThreadPool {
 
   // The current loop. Only written while no worker is inside.
   Loop loop_;
-  std::atomic<int64_t> next_{0};  // where the next chunk begins
+  struct alignas(64) Stretch {  // chunks `next` to `end` are still to be taken
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Stretch> stretches_;  // one for each thread
   std::mutex error_mutex_;
   std::exception_ptr error_;
 
