@@ -70,7 +70,7 @@ std::string blas() {
 #ifdef CHAPBOOK_OPENBLAS
   return fmt::format("{} (kernels for {})", openblas_get_config(), openblas_get_corename());
 #else
-  return "none: matrix products run in our own loops (built with CHAPBOOK_OPENBLAS=OFF)";
+  return "none (built with CHAPBOOK_OPENBLAS=OFF)";
 #endif
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
 
 namespace chapbook {
@@ -49,11 +50,11 @@ std::string today() {
 
 std::string describe_backend(Backend& backend) {
   if (backend.name() != "cpu") return std::string(backend.name());
-#ifdef CHAPBOOK_OPENBLAS
-  const char* products = "OpenBLAS";
-#else
-  const char* products = "loops of its own";
-#endif
+  const cpu::Gemm choice = cpu::gemm_choice();
+  const std::string own = fmt::format("our own kernel ({})", cpu::gemm_vectors());
+  const std::string products = choice == cpu::Gemm::own        ? own
+                               : choice == cpu::Gemm::openblas ? "OpenBLAS"
+                                                               : "the faster of OpenBLAS and " + own;
   return fmt::format("cpu, {} threads, products by {}", thread_pool().threads(), products);
 }
 
