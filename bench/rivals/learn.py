@@ -124,7 +124,7 @@ def main():
         row["bits_per_byte"] = round(bits(row["valid_loss"]), 4)
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    result = {"what": f"{options.minutes:g} minutes of training on {valid['text']}'s stories, bits per byte on all of the validation text",
+    result = {"what": f"{options.minutes:g} minutes of training on TinyStories; bits per byte on all of the validation text",
               "command": "python bench/rivals/learn.py " + os.path.basename(options.data), "threads": options.threads, "processor": processor,
               "torch": torch.__version__, "commit": commit, "date": datetime.date.today().isoformat(), "rows": rows}
     with open(options.out, "w") as file:
