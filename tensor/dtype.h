@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "tensor/check.h"
+#include "tensor/device.h"
 
 namespace chapbook {
 
@@ -12,26 +13,28 @@ enum class DType : uint8_t { f32, f64, bf16, f16, i32, u16, u8 };
 
 // bfloat16: the upper half of an f32. Rounds to nearest, ties to even; a NaN stays a NaN.
 struct bf16 {
-  uint16_t bits = 0;
+  uint16_t bits;
   bf16() = default;
-  explicit bf16(float x) {
+  CHAPBOOK_DEVICE explicit bf16(float x) {
     const uint32_t u = std::bit_cast<uint32_t>(x);
     const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  CHAPBOOK_DEVICE explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 // IEEE half: 1 sign, 5 exponent, 10 fraction bits. Rounds to nearest, ties to even; overflows to infinity
 // above 65,504.
 struct f16 {
-  uint16_t bits = 0;
+  uint16_t bits;
   f16() = default;
-  explicit f16(float x);
-  explicit operator float() const;
+  CHAPBOOK_DEVICE explicit f16(float x);
+  CHAPBOOK_DEVICE explicit operator float() const;
 };
 
-inline f16::f16(float x) {
+CHAPBOOK_DEVICE inline f16::f16(float x) {
   const uint32_t u = std::bit_cast<uint32_t>(x);
   const uint16_t sign = static_cast<uint16_t>((u >> 16) & 0x8000u);
   const uint32_t magnitude = u & 0x7fffffffu;
@@ -50,7 +53,7 @@ inline f16::f16(float x) {
   }
 }
 
-inline f16::operator float() const {
+CHAPBOOK_DEVICE inline f16::operator float() const {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
   if (exponent == 0) {  // subnormal: fraction times 2^-24

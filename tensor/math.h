@@ -6,11 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define CHAPBOOK_DEVICE __host__ __device__
-#else
-#define CHAPBOOK_DEVICE
-#endif
+#include "tensor/device.h"
 
 namespace chapbook::math {
 

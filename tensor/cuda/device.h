@@ -1,0 +1,14 @@
+// The CUDA device in use, and its one stream. Only what talks to a real GPU includes this.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <string_view>
+
+namespace chapbook {
+
+cudaStream_t stream();  // everything the backend does happens here, in order
+
+// Throws "cuda: WHAT: the reason" unless `status` is success.
+void check_cuda(cudaError_t status, std::string_view what);
+
+}  // namespace chapbook

@@ -1,0 +1,21 @@
+// SimtBackend: the CUDA kernels, run on the host by the simt machine (machine.h). Slow, but it runs everywhere, and
+// it reports races, stray accesses and divergent barriers by name. What cuBLAS does on a GPU, the reference
+// does here.
+#pragma once
+#include "tensor/cuda/cuda_backend.h"
+
+namespace chapbook {
+
+class SimtBackend final : public CudaBackend {
+ public:
+  std::string_view name() const override { return "simt"; }
+
+  void* allocate(size_t bytes) override;
+  void release(void* block) noexcept override;
+  void upload(const void* host, void* here, size_t bytes) override;
+  void download(const void* here, void* host, size_t bytes) override;
+
+  void matmul(View a, View b, View y, const Epilogue& epilogue) override;
+};
+
+}  // namespace chapbook
