@@ -1,0 +1,10 @@
+// The commands that keep the book true, each one function in the file of its name that adds a CLI11
+// subcommand.
+#pragma once
+#include <CLI/CLI.hpp>
+
+namespace chapbook {
+
+void add_docs(CLI::App& program);
+
+}  // namespace chapbook
