@@ -1,17 +1,19 @@
-// What the fast loops share: operands of one shape walked together in as few and as long rows as their
-// strides allow, sums in several lanes, and memory a thread keeps between calls.
+// What the fast loops share: operands walked together (tensor/loop.h), sums in several lanes, and memory a
+// thread keeps between calls.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <vector>
 
 #include "tensor/cpu/thread_pool.h"
-#include "tensor/view.h"
+#include "tensor/loop.h"
 
 namespace chapbook::cpu {
+
+using chapbook::Loop;
+using chapbook::offset_of;
 
 // Elements a thread takes at a time: long enough to hide the hand-out, short enough to balance and to stay in
 // the cache.
@@ -29,68 +31,6 @@ inline bool dense_rows(const View& x) {
 inline bool dense_rows(std::initializer_list<View> views) {
   return std::all_of(views.begin(), views.end(), [](const View& x) { return dense_rows(x); });
 }
-
-// Offset of element `index` (counted with the last axis fastest) of a shape.
-inline int64_t offset_of(int64_t index, const Shape& shape, const Strides& strides) {
-  int64_t offset = 0;
-  for (int axis = shape.rank - 1; axis >= 0; --axis) {
-    offset += index % shape.size[axis] * strides.size[axis];
-    index /= shape.size[axis];
-  }
-  return offset;
-}
-
-// N operands of one shape. Axes of size 1 go, the others are ordered by the strides of the first operand,
-// which is the one written to, and axes that lie one behind the other in every operand become one. A
-// contiguous operation is left with a single axis.
-template <int N>
-struct Loop {
-  Shape shape;
-  std::array<Strides, N> strides;
-
-  Loop(const Shape& full, const std::array<Strides, N>& full_strides) {
-    int order[Shape::max_rank], axes = 0;
-    const auto step = [&](int axis) { return std::abs(full_strides[0].size[axis]); };
-    for (int axis = 0; axis < full.rank; ++axis) {
-      if (full.size[axis] == 1) continue;
-      int at = axes++;
-      for (; at > 0 && step(order[at - 1]) < step(axis); --at) order[at] = order[at - 1];
-      order[at] = axis;
-    }
-    for (int i = 0; i < axes; ++i) add_axis(full.size[order[i]], order[i], full_strides);
-    if (shape.rank == 0) {
-      shape = Shape{1};
-      for (Strides& s : strides) s = Strides{1};
-    }
-  }
-
-  // Calls row(offsets, count) for the rows, or pieces of rows, that make up elements begin to end.
-  template <class Row>
-  void run(int64_t begin, int64_t end, Row&& row) const {
-    const int64_t length = shape[-1];
-    while (begin < end) {
-      const int64_t column = begin % length, count = std::min(length - column, end - begin);
-      std::array<int64_t, N> offsets;
-      for (int i = 0; i < N; ++i) offsets[i] = offset_of(begin, shape, strides[i]);
-      row(offsets, count);
-      begin += count;
-    }
-  }
-
- private:
-  void add_axis(int64_t size, int axis, const std::array<Strides, N>& full_strides) {
-    const int last = shape.rank - 1;
-    bool merges = last >= 0;
-    for (int i = 0; i < N && merges; ++i) merges = strides[i].size[last] == full_strides[i].size[axis] * size;
-    if (!merges) ++shape.rank;
-    const int to = shape.rank - 1;
-    shape.size[to] = merges ? shape.size[to] * size : size;
-    for (int i = 0; i < N; ++i) {
-      strides[i].rank = shape.rank;
-      strides[i].size[to] = full_strides[i].size[axis];
-    }
-  }
-};
 
 // The sum of f(0) to f(n - 1), in 32 partial sums that are added in a fixed order. One long chain of
 // additions would wait for each addition to end, and lose more digits.

@@ -7,6 +7,7 @@
 // same bits.
 #pragma once
 #include "tensor/backend.h"
+#include "tensor/cuda/checked.h"
 
 namespace chapbook {
 
@@ -33,6 +34,7 @@ class CudaBackend : public Backend {
   void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight,
                            View dbias) override;
 
+  void check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also) override;
   void gather_rows(View table, View ids, View rows) override;
   void scatter_add_rows(View rows, View ids, View table) override;
 
@@ -45,6 +47,15 @@ class CudaBackend : public Backend {
                           View dk, View dv) override;
 
   void adamw(const AdamWStep& step, std::span<const AdamWPart> parts) override;
+
+ protected:
+  // Lies in the backend's memory; made when first asked for.
+  DeviceState* state();
+  // Throws if there is a bad id, and forgets it. download and synchronize call this.
+  void report(const BadId& bad_id);
+
+ private:
+  DeviceState* state_ = nullptr;
 };
 
 }  // namespace chapbook
