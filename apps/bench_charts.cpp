@@ -15,24 +15,6 @@ namespace {
 
 constexpr double width = 1000, left = 72, right_margin = 24, top = 72;
 
-std::string text(double x, double y, std::string_view words, std::string_view anchor = "start") {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
-                     escape(words));
-}
-
-// A colour with each name, in a row below the title.
-std::string legend(const std::vector<std::string>& names) {
-  std::string out;
-  double x = left;
-  for (size_t i = 0; i < names.size(); ++i) {
-    out += fmt::format("<rect class=\"area c{}\" x=\"{}\" y=\"38\" width=\"12\" height=\"12\"/>\n",
-                       i % colours, x);
-    out += text(x + 18, 49, names[i]);
-    x += 42 + 7.5 * static_cast<double>(names[i].size());  // an estimate: only the reader knows the font
-  }
-  return out;
-}
-
 using Curve = std::map<double, Measurement>;  // by size
 using Curves = std::vector<Curve>;            // by column
 
@@ -129,7 +111,7 @@ std::string sizes_svg(const Comparison& comparison) {
   std::vector<Panel> panels = panels_of(comparison);
   if (panels.empty()) return "";
   if (panels.size() > most) panels.resize(most);
-  std::string out = legend(comparison.columns);
+  std::string out = legend(left, comparison.columns);
   for (size_t i = 0; i < panels.size(); ++i)
     out += draw(panels[i], left + step_x * static_cast<double>(i % across),
                 top + 26 + step_y * static_cast<double>(i / across), panel_width, panel_height);
@@ -171,7 +153,7 @@ std::string roofline_svg(const Comparison& comparison, const BenchFile& file) {
   bool any_x = false, any_y = false;
   fit(x, xs, any_x), fit(y, ys, any_y);
   widen(x, 0.04), widen(y, 0.06);
-  std::string out = legend(comparison.columns) + axes(x, y, "FLOP per byte", "FLOP per second");
+  std::string out = legend(left, comparison.columns) + axes(x, y, "FLOP per byte", "FLOP per second");
   const double from = std::max(x.low, y.low / bandwidth);
   out += fmt::format("<path class=\"line c4\" d=\"M{:.1f} {:.1f} L{:.1f} {:.1f} H{}\"/>\n", x.pixel(from),
                      y.pixel(from * bandwidth), x.pixel(ridge), y.pixel(flops), right);
@@ -247,7 +229,7 @@ std::string steps_svg(const std::vector<StepTimes>& steps) {
 
   const double bottom = top + lane * static_cast<double>(steps.size());
   const Axis time{false, 0, 1e3 * longest, left, right};
-  std::string out = legend(names);
+  std::string out = legend(left, names);
   for (const double tick : ticks(0, 1e3 * longest, 8, false))
     out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1} V{2}\"/>\n", time.pixel(tick), top, bottom) +
            text(time.pixel(tick), bottom + 18, short_label(tick), "middle");

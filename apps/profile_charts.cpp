@@ -30,29 +30,12 @@ size_t kind_of(std::string_view op) {
 constexpr std::array phases = {Phase::forward, Phase::backward, Phase::optimizer};
 constexpr double left = 88, top = 64;
 
-// The colours with their names, in a row from `x` on; `notes` stand behind the names.
-std::string legend(double x, const std::array<std::string, colours>& notes = {}) {
-  std::string out;
-  for (size_t kind = 0; kind < colours; ++kind) {
-    const std::string text = std::string(kinds[kind]) + notes[kind];
-    out += fmt::format("<rect class=\"area c{}\" x=\"{}\" y=\"38\" width=\"12\" height=\"12\"/>\n", kind, x);
-    out += fmt::format("<text x=\"{}\" y=\"49\">{}</text>\n", x + 18, escape(text));
-    x += 38 + 7 * static_cast<double>(text.size());
-  }
-  return out;
-}
-
 std::string bar(double x, double y, double width, double height, std::string_view look,
                 std::string_view title) {
   return fmt::format(
       "<rect class=\"area {}\" x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" "
       "height=\"{:.1f}\"><title>{}</title></rect>\n",
       look, x, y, width, height, escape(title));
-}
-
-std::string text(double x, double y, std::string_view words, std::string_view anchor = "start") {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
-                     escape(words));
 }
 
 std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
@@ -68,7 +51,7 @@ std::string timeline_svg(const StepProfile& profile) {
   const Axis time{false, 0, end, left, right};
   const Axis memory{false, 0, std::max(1.05 * static_cast<double>(most) / 1e6, 1e-3), memory_bottom,
                     memory_top};
-  std::string out = legend(left) + axes(time, memory, "ms", "MB in use");
+  std::string out = legend(left, {kinds.begin(), kinds.end()}) + axes(time, memory, "ms", "MB in use");
   for (const Phase phase : phases)
     out += text(left - 8, top + lane * (static_cast<double>(phase) + 0.5) + 4, name_of(phase), "end");
   std::string curve =
@@ -113,7 +96,8 @@ std::string roofline_svg(const StepProfile& profile) {
   bool any_x = false, any_y = false;
   fit(x, intensities, any_x), fit(y, speeds, any_y);
   widen(x, 0.05), widen(y, 0.05);
-  std::string out = legend(left) + axes(x, y, "FLOP per byte", "FLOP per second");
+  std::string out =
+      legend(left, {kinds.begin(), kinds.end()}) + axes(x, y, "FLOP per byte", "FLOP per second");
 
   // The roof, from where its slope enters the picture.
   const double from = std::max(x.low, y.low / limits.bandwidth());
@@ -160,10 +144,10 @@ std::string step_svg(const StepProfile& profile) {
       ms[row][kind_of(call.op)] += 1e3 * (call.end - call.start);
   const double step = 1e3 * std::max(profile.seconds(), 1e-9);
   const Axis time{false, 0, step, left, right};
-  std::array<std::string, colours> shares;
+  std::vector<std::string> names;
   for (size_t kind = 0; kind < colours; ++kind)
-    shares[kind] = fmt::format(" {}", percent(ms[3][kind] / step));
-  std::string out = legend(left, shares);
+    names.push_back(fmt::format("{} {}", kinds[kind], percent(ms[3][kind] / step)));
+  std::string out = legend(left, names);
   for (const double tick : ticks(0, step, 8, false))
     out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1} V{2}\"/>\n", time.pixel(tick), top, bottom) +
            text(time.pixel(tick), bottom + 18, short_label(tick), "middle");

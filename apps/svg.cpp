@@ -59,6 +59,22 @@ std::string short_label(double x) {
   return fmt::format("{:g}", std::abs(x) < 1e-12 ? 0.0 : x);
 }
 
+std::string text(double x, double y, std::string_view words, std::string_view anchor) {
+  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
+                     escape(words));
+}
+
+std::string legend(double x, const std::vector<std::string>& names) {
+  std::string out;
+  for (size_t i = 0; i < names.size(); ++i) {
+    out += fmt::format("<rect class=\"area c{}\" x=\"{}\" y=\"38\" width=\"12\" height=\"12\"/>\n",
+                       i % colours, x);
+    out += text(x + 18, 49, names[i]);
+    x += 38 + 7 * static_cast<double>(names[i].size());  // an estimate: only the reader knows the font
+  }
+  return out;
+}
+
 void fit(Axis& axis, const std::vector<double>& numbers, bool& any) {
   for (const double x : numbers) {
     if (!axis.shows(x)) continue;

@@ -16,6 +16,10 @@ std::string page(double width, double height, double left, std::string_view titl
 
 std::string escape(std::string_view text);  // &, < and > in SVG's spelling
 std::string short_label(double x);          // 1200000 -> "1.2M"; below a thousand as it is
+std::string text(double x, double y, std::string_view words, std::string_view anchor = "start");
+
+// The colours in turn with a name each, in a row below the title, from `x` on.
+std::string legend(double x, const std::vector<std::string>& names);
 
 // From numbers to pixels.
 struct Axis {
