@@ -1,8 +1,9 @@
-// SimtBackend: the CUDA kernels, run on the host by the simt machine (machine.h). Slow, but it runs everywhere, and
-// it reports races, stray accesses and divergent barriers by name. What cuBLAS does on a GPU, the reference
-// does here.
+// SimtBackend: the CUDA kernels, run on the host by the simt machine (machine.h). Slow, but it runs
+// everywhere, and it reports races, stray accesses and divergent barriers by name. What cuBLAS does on a GPU,
+// the reference does here.
 #pragma once
 #include "tensor/cuda/cuda_backend.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -16,6 +17,9 @@ class SimtBackend final : public CudaBackend {
   void download(const void* here, void* host, size_t bytes) override;
 
   void matmul(View a, View b, View y, const Epilogue& epilogue) override;
+
+ private:
+  ReferenceBackend reference_;
 };
 
 }  // namespace chapbook

@@ -1,0 +1,196 @@
+#include "tensor/simt/machine.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "tensor/check.h"
+#include "tensor/simt/block.h"
+
+namespace chapbook::simt {
+
+constexpr unsigned most_threads = 1024;          // of a block
+constexpr size_t most_static_shared = 48 << 10;  // bytes; what every GPU has
+constexpr size_t most_shared = 227 << 10;        // with what is asked for at launch: compute capability 9.0
+constexpr size_t red_zone = 64;                  // bytes between arrays
+
+// What runs now. One launch at a time.
+static struct {
+  std::string_view kernel;
+  dim3 blocks, threads, block_index;
+  struct Made {
+    const SharedArray* array;
+    void* data;
+  };
+  std::vector<Made> arrays;  // of the running block
+  size_t launched_bytes, static_bytes, used;
+  alignas(1024) char memory[2 * most_shared];
+} now;
+static std::mutex one_launch;
+
+std::string where(Line line) {
+  std::string_view file = line.file;
+  for (std::string_view folder : {"tensor/", "tests/", "bench/"})
+    if (const size_t at = file.rfind(folder); at != file.npos) file.remove_prefix(at);
+  return fmt::format("{}:{}", file, line.line);
+}
+
+static std::vector<Work>* recording = nullptr;
+void record_into(std::vector<Work>* into) { recording = into; }
+void submit(Work work) {
+  if (recording)
+    recording->push_back(std::move(work));
+  else
+    work();
+}
+
+// One block after the other, which is one of the orders a GPU may choose.
+static void run_grid(size_t shared_bytes, const std::function<void()>& thread) {
+  for (unsigned z = 0; z < now.blocks.z; ++z)
+    for (unsigned y = 0; y < now.blocks.y; ++y)
+      for (unsigned x = 0; x < now.blocks.x; ++x) {
+        now.block_index = {x, y, z};
+        now.arrays.clear();
+        now.static_bytes = 0;
+        now.used = shared_bytes + red_zone;
+        try {
+          block.run(thread);
+        } catch (const std::exception& error) {
+          fail("{}: block ({}, {}, {}): {}", now.kernel, x, y, z, error.what());
+        }
+      }
+}
+
+void launch(std::string_view kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
+            std::function<void()> thread) {
+  check(threads.count() >= 1 && threads.count() <= most_threads && threads.z <= 64,
+        "{}: blocks of ({}, {}, {}) threads; at most {} are possible, 64 along z", kernel, threads.x,
+        threads.y, threads.z, most_threads);
+  check(blocks.x >= 1 && blocks.x <= 0x7fffffff && blocks.y >= 1 && blocks.y <= 0xffff && blocks.z >= 1 &&
+            blocks.z <= 0xffff,
+        "{}: a grid of ({}, {}, {}) blocks; at most 2147483647, 65535, 65535 are possible", kernel, blocks.x,
+        blocks.y, blocks.z);
+  check(shared_bytes <= most_shared, "{}: {} bytes of shared memory; a block has at most {}", kernel,
+        shared_bytes, most_shared);
+  submit([=, thread = std::move(thread)] {
+    std::lock_guard lock(one_launch);
+    const char* order = std::getenv("CHAPBOOK_SIMT_ORDER");
+    block.resize(threads, order && std::string_view(order) == "reversed");
+    now.kernel = kernel;
+    now.blocks = blocks;
+    now.threads = threads;
+    now.launched_bytes = shared_bytes;
+    run_grid(shared_bytes, thread);
+  });
+}
+
+dim3 thread_index() { return block.thread_index(block.running()); }
+dim3 block_index() { return now.block_index; }
+dim3 block_size() { return now.threads; }
+dim3 grid_size() { return now.blocks; }
+int lane() { return block.running() % warp_lanes; }
+
+int barrier(bool predicate, Line line) { return block.barrier(predicate, line); }
+
+void meet(uint32_t mask, void* mine, Finish* finish, Line line) {
+  if (!(mask >> lane() & 1))
+    block.fault(fmt::format("{} at {} is not among the lanes {:#010x} it names", block.name(block.running()),
+                            where(line), mask));
+  block.meet(mask, mine, finish, line);
+}
+
+void sync_warp(uint32_t mask, Line line) { meet(mask, nullptr, nullptr, line); }
+
+uint64_t shuffle(uint32_t mask, uint64_t value, int source, Line line) {
+  struct Exchange {
+    uint64_t value, result;
+    int source;
+    bool nobody;
+  } mine{value, 0, source, false};
+  meet(
+      mask, &mine,
+      [](void* const* lanes) {
+        for (int lane = 0; lane < warp_lanes; ++lane)
+          if (auto* each = static_cast<Exchange*>(lanes[lane])) {
+            const auto* other = static_cast<const Exchange*>(lanes[each->source]);
+            if (other)
+              each->result = other->value;
+            else
+              each->nobody = true;
+          }
+      },
+      line);
+  if (mine.nobody)
+    block.fault(fmt::format("{} at {} wants the value of lane {}, which does not take part",
+                            block.name(block.running()), where(line), source));
+  return mine.result;
+}
+
+uint32_t ballot(uint32_t mask, bool predicate, Line line) {
+  struct Vote {
+    bool predicate;
+    uint32_t result;
+  } mine{predicate, 0};
+  meet(
+      mask, &mine,
+      [](void* const* lanes) {
+        uint32_t result = 0;
+        for (int lane = 0; lane < warp_lanes; ++lane)
+          if (lanes[lane] && static_cast<Vote*>(lanes[lane])->predicate) result |= 1u << lane;
+        for (int lane = 0; lane < warp_lanes; ++lane)
+          if (lanes[lane]) static_cast<Vote*>(lanes[lane])->result = result;
+      },
+      line);
+  return mine.result;
+}
+
+uint64_t compare_and_swap(void* address, size_t bytes, uint64_t expected, uint64_t value) {
+  uint64_t old = 0;
+  std::memcpy(&old, address, bytes);  // a fiber is not interrupted here
+  if (std::memcmp(&old, &expected, bytes) == 0) std::memcpy(address, &value, bytes);
+  return old;
+}
+
+void* launched_shared() { return now.memory; }
+
+void* shared(const SharedArray& array) {
+  for (const auto& made : now.arrays)
+    if (made.array == &array) return made.data;
+  const size_t alignment = std::max<size_t>(array.alignment, 16);
+  const size_t offset = (now.used + alignment - 1) / alignment * alignment;
+  now.used = offset + array.bytes + red_zone;
+  now.static_bytes += array.bytes;
+  if (now.static_bytes > most_static_shared || now.static_bytes + now.launched_bytes > most_shared)
+    block.fault(
+        fmt::format("{} at {} makes {} bytes of shared arrays; {} can be declared, {} with launched ones",
+                    array.name, where(array.line), now.static_bytes, most_static_shared, most_shared));
+  now.arrays.push_back({&array, now.memory + offset});
+  return now.memory + offset;
+}
+
+}  // namespace chapbook::simt
+
+// What the compiler calls at each access of a kernel to memory (-fsanitize=thread).
+extern "C" {
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+#define CHAPBOOK_HOOKS(bytes)                  \
+  void __tsan_read##bytes(void*) {}            \
+  void __tsan_write##bytes(void*) {}           \
+  void __tsan_unaligned_read##bytes(void*) {}  \
+  void __tsan_unaligned_write##bytes(void*) {} \
+  void __tsan_volatile_read##bytes(void*) {}   \
+  void __tsan_volatile_write##bytes(void*) {}
+CHAPBOOK_HOOKS(1)
+CHAPBOOK_HOOKS(2)
+CHAPBOOK_HOOKS(4)
+CHAPBOOK_HOOKS(8)
+CHAPBOOK_HOOKS(16)
+void __tsan_read_range(void*, unsigned long) {}
+void __tsan_write_range(void*, unsigned long) {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
+}
