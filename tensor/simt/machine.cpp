@@ -8,6 +8,7 @@
 
 #include "tensor/check.h"
 #include "tensor/simt/block.h"
+#include "tensor/simt/fragment.h"
 
 namespace chapbook::simt {
 
@@ -53,6 +54,7 @@ static void run_grid(size_t shared_bytes, const std::function<void()>& thread) {
       for (unsigned x = 0; x < now.blocks.x; ++x) {
         now.block_index = {x, y, z};
         now.arrays.clear();
+        forget_copies();
         now.static_bytes = 0;
         now.used = shared_bytes + red_zone;
         try {
