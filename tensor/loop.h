@@ -47,6 +47,9 @@ struct Loop {
   // compiler makes one of 32 bits where the numbers fit.
   CHAPBOOK_DEVICE std::array<int64_t, N> at(int64_t index) const {
     std::array<int64_t, N> offsets = {};
+#ifdef __CUDACC__
+#pragma unroll 1  // this is part of hundreds of kernels
+#endif
     for (int axis = shape.rank - 1; axis >= 0; --axis) {
       // The first axis needs no division; a contiguous operation has no other.
       const int64_t rest = axis ? index / shape.size[axis] : 0, here = index - rest * shape.size[axis];
@@ -55,6 +58,9 @@ struct Loop {
     }
     return offsets;
   }
+
+  // How far apart its elements are along the last axis.
+  CHAPBOOK_DEVICE int64_t step(int operand) const { return strides[operand].size[shape.rank - 1]; }
 
   // Calls row(offsets, count) for the rows, or pieces of rows, that make up elements begin to end.
   template <class Row>

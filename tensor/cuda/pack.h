@@ -9,9 +9,9 @@
 
 namespace chapbook {
 
-// What numbers are computed in: half types in float, float and double in themselves, integers in double.
+// What numbers are computed in: what float holds exactly in float, f64 and i32 in double.
 template <class T>
-using Wide = std::conditional_t<std::is_integral_v<T> || std::is_same_v<T, double>, double, float>;
+using Wide = std::conditional_t<std::is_same_v<T, double> || std::is_same_v<T, int32_t>, double, float>;
 
 // n numbers that are moved at once: up to 16 bytes are one access to memory.
 template <class T, int n>
@@ -35,23 +35,28 @@ __device__ Pack<Wide<T>, n> load(const T* from) {
 }
 
 // n numbers to `to`, each rounded once.
-template <int n, class T>
-__device__ void store(T* to, const Pack<Wide<T>, n>& x) {
+template <int n, class T, class W>
+__device__ void store(T* to, const Pack<W, n>& x) {
   Pack<T, n> narrow;
   for (int i = 0; i < n; ++i) narrow[i] = static_cast<T>(x[i]);
   *reinterpret_cast<Pack<T, n>*>(to) = narrow;
 }
 
+// Whether the first `axes` axes of a shape take steps that are multiples of n.
+inline bool steps_in_packs(const Shape& shape, const Strides& strides, int axes, int64_t n) {
+  for (int axis = 0; axis < axes; ++axis)
+    if (shape.size[axis] != 1 && strides.size[axis] % n != 0) return false;
+  return true;
+}
+
 // Whether every row (the last axis) of x can be read in packs of n: its numbers lie side by side, it begins
-// at a multiple of n numbers, and n divides its length.
+// at a multiple of n numbers, and n divides its length. Also true of a view that is missing.
 inline bool in_packs(const View& x, int64_t n) {
-  if (!x) return true;  // nothing to read
+  if (!x) return true;
   if (x.shape.rank == 0 || x.strides[-1] != 1 || x.shape[-1] % n != 0) return false;
   const int64_t bytes = std::min<int64_t>(16, n * size_of(x.dtype));
-  bool whole = reinterpret_cast<uintptr_t>(x.data) % bytes == 0;
-  for (int axis = 0; axis + 1 < x.shape.rank; ++axis)
-    whole = whole && (x.shape[axis] == 1 || x.strides[axis] % n == 0);
-  return whole;
+  return reinterpret_cast<uintptr_t>(x.data) % bytes == 0 &&
+         steps_in_packs(x.shape, x.strides, x.shape.rank - 1, n);
 }
 
 }  // namespace chapbook

@@ -19,7 +19,8 @@ struct Sum {
 };
 struct Max {
   template <class T>
-  static constexpr T start = -std::numeric_limits<T>::infinity();
+  static constexpr T start = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                                  : std::numeric_limits<T>::lowest();
   template <class T>
   CHAPBOOK_DEVICE static T combine(T a, T b) {
     return a > b || a != a ? a : b;
@@ -27,7 +28,8 @@ struct Max {
 };
 struct Min {
   template <class T>
-  static constexpr T start = std::numeric_limits<T>::infinity();
+  static constexpr T start = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
+                                                                  : std::numeric_limits<T>::max();
   template <class T>
   CHAPBOOK_DEVICE static T combine(T a, T b) {
     return a < b || a != a ? a : b;
