@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 namespace chapbook {
@@ -14,9 +15,17 @@ class BlockCache {
  public:
   explicit BlockCache(Backend& backend) : backend_(backend) {}
 
-  void* take(size_t bytes);  // throws Error with the sizes when there is no memory left
+  // Frees what is kept when the backend has no more; when that is not enough, throws Error with the sizes.
+  void* take(size_t bytes);
   void give_back(void* block, size_t bytes) noexcept;
   void trim() noexcept;  // returns the free blocks to the system
+
+  // Work that is recorded to be done again needs its blocks to itself: what is taken between begin_reserve(),
+  // which gives the reserve's number, and end_reserve() serves no one else, also when it has been given back,
+  // until drop_reserve().
+  int begin_reserve();
+  void end_reserve();
+  void drop_reserve(int number) noexcept;
 
   size_t live_bytes() const { return live_; }
   size_t peak_bytes() const { return peak_; }
@@ -27,9 +36,17 @@ class BlockCache {
   static size_t rounded(size_t bytes);
 
  private:
+  using FreeBlocks = std::map<size_t, std::vector<void*>>;  // by rounded size
+  static void* pop(FreeBlocks& blocks, size_t bytes);
+  void* allocate(size_t bytes);
+  void release_free() noexcept;
+
   Backend& backend_;
   std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;  // by rounded size
+  FreeBlocks free_;
+  std::map<int, FreeBlocks> reserves_;
+  std::unordered_map<void*, int> reserve_of_;  // of the blocks that are in one
+  int open_ = 0, last_ = 0;                    // reserves by number; 0: none
   size_t live_ = 0, peak_ = 0;
 };
 

@@ -1,4 +1,5 @@
-// The CUDA device in use, and its one stream. Only what talks to a real GPU includes this.
+// The CUDA device in use, and its one stream. Only what talks to a real GPU includes this. Which device that
+// is, CUDA's own variable says: CUDA_VISIBLE_DEVICES=1 makes the second one the only one to be seen.
 #pragma once
 #include <cuda_runtime.h>
 
