@@ -18,8 +18,7 @@ Schedule make_schedule(const Settings& settings) {
   if (settings.schedule == "cosine") return warmup_cosine(rate, last, warmup, steps);
   if (settings.schedule == "wsd") return warmup_stable_decay(rate, last, warmup, steps / 5, steps);
   if (settings.schedule == "linear") return after_warmup(linear(rate, last, left));
-  if (settings.schedule == "restarts")
-    return after_warmup(cosine_restarts(rate, last, (left + 6) / 7, 2));
+  if (settings.schedule == "restarts") return after_warmup(cosine_restarts(rate, last, (left + 6) / 7, 2));
   return after_warmup(constant(rate));
 }
 
@@ -41,33 +40,44 @@ Trainer::Trainer(const Settings& settings, GPT& gpt, std::span<const uint16_t> t
       optimizer_(make_optimizer(settings, gpt)),
       loader_(tokens, settings.batch, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
-      inputs_(settings.batch * settings.context),
-      targets_(settings.batch * settings.context) {}
+      next_inputs_(settings.batch * settings.context),
+      next_targets_(settings.batch * settings.context),
+      inputs_(Tensor::empty({settings.batch, settings.context}, DType::i32, gpt.backend())),
+      targets_(Tensor::like(inputs_)) {}
+
+// Always the same kernels on the same memory: all that comes from the host are the tokens.
+Tensor Trainer::forward_and_backward() {
+  current_phase = Phase::forward;  // for whoever profiles
+  inputs_.upload(next_inputs_.data());
+  targets_.upload(next_targets_.data());
+  const Variable loss = gpt_.loss(inputs_, targets_, settings_.label_smoothing);
+  current_phase = Phase::backward;
+  backward(loss);
+  return loss.value().to(DType::f64);
+}
 
 Trainer::Step Trainer::step() {
-  const Shape shape{settings_.batch, settings_.context};
-  const double share = 1.0 / static_cast<double>(settings_.accumulation);
-  Step result{0, schedule_(steps()), 0};
+  const double share = 1.0 / static_cast<double>(settings_.accumulation), rate = schedule_(steps());
   gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
+  Tensor loss;  // of the batches together
   for (int64_t i = 0; i < settings_.accumulation; ++i) {
-    current_phase = Phase::forward;  // for whoever profiles
-    loader_.next(inputs_, targets_);
-    const Variable loss = gpt_.loss(Tensor::from(inputs_, shape, gpt_.backend()),
-                                    Tensor::from(targets_, shape, gpt_.backend()), settings_.label_smoothing);
-    current_phase = Phase::backward;
-    backward(loss);
-    result.loss += loss.value().item() * share;
+    loader_.next(next_inputs_, next_targets_);
+    const Tensor of_batch = forward_and_backward();
+    loss = loss ? loss + of_batch : of_batch;
   }
   gpt_.train_with(nullptr);
   current_phase = Phase::optimizer;
-  // The gradients are sums over the batches: the mean is taken where they are used.
-  result.gradient_norm = gradient_norm(optimizer_->parameters()) * share;
+  // Losses and gradients are sums over the batches: the mean is taken where they are used.
+  const Tensor norm = gradient_norm(optimizer_->parameters());
+  // Not finite where the loss or the norm is not: the step then changes nothing.
+  optimizer_->step(rate, clip_scale(norm, settings_.clip, share) + loss * 0);
+  optimizer_->clear_gradients();
+  // Only now does the host wait for the device.
+  const Step result{loss.item() * share, rate, norm.item() * share};
   check(std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
         "step {}: the loss is {} and the gradient's norm {}; training cannot go on from here. A lower rate "
         "or clip may help",
-        steps() + 1, result.loss, result.gradient_norm);
-  optimizer_->step(result.rate, clip_scale(result.gradient_norm, settings_.clip) * share);
-  optimizer_->clear_gradients();
+        steps(), result.loss, result.gradient_norm);
   return result;
 }
 

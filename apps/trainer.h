@@ -39,6 +39,8 @@ class Trainer {
   void restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state);
 
  private:
+  Tensor forward_and_backward();  // of the next batch; gives its loss
+
   Settings settings_;
   GPT& gpt_;
   std::span<const uint16_t> data_;
@@ -46,7 +48,8 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   Loader loader_;
   Random dropout_random_;
-  std::vector<int32_t> inputs_, targets_;
+  std::vector<int32_t> next_inputs_, next_targets_;
+  Tensor inputs_, targets_;  // what the model reads, batch after batch
 };
 
 // What a model is worth on tokens it predicts one after another, in windows of its context; at most `batches`

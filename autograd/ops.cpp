@@ -354,7 +354,8 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
   const Tensor rows = x.value().reshape({-1, x.size(-1)}), w = weight.value(), ids = targets.reshape({-1});
   const int64_t N = rows.size(0), tile = logits_at_once(N, w.size(0));
   check(N > 0, "linear_cross_entropy: there are no rows in {}", x.shape());
-  options.count = counted(targets, options);
+  const Tensor count = counted(targets, options);
+  options.count = count.view();
   const bool wanted = is_recording() && (x.wants_gradient() || weight.wants_gradient());
   const Tensor dx = wanted ? Tensor::like(rows) : Tensor(), dw = wanted ? Tensor::like(w) : Tensor();
   const Tensor one = Tensor::full({}, 1, w.dtype(), w.backend());

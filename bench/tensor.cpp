@@ -106,9 +106,8 @@ void add_optimizer(std::vector<Row>& rows) {
       const Tensor v = abs(x[3]);
       return [=] {
         const AdamWPart parts[] = {{x[0].view(), x[1].view(), x[2].view(), v.view(), 0.1}};
-        x[0].backend().adamw(
-            {.rate = 1e-9, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .gradient_scale = 1, .step = 100},
-            parts);
+        x[0].backend().adamw({.rate = 1e-9, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .step = 100},
+                             parts);
       };
     });
     add(rows, "global_norm", {{{count}}}, [](const Tensors& x) { return [=] { global_norm(x); }; });

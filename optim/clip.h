@@ -1,5 +1,6 @@
 // Clipping by the global norm (Pascanu, Mikolov & Bengio 2013): when the gradient of all parameters together
-// is longer than `limit`, it is shortened to that length.
+// is longer than a limit, it is shortened to that length. Norm and scale stay on the backend, as one f64
+// each: the host does not wait for them.
 #pragma once
 #include <vector>
 
@@ -8,14 +9,19 @@
 
 namespace chapbook {
 
-inline double gradient_norm(const std::vector<Parameter>& parameters) {
+inline Tensor gradient_norm(const std::vector<Parameter>& parameters) {
   RecycledVector<Tensor> gradients;
   for (const Parameter& parameter : parameters)
     if (parameter.variable.gradient()) gradients.push_back(parameter.variable.gradient());
   return global_norm(gradients);
 }
 
-// What to multiply gradients with; 1 when the norm is within the limit, or when the limit is 0: no clipping.
-inline double clip_scale(double norm, double limit) { return limit > 0 && norm > limit ? limit / norm : 1; }
+// What to multiply gradients with whose norm is `norm`, when `share` of them is wanted (they may be a sum
+// over batches): share, or less where that would be longer than `limit`; 0 is no limit. Where the norm is not
+// finite, neither is the scale: 0 times such a norm is NaN.
+inline Tensor clip_scale(const Tensor& norm, double limit, double share = 1) {
+  const Tensor checked = norm * 0 + share;
+  return limit > 0 ? minimum(scalar(limit, norm) / norm, checked) : checked;
+}
 
 }  // namespace chapbook

@@ -1,5 +1,6 @@
 #include "optim/optimizer.h"
 
+#include <limits>
 #include <map>
 
 #include "tensor/ops.h"
@@ -50,17 +51,22 @@ void Optimizer::load(const NamedTensors& tensors, int64_t steps) {
 SGD::SGD(std::vector<Parameter> parameters, SGDSettings settings)
     : Optimizer(std::move(parameters)), settings_(settings), velocity_(zeros_like(parameters_)) {}
 
-void SGD::step(double rate, double gradient_scale) {
+void SGD::step(double rate, const Tensor& gradient_scale) {
   ++steps_;
+  if (parameters_.empty()) return;
+  Backend& backend = parameters_[0].variable.value().backend();
+  const Tensor scale = gradient_scale ? gradient_scale : Tensor::full({}, 1, DType::f64, backend);
+  const Tensor finite = less(abs(scale), scalar(std::numeric_limits<double>::infinity(), scale));
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Variable& weight = parameters_[i].variable;
     if (!weight.gradient()) continue;
     const double decay = decay_of(parameters_[i], settings_.decay);
-    Tensor gradient = weight.gradient() * gradient_scale;
+    Tensor gradient = weight.gradient() * scale.to(weight.value().dtype());
     if (decay > 0) gradient = gradient + weight.value() * decay;
-    velocity_[i] = velocity_[i] * settings_.momentum + gradient;
-    const Tensor moved = weight.value() - velocity_[i] * rate;
-    moved.backend().copy(moved.view(), weight.value().view());
+    const Tensor velocity = velocity_[i] * settings_.momentum + gradient;
+    const Tensor moved = weight.value() - velocity * rate;
+    velocity_[i] = where(finite, velocity, velocity_[i]);
+    backend.copy(where(finite, moved, weight.value()).view(), weight.value().view());
   }
 }
 
@@ -76,8 +82,9 @@ AdamW::AdamW(std::vector<Parameter> parameters, AdamWSettings settings)
       m_(zeros_like(parameters_)),
       v_(zeros_like(parameters_)) {}
 
-void AdamW::step(double rate, double gradient_scale) {
-  const AdamWStep step{rate, settings_.beta1, settings_.beta2, settings_.epsilon, gradient_scale, ++steps_};
+void AdamW::step(double rate, const Tensor& gradient_scale) {
+  const AdamWStep step{rate,     settings_.beta1,      settings_.beta2, settings_.epsilon,
+                       ++steps_, gradient_scale.view()};
   RecycledVector<AdamWPart> parts;
   RecycledVector<Tensor> held;  // gradients made contiguous live until the call is over
   for (size_t i = 0; i < parameters_.size(); ++i) {

@@ -13,9 +13,10 @@ class Optimizer {
   explicit Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {}
   virtual ~Optimizer() = default;
 
-  // One update with learning rate `rate`; gradients are multiplied by `gradient_scale` first (see clip.h). A
-  // parameter without a gradient stays as it is.
-  virtual void step(double rate, double gradient_scale = 1) = 0;
+  // One update with learning rate `rate`; gradients are multiplied by `gradient_scale` first, one f64 (see
+  // clip.h). Where that is not finite, nothing changes but the count of steps. A parameter without a gradient
+  // stays as it is.
+  virtual void step(double rate, const Tensor& gradient_scale = {}) = 0;
   void clear_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -39,7 +40,7 @@ struct SGDSettings {
 class SGD : public Optimizer {
  public:
   SGD(std::vector<Parameter> parameters, SGDSettings settings = {});
-  void step(double rate, double gradient_scale = 1) override;
+  void step(double rate, const Tensor& gradient_scale = {}) override;
   NamedTensors state() const override;
 
  private:
@@ -56,7 +57,7 @@ struct AdamWSettings {
 class AdamW : public Optimizer {
  public:
   AdamW(std::vector<Parameter> parameters, AdamWSettings settings = {});
-  void step(double rate, double gradient_scale = 1) override;
+  void step(double rate, const Tensor& gradient_scale = {}) override;
   NamedTensors state() const override;
 
  private:

@@ -1,9 +1,17 @@
 // Backend: one way to hold numbers and compute with them. A kernel gets Views of its own memory whose shapes,
 // dtypes and ranges the Tensor ops have already checked. tensor/reference gives the meaning of every function
 // here; others are faster.
+//
+// A call may return before its work is done, as on a GPU: work is done in the order of the calls, and
+// download and synchronize wait for it. So what a call needs to know of earlier results comes as a View,
+// never as a number of the host.
+//
+// dtypes: operands of one call are of one floating dtype unless its comment says otherwise. For half types
+// everything that is summed is f32 inside.
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -21,14 +29,15 @@ enum class Distribution : uint8_t { uniform, normal };  // [0, 1); mean 0 and de
 struct CrossEntropy {
   int32_t ignore = -100;  // rows with this target count for nothing
   double smoothing = 0;   // share of the target's probability that is spread over all classes
-  int64_t count = 0;      // what the sum over rows is divided by; 0: as many as count
+  View count = {};        // one f64 the sum over rows is divided by; nothing: as many as count
 };
 
 // One AdamW update (Loshchilov & Hutter 2019, algorithm 2) of many parameters.
 struct AdamWStep {
   double rate, beta1, beta2, epsilon;
-  double gradient_scale;  // what gradients are multiplied with first: clipping
-  int64_t step;           // counts from 1
+  int64_t step;              // counts from 1
+  View gradient_scale = {};  // one f64 that gradients are multiplied with first (clipping); nothing: 1. Where
+                             // it is not finite, the step changes nothing
 };
 struct AdamWPart {
   View weight, gradient, m, v;
@@ -40,7 +49,7 @@ struct AdamWPart {
 // write all of y again.
 enum class Activation : uint8_t { none, gelu, gelu_backward };
 struct Epilogue {
-  View bias = {};      // (n): added to every row
+  View bias = {};      // (n): added to every row; like all of these, of y's dtype
   View residual = {};  // like y; may be y itself: then the product is added to what y holds
   Activation activation = Activation::none;
   View before =
@@ -63,7 +72,10 @@ class Backend {
   virtual void release(void* block) noexcept = 0;
   virtual void upload(const void* host, void* here, size_t bytes) = 0;
   virtual void download(const void* here, void* host, size_t bytes) = 0;
-  virtual void synchronize() {}
+  virtual void synchronize() {}  // waits for the work of all calls so far
+
+  // Whether models can be trained in this dtype here: f32, and the half types where the device has them.
+  virtual bool trains_in(DType dtype) const { return is_float(dtype); }
 
   virtual void fill(View y, double value) = 0;
   virtual void copy(View x, View y) = 0;  // strides and dtypes may differ
@@ -80,7 +92,8 @@ class Backend {
   virtual void argmax(View x, View y) = 0;  // (..., n) -> (...) i32; the first of equals
   virtual void square_sum(std::span<const View> xs, View y) = 0;  // of all numbers of all xs, into one f64
 
-  // (..., m, k) times (..., k, n) into (..., m, n), any strides. An epilogue wants two axes.
+  // (..., m, k) times (..., k, n) into (..., m, n), any strides; y may be f32 where a and b are of a half
+  // type. An epilogue wants two axes.
   virtual void matmul(View a, View b, View y, const Epilogue& epilogue) = 0;
   void matmul(View a, View b, View y) { matmul(a, b, y, {}); }
 
@@ -90,24 +103,31 @@ class Backend {
   virtual void log_softmax(View x, View y) = 0;
   virtual void log_softmax_backward(View y, View dy, View dx) = 0;
 
-  // x, y (N, C); weight, bias (C), bias may be missing; mean, rstd (N).
+  // x, y (N, C); weight, bias (C), bias may be missing; mean, rstd (N). Where x is of a half type, mean and
+  // rstd are f32, and weight, bias and their gradients may be.
   virtual void layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) = 0;
   virtual void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight,
                                    View dbias) = 0;
 
-  // table (V, C), ids (N) i32, rows (N, C). scatter adds rows into the table in the order of N.
+  // Throws where an id is neither in 0..limit - 1 nor `also`: at once, or when the host next waits. ids: i32,
+  // contiguous.
+  virtual void check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also);
+
+  // table (V, C), ids (N) i32, rows (N, C). scatter adds rows into the table in the order of N. ids are not
+  // checked here.
   virtual void gather_rows(View table, View ids, View rows) = 0;
   virtual void scatter_add_rows(View rows, View ids, View table) = 0;
 
-  // logits (N, V), targets (N) i32; loss: one number, the mean over rows that count; log_sum (N): log of the
-  // sum of exponentials.
+  // logits (N, V), targets (N) i32, not checked; loss: one number, the mean over rows that count; log_sum
+  // (N): log of the sum of exponentials. loss, dloss and log_sum are f32 for half types. dlogits may be the
+  // memory of logits.
   virtual void cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) = 0;
   virtual void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
                                       View dloss, View dlogits) = 0;
 
   // Causal attention: q (B, H, T, D); k, v (B, H, S, D), S >= T, and query t sees keys 0 to S - T + t. y like
   // q; log_sum (B, H, T): log of the sum of exponentials of the scaled scores, which the backward pass starts
-  // from.
+  // from; f32 for half types.
   virtual void attention(View q, View k, View v, double scale, View y, View log_sum) = 0;
   virtual void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy,
                                   View dq, View dk, View dv) = 0;

@@ -46,7 +46,7 @@ Tensor max(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false
 Tensor min(const Tensor& x, const std::vector<int>& axes = {}, bool keep = false);
 Tensor argmax(const Tensor& x, int axis = -1);       // i32; the first of equals
 Tensor sum_to(const Tensor& x, const Shape& shape);  // undoes a broadcast: sums what was repeated
-double global_norm(std::span<const Tensor> xs);      // square root of the sum of all squares, in f64
+Tensor global_norm(std::span<const Tensor> xs);      // square root of the sum of all squares, one f64
 
 // (..., m, k) times (..., k, n); the axes before the last two stretch. With an epilogue, b has two axes, and
 // what is "like y" has y's shape and is contiguous.
@@ -71,10 +71,11 @@ struct LayerNormGradients {
 LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, const LayerNormed& saved,
                                        const Tensor& dy);
 
-// Rows of table (V, C) by number: ids of any shape, i32, gives (ids..., C). An id outside 0..V-1 throws.
+// Rows of table (V, C) by number: ids of any shape, i32, gives (ids..., C). An id outside 0..V-1 throws, at
+// once or when the host next waits for the backend.
 Tensor gather_rows(const Tensor& table, const Tensor& ids);
 Tensor scatter_add_rows(const Tensor& rows, const Tensor& ids,
-                        int64_t table_rows);  // the reverse, summing into zeros
+                        int64_t table_rows);  // its gradient, summing into zeros; ids as checked there
 
 // Mean over rows of -log softmax(logits)[target]; logits (..., V), targets (...) i32. Zero when every row is
 // ignored.
@@ -82,7 +83,7 @@ struct Entropy {
   Tensor loss, log_sum;  // rank 0; one number a row
 };
 Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy options = {});
-int64_t counted(const Tensor& targets, const CrossEntropy& options);  // rows that are not ignored
+Tensor counted(const Tensor& targets, const CrossEntropy& options);  // rows that are not ignored: one f64
 Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,
                               const Tensor& log_sum, const Tensor& dloss);
 

@@ -13,6 +13,8 @@ static bool covered(const AdamWPart& part) {
 }
 
 void CpuBackend::adamw(const AdamWStep& step, std::span<const AdamWPart> parts) {
+  const float scale = step.gradient_scale ? static_cast<float>(*step.gradient_scale.as<double>()) : 1;
+  if (!std::isfinite(scale)) return;
   int64_t total = 0;
   for (const AdamWPart& part : parts) {
     if (covered(part))
@@ -20,7 +22,7 @@ void CpuBackend::adamw(const AdamWStep& step, std::span<const AdamWPart> parts) 
     else
       ReferenceBackend::adamw(step, {&part, 1});
   }
-  const float scale = static_cast<float>(step.gradient_scale), epsilon = static_cast<float>(step.epsilon);
+  const float epsilon = static_cast<float>(step.epsilon);
   const float beta1 = static_cast<float>(step.beta1), rest1 = static_cast<float>(1 - step.beta1);
   const float beta2 = static_cast<float>(step.beta2), rest2 = static_cast<float>(1 - step.beta2);
   const float correct_m = static_cast<float>(1 / (1 - std::pow(step.beta1, step.step)));

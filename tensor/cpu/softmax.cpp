@@ -63,6 +63,14 @@ void for_rows(const View& a, const View& b, const View& y, F&& f) {
 
 bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && cpu::dense_rows(views); }
 
+double rows_that_count(const View& targets, const CrossEntropy& options) {
+  if (options.count) return *options.count.as<double>();
+  int64_t count = 0;
+  for (int64_t i = 0; i < targets.shape[0]; ++i)
+    count += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
+  return static_cast<double>(count);
+}
+
 }  // namespace
 
 void CpuBackend::softmax(View x_view, View y_view) {
@@ -126,13 +134,9 @@ void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, 
         }
       });
   double total = 0;
-  int64_t counted = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    total += row_loss[i];
-    counted += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
-  }
-  if (options.count > 0) counted = options.count;
-  *loss.as<float>() = counted > 0 ? static_cast<float>(total / static_cast<double>(counted)) : 0;
+  for (int64_t i = 0; i < rows; ++i) total += row_loss[i];
+  const double counted = rows_that_count(targets, options);
+  *loss.as<float>() = counted > 0 ? static_cast<float>(total / counted) : 0;
 }
 
 void CpuBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
@@ -140,11 +144,8 @@ void CpuBackend::cross_entropy_backward(View logits, View targets, CrossEntropy 
   if (!covered({logits, dlogits}) || !cpu::all_f32({log_sum, dloss}))
     return ReferenceBackend::cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
-  int64_t counted = 0;
-  for (int64_t i = 0; i < rows; ++i)
-    counted += targets.as<int32_t>()[i * targets.strides[0]] != options.ignore;
-  if (options.count > 0) counted = options.count;
-  const float scale = *dloss.as<float>() / static_cast<float>(std::max<int64_t>(counted, 1));
+  const double counted = rows_that_count(targets, options);
+  const float scale = *dloss.as<float>() / static_cast<float>(std::max(counted, 1.0));
   const float target_share = static_cast<float>(1 - options.smoothing);
   const float every_share = static_cast<float>(options.smoothing / static_cast<double>(classes));
   parallel_for(rows, std::max<int64_t>(1, grain / std::max<int64_t>(classes, 1)),

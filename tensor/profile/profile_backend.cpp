@@ -214,6 +214,11 @@ void ProfileBackend::layer_norm_backward(View x, View weight, View mean, View rs
          [&] { wrapped_.layer_norm_backward(x, weight, mean, rstd, dy, dx, dweight, dbias); });
 }
 
+void ProfileBackend::check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also) {
+  record("check_ids", {ids.shape}, {numbers(ids), bytes({ids}), 0},
+         [&] { wrapped_.check_ids(op, ids, limit, also); });
+}
+
 void ProfileBackend::gather_rows(View table, View ids, View rows) {
   record("gather_rows", {table.shape, ids.shape}, {0, bytes({rows, ids}), bytes({rows})},
          [&] { wrapped_.gather_rows(table, ids, rows); });

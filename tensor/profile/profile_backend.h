@@ -51,6 +51,7 @@ class ProfileBackend final : public Backend {
   void* allocate(size_t bytes) override { return wrapped_.allocate(bytes); }
   void release(void* block) noexcept override { wrapped_.release(block); }
   void synchronize() override { wrapped_.synchronize(); }
+  bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
 
   void upload(const void* host, void* here, size_t bytes) override;
   void download(const void* here, void* host, size_t bytes) override;
@@ -72,6 +73,7 @@ class ProfileBackend final : public Backend {
   void layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) override;
   void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight,
                            View dbias) override;
+  void check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also) override;
   void gather_rows(View table, View ids, View rows) override;
   void scatter_add_rows(View rows, View ids, View table) override;
   void cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) override;

@@ -74,7 +74,7 @@ void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy opt
              options.smoothing * mean;
     counted += 1;
   }
-  if (options.count > 0) counted = static_cast<double>(options.count);
+  if (options.count) counted = *options.count.as<double>();
   loss() = counted > 0 ? total / counted : 0;
 }
 
@@ -85,7 +85,7 @@ void ReferenceBackend::cross_entropy_backward(View logits, View targets, CrossEn
   const Numbers x(logits), target(targets), saved(log_sum), dx(dlogits), dloss(dloss_view);
   double counted = 0;
   for (int64_t i = 0; i < rows; ++i) counted += target(i) != options.ignore;
-  if (options.count > 0) counted = static_cast<double>(options.count);
+  if (options.count) counted = *options.count.as<double>();
   const double s = options.smoothing, dy = dloss() / std::max(counted, 1.0);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < classes; ++j) {

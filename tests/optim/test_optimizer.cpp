@@ -63,7 +63,7 @@ TEST_CASE("AdamW follows its formula, with decay of matrices only") {
             weights[i][j] -= rate * m_hat / (std::sqrt(v_hat) + 1e-3);
           }
         }
-        optimizer.step(rate, scale);
+        optimizer.step(rate, Tensor::full({}, scale, DType::f64, backend(name)));
       }
       CHECK(optimizer.steps() == 20);
       for (size_t i = 0; i < parameters.size(); ++i) {
@@ -99,7 +99,7 @@ TEST_CASE("SGD follows its formula, with decay of matrices only") {
             weights[i][j] -= rate * velocity[i][j];
           }
         }
-        optimizer.step(rate, scale);
+        optimizer.step(rate, Tensor::full({}, scale, DType::f64, backend(name)));
       }
       for (size_t i = 0; i < parameters.size(); ++i) {
         const Tensor& value = parameters[i].variable.value();
@@ -128,6 +128,31 @@ TEST_CASE("a parameter without a gradient stays as it is") {
       optimizer->step(0.1);
       CHECK(same_bits(parameters[0].variable.value(), before));
       CHECK_FALSE(same_bits(parameters[1].variable.value(), other));
+    }
+  }
+}
+
+TEST_CASE("a scale that is not finite changes nothing but the count of steps") {
+  for (const std::string_view name : backend_names()) {
+    for (const bool adamw : {true, false}) {
+      CAPTURE(name);
+      CAPTURE(adamw);
+      const auto parameters = some_parameters(DType::f32, backend(name));
+      const auto optimizer = make(adamw, parameters);
+      draw_gradients(parameters, 1);
+      optimizer->step(0.1);
+      std::vector<Tensor> before;
+      for (const Parameter& parameter : parameters)
+        before.push_back(parameter.variable.value().contiguous_copy());
+      for (const auto& [what, tensor] : optimizer->state()) before.push_back(tensor.contiguous_copy());
+      for (const double scale : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+        optimizer->step(0.1, Tensor::full({}, scale, DType::f64, backend(name)));
+        size_t i = 0;
+        for (const Parameter& parameter : parameters)
+          CHECK(same_bits(parameter.variable.value(), before[i++]));
+        for (const auto& [what, tensor] : optimizer->state()) CHECK(same_bits(tensor, before[i++]));
+      }
+      CHECK(optimizer->steps() == 4);
     }
   }
 }
@@ -194,20 +219,28 @@ TEST_CASE("state is named after the parameters, and loading is strict") {
 }
 
 TEST_CASE("clipping shortens the gradient of all parameters together, and only when it is longer") {
-  CHECK(clip_scale(5, 2) == 0.4);
-  CHECK(clip_scale(2, 2) == 1);
-  CHECK(clip_scale(1, 2) == 1);
-  CHECK(clip_scale(5, 0) == 1);
   for (const std::string_view name : backend_names()) {
+    const auto scale = [&](double norm, double limit, double share) {
+      return clip_scale(Tensor::full({}, norm, DType::f64, backend(name)), limit, share).item();
+    };
+    CHECK(scale(5, 2, 1) == 0.4);
+    CHECK(scale(2, 2, 1) == 1);
+    CHECK(scale(1, 2, 1) == 1);
+    CHECK(scale(0, 2, 1) == 1);
+    CHECK(scale(5, 0, 1) == 1);
+    CHECK(scale(5, 2, 0.5) == 0.4);  // half of it is 2.5, and is shortened to 2
+    CHECK(scale(5, 2, 0.25) == 0.25);
+    for (const double limit : {0.0, 2.0})
+      for (const double norm : {std::nan(""), HUGE_VAL}) CHECK(std::isnan(scale(norm, limit, 1)));
     const auto parameters = some_parameters(DType::f32, backend(name));
     draw_gradients(parameters, 1);
     double squares = 0;
     for (const Parameter& parameter : parameters)
       for (const double g : parameter.variable.gradient().to_vector<double>()) squares += g * g;
-    CHECK(std::abs(gradient_norm(parameters) / std::sqrt(squares) - 1) <= 1e-12);
+    CHECK(std::abs(gradient_norm(parameters).item() / std::sqrt(squares) - 1) <= 1e-12);
     Variable first = parameters[0].variable;
     for (const double g : first.gradient().to_vector<double>()) squares -= g * g;
     first.clear_gradient();
-    CHECK(std::abs(gradient_norm(parameters) / std::sqrt(squares) - 1) <= 1e-12);
+    CHECK(std::abs(gradient_norm(parameters).item() / std::sqrt(squares) - 1) <= 1e-12);
   }
 }

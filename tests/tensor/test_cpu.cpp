@@ -570,6 +570,7 @@ TEST_CASE("cpu: AdamW over many parameters at once") {
       std::vector<AdamWPart> parts;
       for (size_t i = 0; i < x.size(); i += 4)
         parts.push_back({x[i].view(), x[i + 1].view(), x[i + 2].view(), x[i + 3].view(), i == 4 ? 0.1 : 0.0});
-      b.adamw({1e-3, 0.9, 0.95, 1e-8, 0.5, step}, parts);
+      double scale = 0.5;
+      b.adamw({1e-3, 0.9, 0.95, 1e-8, step, {&scale, DType::f64, {}, {}}}, parts);
     });
 }

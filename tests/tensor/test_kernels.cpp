@@ -134,7 +134,7 @@ std::vector<KernelCase> kernel_cases() {
        {square, square, {{6, 7}, Kind::positive}},
        [](B b, Views x, Views y) {
          const AdamWPart part{y[0], x[0], y[1], y[2], 0.1};
-         b.adamw({.rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-3, .gradient_scale = 2, .step = 2},
+         b.adamw({.rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-3, .step = 2, .gradient_scale = {}},
                  {&part, 1});
        }},
   };
