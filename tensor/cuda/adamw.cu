@@ -45,7 +45,7 @@ struct AdamWNumbers {
 __global__ void adamw_parts(AdamWRule<float> rule, const double* gradient_scale,
                             const __grid_constant__ Parts<AdamWNumbers> parts) {
   const double scale = scale_from(gradient_scale);
-  if (!isfinite(scale)) return;
+  if (!std::isfinite(scale)) return;
   const auto [number, begin, end] = parts.place(blockIdx.x);
   const AdamWNumbers part = parts.part[number];
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x)
@@ -58,7 +58,7 @@ __global__ void adamw_strided(AdamWRule<double> rule, const double* gradient_sca
                               Any ms, Any vs, double decay) {
   const double scale = scale_from(gradient_scale);
   const int64_t i = thread_number();
-  if (i >= count || !isfinite(scale)) return;
+  if (i >= count || !std::isfinite(scale)) return;
   const auto [at_weight, at_gradient, at_m, at_v] = loop.at(i);
   double weight = weights.read(at_weight), m = ms.read(at_m), v = vs.read(at_v);
   rule.move(weight, gradients.read(at_gradient) * scale, m, v, decay);
