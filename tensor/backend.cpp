@@ -4,19 +4,16 @@
 #include <cstdlib>
 
 #include "tensor/cpu/cpu_backend.h"
-#include "tensor/recycle.h"
+#include "tensor/module.h"
 #include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
-void Backend::check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also) {
-  RecycledVector<int32_t> on_host(ids.count());
-  if (!on_host.empty()) download(ids.data, on_host.data(), on_host.size() * sizeof(int32_t));
-  for (int32_t id : on_host)
-    check((id >= 0 && id < limit) || id == also, "{}: id {} is not in 0..{}", op, id, limit - 1);
+std::vector<std::string_view> backend_names() {
+  std::vector<std::string_view> names{"cpu", "reference"};
+  if (cuda_module().backend) names.insert(names.begin(), "cuda");
+  return names;
 }
-
-std::vector<std::string_view> backend_names() { return {"cpu", "reference"}; }
 
 // Backends live until the program ends: tensors may outlive everything else.
 Backend& backend(std::string_view name) {
@@ -24,9 +21,11 @@ Backend& backend(std::string_view name) {
   static auto& cpu = *new CpuBackend;
   if (name == "reference") return reference;
   if (name == "cpu") return cpu;
+  if (name == "cuda" && cuda_module().backend) return *cuda_module().backend;
   std::string known;
   for (std::string_view each : backend_names()) known += (known.empty() ? "" : ", ") + std::string(each);
-  fail("no backend '{}' here; there are: {}", name, known);
+  fail("no backend '{}' here{}; there are: {}", name,
+       name == "cuda" ? fmt::format(" ({})", cuda_module().absent) : "", known);
 }
 
 static Backend*& current() {

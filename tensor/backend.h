@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -59,12 +60,22 @@ struct Epilogue {
   bool nothing() const { return !bias && !residual && !b_sums && activation == Activation::none; }
 };
 
+// Calls that were written down, to be done again at once: see Backend::start_recording.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  // Does them again, on the same memory. Random numbers are drawn from counters that are higher by
+  // `counter_shift`.
+  virtual void replay(uint64_t counter_shift) = 0;
+};
+
 class Backend {
  public:
   Backend() = default;
   Backend(const Backend&) = delete;
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
+  virtual std::string description() const { return std::string(name()); }  // with its device
 
   // Memory. Tensors take blocks through the cache, which also counts them.
   BlockCache& blocks() { return blocks_; }
@@ -76,6 +87,11 @@ class Backend {
 
   // Whether models can be trained in this dtype here: f32, and the half types where the device has them.
   virtual bool trains_in(DType dtype) const { return is_float(dtype); }
+
+  // From here to stop_recording() calls are only written down; none may move numbers to or from the host. The
+  // blocks they use are kept for the recording while it lives. Returns false where the backend cannot.
+  virtual bool start_recording() { return false; }
+  virtual std::unique_ptr<Recording> stop_recording() { return nullptr; }
 
   virtual void fill(View y, double value) = 0;
   virtual void copy(View x, View y) = 0;  // strides and dtypes may differ
