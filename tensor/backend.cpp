@@ -6,12 +6,18 @@
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/module.h"
 #include "tensor/reference/reference_backend.h"
+#ifdef CHAPBOOK_SIMT
+#include "tensor/simt/simt_backend.h"
+#endif
 
 namespace chapbook {
 
 std::vector<std::string_view> backend_names() {
   std::vector<std::string_view> names{"cpu", "reference"};
   if (cuda_module().backend) names.insert(names.begin(), "cuda");
+#ifdef CHAPBOOK_SIMT
+  if (std::getenv("CHAPBOOK_SIMT")) names.push_back("simt");  // until all its kernels are there
+#endif
   return names;
 }
 
@@ -22,6 +28,10 @@ Backend& backend(std::string_view name) {
   if (name == "reference") return reference;
   if (name == "cpu") return cpu;
   if (name == "cuda" && cuda_module().backend) return *cuda_module().backend;
+#ifdef CHAPBOOK_SIMT
+  static auto& simt = *new SimtBackend;
+  if (name == "simt") return simt;
+#endif
   std::string known;
   for (std::string_view each : backend_names()) known += (known.empty() ? "" : ", ") + std::string(each);
   fail("no backend '{}' here{}; there are: {}", name,

@@ -81,6 +81,8 @@ class Backend {
   BlockCache& blocks() { return blocks_; }
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* block) noexcept = 0;
+  // The cache tells how many bytes of a block are in use from now on, for backends that watch their memory.
+  virtual void hand_out(void* /*block*/, size_t /*bytes*/) noexcept {}
   virtual void upload(const void* host, void* here, size_t bytes) = 0;
   virtual void download(const void* here, void* host, size_t bytes) = 0;
   virtual void synchronize() {}  // waits for the work of all calls so far

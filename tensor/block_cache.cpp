@@ -38,8 +38,8 @@ void* BlockCache::allocate(size_t bytes) {
   }
 }
 
-void* BlockCache::take(size_t bytes) {
-  bytes = rounded(bytes);
+void* BlockCache::take(size_t wanted) {
+  const size_t bytes = rounded(wanted);
   std::lock_guard lock(mutex_);
   void* block = open_ ? pop(reserves_[open_], bytes) : nullptr;
   if (!block) {
@@ -49,6 +49,7 @@ void* BlockCache::take(size_t bytes) {
   }
   live_ += bytes;
   peak_ = std::max(peak_, live_);
+  backend_.hand_out(block, wanted);
   return block;
 }
 
@@ -61,6 +62,7 @@ void BlockCache::give_back(void* block, size_t bytes) noexcept {
     reserves_[reserve->second][bytes].push_back(block);
     return;
   }
+  backend_.hand_out(block, 0);
 #ifdef CHAPBOOK_SANITIZE
   backend_.release(block);  // so that a sanitizer sees every use after free
 #else
@@ -93,7 +95,10 @@ void BlockCache::drop_reserve(int number) noexcept {
   std::lock_guard lock(mutex_);
   std::erase_if(reserve_of_, [&](const auto& entry) { return entry.second == number; });
   for (auto& [bytes, list] : reserves_[number])
-    free_[bytes].insert(free_[bytes].end(), list.begin(), list.end());
+    for (void* block : list) {
+      backend_.hand_out(block, 0);
+      free_[bytes].push_back(block);
+    }
   reserves_.erase(number);
 }
 

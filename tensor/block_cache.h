@@ -16,7 +16,7 @@ class BlockCache {
   explicit BlockCache(Backend& backend) : backend_(backend) {}
 
   // Frees what is kept when the backend has no more; when that is not enough, throws Error with the sizes.
-  void* take(size_t bytes);
+  void* take(size_t wanted);
   void give_back(void* block, size_t bytes) noexcept;
   void trim() noexcept;  // returns the free blocks to the system
 

@@ -50,6 +50,7 @@ class ProfileBackend final : public Backend {
   // What is not a call on numbers is not written down. Tensors count in this backend's own cache.
   void* allocate(size_t bytes) override { return wrapped_.allocate(bytes); }
   void release(void* block) noexcept override { wrapped_.release(block); }
+  void hand_out(void* block, size_t bytes) noexcept override { wrapped_.hand_out(block, bytes); }
   void synchronize() override { wrapped_.synchronize(); }
   bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
 

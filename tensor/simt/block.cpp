@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "tensor/check.h"
+#include "tensor/simt/watch.h"
 
 namespace chapbook::simt {
 
@@ -21,8 +22,9 @@ uint32_t Block::existing(int warp) const {
   return count >= warp_lanes ? ~0u : (1u << count) - 1;
 }
 
-void Block::run(const std::function<void()>& body) {
-  body_ = &body;
+void Block::run(void (*body)(const void*), const void* arguments) {
+  body_ = body;
+  arguments_ = arguments;
   for (Thread& thread : threads_) thread.fiber = nullptr, thread.state = State::can_run;
   for (int warp = 0; warp < warps_; ++warp) can_run_[warp] = existing(warp);
   ended_ = meeting_ = {};
@@ -42,16 +44,19 @@ void Block::run_threads() {
   for (;;) {
     try {
       block.threads_[static_cast<size_t>(block.running_)].fiber = block.fiber_;
-      (*block.body_)();
+      watching = true;
+      block.body_(block.arguments_);
     } catch (...) {
       block.thrown_ = std::current_exception();
     }
+    watching = false;
     if (block.thrown_) block.switch_to(block.outside_);
     block.end_thread();
   }
 }
 
 void Block::fault(std::string message) {
+  watching = false;
   thrown_ = std::make_exception_ptr(Error(std::move(message)));
   switch_to(outside_);
 }
@@ -130,6 +135,7 @@ void Block::open_barrier() {
   for (Thread& thread : threads_) thread.state = State::can_run;
   for (int warp = 0; warp < warps_; ++warp) can_run_[warp] = existing(warp);
   warp_ = reversed_ ? warps_ - 1 : 0;
+  order.open_barrier();
   answer_ = predicates_;
   at_barrier_ = predicates_ = 0;
 }

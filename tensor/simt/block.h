@@ -18,8 +18,8 @@ class Block {
  public:
   // How many threads the blocks to come have; `reversed` lets the last warp and lane begin.
   void resize(dim3 threads, bool reversed);
-  // Runs `body` once for each thread. Throws what `fault` was told, or what a thread threw.
-  void run(const std::function<void()>& body);
+  // Runs `body(arguments)` once for each thread. Throws what `fault` was told, or what a thread threw.
+  void run(void (*body)(const void*), const void* arguments);
 
   // Called by the running thread.
   int barrier(bool predicate, Line line);
@@ -61,7 +61,8 @@ class Block {
   int predicates_ = 0, answer_ = 0;  // of the barrier
   bool reversed_ = false;
 
-  const std::function<void()>* body_ = nullptr;
+  void (*body_)(const void*) = nullptr;
+  const void* arguments_ = nullptr;
   Fiber outside_;  // of the caller of run()
   Fiber* fiber_ = &outside_;
   std::vector<std::unique_ptr<Fiber>> fibers_;

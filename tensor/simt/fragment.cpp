@@ -7,6 +7,7 @@
 
 #include "tensor/dtype.h"
 #include "tensor/simt/block.h"
+#include "tensor/simt/watch.h"
 
 namespace chapbook::simt {
 
@@ -107,13 +108,18 @@ struct Copies {
 static std::map<int, Copies> under_way;
 
 void copy_later(void* to, const void* from, bool inside) {
+  const Unwatched here;
   Copies& mine = under_way[block.running()];
   mine.copies.push_back({to, from, inside, mine.groups});
 }
 
-void end_copies() { ++under_way[block.running()].groups; }
+void end_copies() {
+  const Unwatched here;
+  ++under_way[block.running()].groups;
+}
 
 void wait_for_copies(int newest) {
+  const Unwatched here;
   Copies& mine = under_way[block.running()];
   std::erase_if(mine.copies, [&](const Copies::Copy& copy) {
     if (copy.group >= mine.groups - newest) return false;

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "tensor/check.h"
 #include "tensor/simt/block.h"
 #include "tensor/simt/fragment.h"
+#include "tensor/simt/watch.h"
 
 namespace chapbook::simt {
 
@@ -27,16 +29,20 @@ static struct {
   };
   std::vector<Made> arrays;  // of the running block
   size_t launched_bytes, static_bytes, used;
-  alignas(1024) char memory[2 * most_shared];
 } now;
 static std::mutex one_launch;
 
-std::string where(Line line) {
-  std::string_view file = line.file;
-  for (std::string_view folder : {"tensor/", "tests/", "bench/"})
-    if (const size_t at = file.rfind(folder); at != file.npos) file.remove_prefix(at);
-  return fmt::format("{}:{}", file, line.line);
+Memory& shared_memory() {
+  static Memory& memory = *new Memory(1 << 20);
+  return memory;
 }
+
+std::string from_root(std::string_view path) {
+  for (std::string_view folder : {"/tensor/", "/tests/", "/bench/"})
+    if (const size_t at = path.rfind(folder); at != path.npos) path.remove_prefix(at + 1);
+  return std::string(path);
+}
+std::string where(Line line) { return fmt::format("{}:{}", from_root(line.file), line.line); }
 
 static std::vector<Work>* recording = nullptr;
 void record_into(std::vector<Work>* into) { recording = into; }
@@ -48,17 +54,20 @@ void submit(Work work) {
 }
 
 // One block after the other, which is one of the orders a GPU may choose.
-static void run_grid(size_t shared_bytes, const std::function<void()>& thread) {
+static void run_grid(size_t shared_bytes, void (*thread)(const void*), const void* arguments) {
   for (unsigned z = 0; z < now.blocks.z; ++z)
     for (unsigned y = 0; y < now.blocks.y; ++y)
       for (unsigned x = 0; x < now.blocks.x; ++x) {
         now.block_index = {x, y, z};
         now.arrays.clear();
         forget_copies();
+        shared_memory().close(shared_memory().begin(), now.used);
+        shared_memory().open(shared_memory().begin(), shared_bytes);
         now.static_bytes = 0;
         now.used = shared_bytes + red_zone;
+        order.begin_block();
         try {
-          block.run(thread);
+          block.run(thread, arguments);
         } catch (const std::exception& error) {
           fail("{}: block ({}, {}, {}): {}", now.kernel, x, y, z, error.what());
         }
@@ -66,7 +75,7 @@ static void run_grid(size_t shared_bytes, const std::function<void()>& thread) {
 }
 
 void launch(std::string_view kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
-            std::function<void()> thread) {
+            void (*thread)(const void*), std::shared_ptr<const void> arguments) {
   check(threads.count() >= 1 && threads.count() <= most_threads && threads.z <= 64,
         "{}: blocks of ({}, {}, {}) threads; at most {} are possible, 64 along z", kernel, threads.x,
         threads.y, threads.z, most_threads);
@@ -76,15 +85,16 @@ void launch(std::string_view kernel, dim3 blocks, dim3 threads, size_t shared_by
         blocks.y, blocks.z);
   check(shared_bytes <= most_shared, "{}: {} bytes of shared memory; a block has at most {}", kernel,
         shared_bytes, most_shared);
-  submit([=, thread = std::move(thread)] {
+  submit([=] {
     std::lock_guard lock(one_launch);
-    const char* order = std::getenv("CHAPBOOK_SIMT_ORDER");
-    block.resize(threads, order && std::string_view(order) == "reversed");
+    const char* chosen = std::getenv("CHAPBOOK_SIMT_ORDER");
+    block.resize(threads, chosen && std::string_view(chosen) == "reversed");
     now.kernel = kernel;
     now.blocks = blocks;
     now.threads = threads;
     now.launched_bytes = shared_bytes;
-    run_grid(shared_bytes, thread);
+    order.begin_launch();
+    run_grid(shared_bytes, thread, arguments.get());
   });
 }
 
@@ -94,16 +104,30 @@ dim3 block_size() { return now.threads; }
 dim3 grid_size() { return now.blocks; }
 int lane() { return block.running() % warp_lanes; }
 
-int barrier(bool predicate, Line line) { return block.barrier(predicate, line); }
+int barrier(bool predicate, Line line) {
+  const Unwatched here;
+  return block.barrier(predicate, line);
+}
 
 void meet(uint32_t mask, void* mine, Finish* finish, Line line) {
+  const Unwatched here;
   if (!(mask >> lane() & 1))
     block.fault(fmt::format("{} at {} is not among the lanes {:#010x} it names", block.name(block.running()),
                             where(line), mask));
   block.meet(mask, mine, finish, line);
 }
 
-void sync_warp(uint32_t mask, Line line) { meet(mask, nullptr, nullptr, line); }
+void sync_warp(uint32_t mask, Line line) {
+  int mine = block.running();
+  meet(
+      mask, &mine,
+      [](void* const* lanes) {
+        ++order.tick;
+        for (int lane = 0; lane < warp_lanes; ++lane)
+          if (lanes[lane]) order.met[static_cast<size_t>(*static_cast<int*>(lanes[lane]))] = order.tick;
+      },
+      line);
+}
 
 uint64_t shuffle(uint32_t mask, uint64_t value, int source, Line line) {
   struct Exchange {
@@ -149,15 +173,17 @@ uint32_t ballot(uint32_t mask, bool predicate, Line line) {
 }
 
 uint64_t compare_and_swap(void* address, size_t bytes, uint64_t expected, uint64_t value) {
+  watch(Access::atomic, address, bytes, __builtin_return_address(0));
   uint64_t old = 0;
   std::memcpy(&old, address, bytes);  // a fiber is not interrupted here
   if (std::memcmp(&old, &expected, bytes) == 0) std::memcpy(address, &value, bytes);
   return old;
 }
 
-void* launched_shared() { return now.memory; }
+void* launched_shared() { return shared_memory().begin(); }
 
 void* shared(const SharedArray& array) {
+  const Unwatched here;
   for (const auto& made : now.arrays)
     if (made.array == &array) return made.data;
   const size_t alignment = std::max<size_t>(array.alignment, 16);
@@ -168,31 +194,31 @@ void* shared(const SharedArray& array) {
     block.fault(
         fmt::format("{} at {} makes {} bytes of shared arrays; {} can be declared, {} with launched ones",
                     array.name, where(array.line), now.static_bytes, most_static_shared, most_shared));
-  now.arrays.push_back({&array, now.memory + offset});
-  return now.memory + offset;
+  void* data = shared_memory().begin() + offset;
+  shared_memory().open(data, array.bytes);
+  now.arrays.push_back({&array, data});
+  return data;
+}
+
+std::string describe(const void* address) {
+  if (shared_memory().holds(address)) {
+    const auto offset = [&](const void* begin) {
+      return shared_memory().offset(address) - shared_memory().offset(begin);
+    };
+    for (size_t i = now.arrays.size(); i-- > 0;) {  // the last that begins before it
+      const auto& [array, data] = now.arrays[i];
+      if (address < data) continue;
+      return fmt::format("number {} of {}, which has {},", offset(data) / array->number_bytes, array->name,
+                         array->bytes / array->number_bytes);
+    }
+    return fmt::format("byte {} of the {} of launched_shared()", offset(shared_memory().begin()),
+                       now.launched_bytes);
+  }
+  const GlobalBlock block = global_block(address);
+  if (!block.begin) return fmt::format("address {}", address);
+  const auto offset = static_cast<const char*>(address) - block.begin;
+  if (!block.bytes) return fmt::format("byte {} of a block that was given back", offset);
+  return fmt::format("byte {} of a block of {}", offset, block.bytes);
 }
 
 }  // namespace chapbook::simt
-
-// What the compiler calls at each access of a kernel to memory (-fsanitize=thread).
-extern "C" {
-void __tsan_init() {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
-#define CHAPBOOK_HOOKS(bytes)                  \
-  void __tsan_read##bytes(void*) {}            \
-  void __tsan_write##bytes(void*) {}           \
-  void __tsan_unaligned_read##bytes(void*) {}  \
-  void __tsan_unaligned_write##bytes(void*) {} \
-  void __tsan_volatile_read##bytes(void*) {}   \
-  void __tsan_volatile_write##bytes(void*) {}
-CHAPBOOK_HOOKS(1)
-CHAPBOOK_HOOKS(2)
-CHAPBOOK_HOOKS(4)
-CHAPBOOK_HOOKS(8)
-CHAPBOOK_HOOKS(16)
-void __tsan_read_range(void*, unsigned long) {}
-void __tsan_write_range(void*, unsigned long) {}
-void __tsan_vptr_update(void**, void*) {}
-void __tsan_vptr_read(void**) {}
-}

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,8 @@ struct Line {
   int line;
   bool operator==(const Line& other) const = default;
 };
-std::string where(Line line);  // "tensor/cuda/softmax.cu:40"
+std::string from_root(std::string_view path);  // "tensor/cuda/softmax.cu" of a longer path
+std::string where(Line line);                  // "tensor/cuda/softmax.cu:40"
 #define CHAPBOOK_THIS_LINE \
   { __builtin_FILE(), __builtin_LINE() }
 
@@ -32,9 +34,17 @@ using Work = std::function<void()>;
 void submit(Work work);
 void record_into(std::vector<Work>* recording);  // null: no more
 
-// Submits the kernel for every thread of the grid. Throws what the kernel did wrong.
+// Submits a kernel: `thread(arguments)` for every thread of the grid. Throws what the kernel did wrong.
 void launch(std::string_view kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
-            std::function<void()> thread);
+            void (*thread)(const void*), std::shared_ptr<const void> arguments);
+// A lambda instead. Its own reading of what it captured is not watched.
+template <class F>
+void launch(std::string_view kernel, dim3 blocks, dim3 threads, size_t shared_bytes, const F& thread) {
+  const auto call = [](const void* f) __attribute__((no_sanitize("thread"))) {
+    (*static_cast<const F*>(f))();
+  };
+  launch(kernel, blocks, threads, shared_bytes, call, std::make_shared<const F>(thread));
+}
 
 // Where the running thread is. The compiler may keep the answers: a thread never moves.
 [[gnu::const]] dim3 thread_index();
@@ -64,7 +74,7 @@ uint64_t compare_and_swap(void* address, size_t bytes, uint64_t expected, uint64
 // address here, which differs between instances of a template.
 struct SharedArray {
   const char* name;
-  size_t bytes, alignment;
+  size_t bytes, number_bytes, alignment;
   Line line;
 };
 void* shared(const SharedArray& array);

@@ -23,7 +23,6 @@ void CudaBackend::layer_norm(View, View, View, double, View, View, View) { fail(
 void CudaBackend::layer_norm_backward(View, View, View, View, View, View, View, View) { fail(not_yet); }
 #endif
 #if !__has_include("tensor/cuda/rows.cu")
-void CudaBackend::check_ids(const char*, View, int64_t, std::optional<int32_t>) { fail(not_yet); }
 void CudaBackend::gather_rows(View, View, View) { fail(not_yet); }
 void CudaBackend::scatter_add_rows(View, View, View) { fail(not_yet); }
 #endif

@@ -13,6 +13,7 @@ class SimtBackend final : public CudaBackend {
 
   void* allocate(size_t bytes) override;
   void release(void* block) noexcept override;
+  void hand_out(void* block, size_t bytes) noexcept override;
   void upload(const void* host, void* here, size_t bytes) override;
   void download(const void* here, void* host, size_t bytes) override;
 

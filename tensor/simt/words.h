@@ -27,10 +27,10 @@ using ::chapbook::simt::dim3;
 #define warpSize 32
 
 // A type with commas must be named first: the macro would take it for two arguments.
-#define CHAPBOOK_SHARED(type, name, sizes)                                       \
-  using name##_array = ::std::type_identity_t<type sizes>;                       \
-  static constexpr ::chapbook::simt::SharedArray name##_shared{                  \
-      #name, sizeof(name##_array), alignof(name##_array), {__FILE__, __LINE__}}; \
+#define CHAPBOOK_SHARED(type, name, sizes)                                                     \
+  using name##_array = ::std::type_identity_t<type sizes>;                                     \
+  static constexpr ::chapbook::simt::SharedArray name##_shared{                                \
+      #name, sizeof(name##_array), sizeof(type), alignof(name##_array), {__FILE__, __LINE__}}; \
   name##_array& name = *static_cast<name##_array*>(::chapbook::simt::shared(name##_shared))
 
 namespace chapbook {

@@ -1,0 +1,188 @@
+#include "tensor/simt/watch.h"
+
+#include <link.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "tensor/check.h"
+#include "tensor/simt/block.h"
+#include "tensor/simt/machine.h"
+
+namespace chapbook::simt {
+
+Order order;
+thread_local bool watching = false;
+
+namespace {
+
+// Where the program's code begins: lines in cells are counted from here to fit into 32 bits.
+const char* code_begin() {
+  static const char* const begin = [] {
+    const char* address = nullptr;
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, size_t, void* to) {
+          *static_cast<const char**>(to) = reinterpret_cast<const char*>(info->dlpi_addr);
+          return 1;  // the program is the first
+        },
+        &address);
+    return address;
+  }();
+  return begin;
+}
+uint32_t line_of(const void* from) {
+  return static_cast<uint32_t>(static_cast<const char*>(from) - code_begin());
+}
+
+// Constants of the program, which kernels may read.
+bool is_constant(const void* address) {
+  struct Search {
+    uintptr_t address;
+    bool found = false;
+  } search{reinterpret_cast<uintptr_t>(address)};
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* to) {
+        auto& search = *static_cast<Search*>(to);
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const auto& part = info->dlpi_phdr[i];
+          const bool constant =
+              (part.p_type == PT_LOAD && !(part.p_flags & PF_W)) || part.p_type == PT_GNU_RELRO;
+          if (constant && search.address - (info->dlpi_addr + part.p_vaddr) < part.p_memsz)
+            search.found = true;
+        }
+        return static_cast<int>(search.found);
+      },
+      &search);
+  return search.found;
+}
+
+// One access of the running thread, for what is said about it.
+struct Attempt {
+  Access access;
+  const void* from;
+  std::string thing;  // "number 3 of sums"
+
+  [[noreturn]] void fault(const std::string& why) const {
+    const char* verb = access == Access::read    ? "reads"
+                       : access == Access::write ? "writes"
+                                                 : "atomically changes";
+    block.fault(
+        fmt::format("{} {} {} at {}, {}", block.name(block.running()), verb, thing, where(from), why));
+    std::abort();  // not reached: the thread is not gone on with
+  }
+};
+
+std::string name_of(unsigned thread) {
+  if (thread < several_lanes) return block.name(static_cast<int>(thread));
+  if (thread == atomics) return "an atomic operation";
+  return thread == several_warps ? "several threads"
+                                 : fmt::format("several lanes of warp {}", thread - several_lanes);
+}
+
+// Whether what `thread` did at `tick`, in this launch, is over for the running thread.
+bool is_behind(uint64_t tick, unsigned thread, unsigned self) {
+  if (tick < order.block) return false;  // in another block
+  if (tick < order.barrier || thread == self) return true;
+  if (thread < several_lanes)
+    return thread / 32 == self / 32 && tick < order.met[self] && tick < order.met[thread];
+  return thread == several_lanes + self / 32 && tick < order.met[self];
+}
+
+// Why a word may not be accessed now, or nothing.
+std::string conflict(const char* done, uint64_t tick, unsigned thread, uint32_t line) {
+  if (tick < order.block)
+    return fmt::format("which another block {} at {} in the same launch", done, where(code_begin() + line));
+  return fmt::format("which {} {} at {}; no barrier lies between", name_of(thread), done,
+                     where(code_begin() + line));
+}
+
+void remember_read(Cell& cell, unsigned bits, unsigned self, uint32_t line) {
+  auto& last = cell.read;
+  const bool same_bytes = last.bytes & bits;  // nobody is blamed for what others did to the other bytes
+  last.also_elsewhere =
+      same_bytes && last.tick >= order.launch && (last.tick < order.block || last.also_elsewhere);
+  if (last.tick < order.barrier || !same_bytes) {
+    last.bytes = bits & 0xf;
+    last.thread = self;
+  } else if (last.thread != self) {
+    const unsigned warp = last.thread < several_lanes ? last.thread / 32 : last.thread - several_lanes;
+    last.thread = warp != self / 32             ? several_warps
+                  : last.tick < order.met[self] ? self
+                                                : several_lanes + warp;
+    last.bytes &= bits;
+  }
+  last.tick = order.tick & 0x7ffffffffff;
+  cell.read_line = line;
+}
+
+}  // namespace
+
+void watch(Access access, const void* address, size_t bytes, const void* from) {
+  Memory& memory = global_memory().holds(address) ? global_memory() : shared_memory();
+  const auto attempt = [&](uintptr_t word) {
+    watching = false;
+    return Attempt{
+        access, from,
+        describe(reinterpret_cast<const void*>(std::max(word, reinterpret_cast<uintptr_t>(address))))};
+  };
+  const auto begin = reinterpret_cast<uintptr_t>(address);
+  if (!memory.holds(address)) {
+    if (access == Access::read && is_constant(address)) return;
+    attempt(begin).fault("which is neither global nor shared memory");
+  }
+  const auto self = static_cast<unsigned>(block.running());
+  const uint32_t line = line_of(from);
+  for (uintptr_t word = begin & ~uintptr_t{3}; word < begin + bytes; word += 4) {
+    Cell& cell = memory.cell(reinterpret_cast<const void*>(word));
+    const unsigned bits = bytes_of_word(word, begin, bytes);
+    if (bits & ~cell.read.valid) attempt(word).fault("which is out of bounds");
+    if (access != Access::write && bits & ~cell.write.written)
+      attempt(word).fault("where nothing has been written");
+    const auto& write = cell.write;
+    if (write.tick >= order.launch && (write.bytes & bits) && !is_behind(write.tick, write.thread, self) &&
+        !(access == Access::atomic && write.thread == atomics))
+      attempt(word).fault(conflict("wrote", write.tick, write.thread, cell.write_line));
+    if (access == Access::read) {
+      remember_read(cell, bits, self, line);
+      continue;
+    }
+    const auto& read = cell.read;
+    if (read.tick >= order.launch && (read.bytes & bits) &&
+        (read.also_elsewhere || !is_behind(read.tick, read.thread, self)))
+      attempt(word).fault(conflict("read", read.also_elsewhere ? 0 : read.tick, read.thread, cell.read_line));
+    const unsigned who = access == Access::atomic ? atomics : self;
+    const bool more = write.tick == order.tick && write.thread == who;  // other bytes of the word
+    cell.write.bytes = (more ? write.bytes | bits : bits) & 0xf;
+    cell.write.tick = order.tick & 0xfffffffffff;
+    cell.write.thread = who & 0xfff;
+    cell.write.written |= bits & 0xf;
+    cell.write_line = line;
+  }
+}
+
+// Asks addr2line, of binutils. Where the line was inlined, the innermost of the project's own is named, and
+// the line of the kernel's file that it was inlined to.
+std::string where(const void* code) {
+  char program[4096] = {};
+  if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0) return fmt::format("{}", code);
+  const auto address = static_cast<const char*>(code) - code_begin() - 1;  // of the call, not behind it
+  const std::string command = fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", program, address);
+  std::unique_ptr<FILE, int (*)(FILE*)> answer(popen(command.c_str(), "r"), pclose);
+  std::string innermost, kernel;
+  for (char text[4096]; answer && fgets(text, sizeof(text), answer.get());) {
+    std::string line(text);
+    line.resize(line.find_first_of(" \n"));
+    line = from_root(line);
+    if (line[0] == '?' || line.starts_with("/usr/")) continue;
+    if (innermost.empty()) innermost = line;
+    kernel = line.find(".cu:") == line.npos ? kernel : line;
+    if (!kernel.empty()) break;
+  }
+  if (innermost.empty()) return fmt::format("{}", code);
+  return kernel.empty() || kernel == innermost ? innermost : fmt::format("{} for {}", innermost, kernel);
+}
+
+}  // namespace chapbook::simt
