@@ -14,8 +14,8 @@ namespace fs = std::filesystem;
 
 // Folders in order; inside tensor, the parts of it that stand on one another.
 static const std::vector<std::string> layers = {"tensor/",      "tensor/reference/",
-                                                "tensor/cpu/",  "tensor/cuda/",
-                                                "tensor/simt/", "autograd/",
+                                                "tensor/cpu/",  "tensor/simt/",
+                                                "tensor/cuda/", "autograd/",
                                                 "nn/",          "optim/",
                                                 "data/",        "apps/"};
 
@@ -55,8 +55,9 @@ TEST_CASE("layers: no file includes a later folder, none is longer than 600 line
     for (const auto& entry : fs::recursive_directory_iterator(root / layer)) {
       if (!entry.is_regular_file() || !is_source(entry.path())) continue;
       const std::string file = fs::relative(entry.path(), root).generic_string();
-      // The one place that knows every backend.
-      if (file != "tensor/backend.cpp") {
+      // The one place that knows every backend; and the backend that runs the later folder's kernels on the
+      // machine which gives them their words.
+      if (file != "tensor/backend.cpp" && !file.starts_with("tensor/simt/simt_backend.")) {
         std::ifstream source(entry.path());
         for (const std::string& text : wrong_includes(file, source)) FAIL_CHECK(text);
       }
