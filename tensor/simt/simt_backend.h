@@ -16,6 +16,7 @@ class SimtBackend final : public CudaBackend {
   void hand_out(void* block, size_t bytes) noexcept override;
   void upload(const void* host, void* here, size_t bytes) override;
   void download(const void* here, void* host, size_t bytes) override;
+  void synchronize() override;
 
   void matmul(View a, View b, View y, const Epilogue& epilogue) override;
 
