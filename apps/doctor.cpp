@@ -16,6 +16,7 @@
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/module.h"
 
 #ifdef CHAPBOOK_OPENBLAS
 extern "C" char* openblas_get_config();
@@ -75,9 +76,16 @@ std::string blas() {
 }
 
 std::string gpu() {
-  const bool driver = std::filesystem::exists("/proc/driver/nvidia/version");
-  return driver ? "an NVIDIA driver is here, but this version of Chapbook has no GPU backend"
-                : "none, and this version has no GPU backend";
+  const Module& cuda = cuda_module();
+  return cuda.backend ? cuda.backend->description() : "cuda is absent: " + cuda.absent;
+}
+
+// "cpu trains in f32, bf16, f16"
+std::string precisions(const Backend& backend) {
+  std::vector<std::string_view> names;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
+    if (backend.trains_in(dtype)) names.push_back(name_of(dtype));
+  return fmt::format("{} trains in {}", backend.name(), fmt::join(names, ", "));
 }
 
 void doctor() {
@@ -103,15 +111,17 @@ void doctor() {
   row("disk", error ? "not known: " + error.message()
                     : bytes_text(static_cast<double>(disk.available)) + " free in this directory");
   row("backends", fmt::format("{}", fmt::join(backend_names(), ", ")));
+  for (const std::string_view name : backend_names()) row("", precisions(backend(name)));
   const char* asked = std::getenv("CHAPBOOK_BACKEND");
   const std::string_view chosen = default_backend().name();
   row("will run",
-      fmt::format(
-          "{} with {}: {}", chosen,
-          thread_pool().threads() == 1 ? "1 thread" : fmt::format("{} threads", thread_pool().threads()),
-          chosen == backend_names().front() ? "the fastest backend there is"
-          : asked                           ? "as CHAPBOOK_BACKEND says"
-                                            : "as --backend says"));
+      fmt::format("{}{}: {}", chosen,
+                  chosen != "cpu"                ? ""
+                  : thread_pool().threads() == 1 ? " with 1 thread"
+                                                 : fmt::format(" with {} threads", thread_pool().threads()),
+                  chosen == backend_names().front() ? "the fastest backend there is"
+                  : asked                           ? "as CHAPBOOK_BACKEND says"
+                                                    : "as --backend says"));
   for (const std::string& name : compiled)
     check(has.empty() || std::find(has.begin(), has.end(), name) != has.end(),
           "this program was compiled for a processor with {}, which this one lacks: remove build/ and start "

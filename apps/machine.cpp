@@ -49,7 +49,7 @@ std::string today() {
 }
 
 std::string describe_backend(Backend& backend) {
-  if (backend.name() != "cpu") return std::string(backend.name());
+  if (backend.name() != "cpu") return backend.description();
   const cpu::Gemm choice = cpu::gemm_choice();
   const std::string own = fmt::format("our own kernel ({})", cpu::gemm_vectors());
   const std::string products = choice == cpu::Gemm::own        ? own

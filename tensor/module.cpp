@@ -2,12 +2,10 @@
 
 #include <dlfcn.h>
 
-#include <filesystem>
-
 namespace chapbook {
 
-// `library` is a file; its one function gives the backend, or the reason why not.
-static Module open_module(const std::filesystem::path& library) {
+// The library has one function for us, which gives the backend, or the reason why not.
+Module open_module(const std::filesystem::path& library) {
   std::error_code error;
   if (!std::filesystem::exists(library, error)) return {nullptr, "not built (see tensor/cuda/README.md)"};
   void* module = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -1,6 +1,7 @@
 // A backend that lies in a module beside the program, and is opened when it is asked for: so a program built
 // with CUDA also starts where there is none.
 #pragma once
+#include <filesystem>
 #include <string>
 
 #include "tensor/backend.h"
@@ -12,7 +13,7 @@ struct Module {
   std::string absent;  // why there is no backend
 };
 
-// Opens libchapbook_cuda.so the first time.
-const Module& cuda_module();
+Module open_module(const std::filesystem::path& library);
+const Module& cuda_module();  // libchapbook_cuda.so beside the program; opened the first time
 
 }  // namespace chapbook
