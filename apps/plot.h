@@ -9,8 +9,9 @@ namespace chapbook {
 
 struct Line {
   std::string name;
-  std::vector<double> x, y;  // of one length; points with a number that is not finite are left out
-  bool faint = false;        // for a noisy line that others run over
+  std::vector<double> x, y;      // of one length; points with a number that is not finite are left out
+  bool faint = false;            // for a noisy line that others run over
+  std::vector<double> low = {};  // if there are any: drawn as a band from low to y, not as a line
 };
 
 struct Plot {

@@ -6,5 +6,7 @@
 namespace chapbook {
 
 void add_docs(CLI::App& program);
+void add_exercise(CLI::App& program);
+void add_check(CLI::App& program);  // of exercises
 
 }  // namespace chapbook

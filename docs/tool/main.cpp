@@ -9,8 +9,13 @@ int main(int argc, char** argv) {
   CLI::App program("Keeps the book true.", "./chapbook");
   program.require_subcommand(1);
   chapbook::add_docs(program);
+  chapbook::add_exercise(program);
+  chapbook::add_check(program);
   try {
     program.parse(argc, argv);
+    return 0;
+  } catch (const CLI::RuntimeError& verdict) {
+    return verdict.get_exit_code();
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);  // --help
     fmt::print(stderr, "chapbook: {}\n", error.what());

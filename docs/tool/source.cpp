@@ -1,5 +1,7 @@
 #include "docs/tool/source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <regex>
@@ -12,7 +14,7 @@ namespace {
 
 struct Named {
   std::string kind, name;   // "fn", "struct" or "test"; the name with its scopes: chapbook::LayerNorm::parts
-  std::string parameters;   // of a function: from its bracket on, without spaces
+  std::string parameters;   // of a function: from its bracket on, on one line
   bool definition = false;  // has a body
   Piece piece;
 };
@@ -144,8 +146,7 @@ class Reader {
       return false;
     name.erase(std::remove_if(name.begin(), name.end(), is_space), name.end());
     if (definition && opens_initializer(head, bracket)) return false;
-    std::string parameters = head.substr(bracket);
-    parameters.erase(std::remove_if(parameters.begin(), parameters.end(), is_space), parameters.end());
+    const std::string parameters = words(head.substr(bracket, head.find_last_not_of(" \n") + 1 - bracket));
     Named item{"fn", join(scope, name), parameters, definition, whole_lines(start, close, open, close)};
     if (name == "TEST_CASE") {
       const size_t quote = source_.text.find('"', start + bracket);
@@ -155,6 +156,12 @@ class Reader {
     if (!definition) item.piece.body = item.piece.body_end = item.piece.end;
     found.push_back(item);
     return true;
+  }
+
+  // Each stretch of white space as one space, so that a broken line is no difference.
+  static std::string words(const std::string& text) {
+    static const std::regex space(R"(\s+)");
+    return std::regex_replace(text, space, " ");
   }
 
   // Of a constructor: whether the brace behind `head` belongs to `: member_{...}`, not to the body.
@@ -289,7 +296,6 @@ Piece find_piece(const Source& source, std::string_view name) {
   if (kind == "fn") {
     const size_t bracket = wanted.find('(', wanted.starts_with("operator()") ? 10 : 0);
     if (bracket != std::string::npos) parameters = wanted.substr(bracket), wanted.resize(bracket);
-    parameters.erase(std::remove_if(parameters.begin(), parameters.end(), is_space), parameters.end());
   }
   std::vector<Named> hits;
   std::vector<std::string> known;
@@ -306,9 +312,13 @@ Piece find_piece(const Source& source, std::string_view name) {
   if (hits.empty())
     fail("{} has no {}{}", source.path, name,
          known.empty() ? "" : fmt::format("; did you mean {}:{}?", kind, nearest(wanted, known)));
-  if (hits.size() > 1)
-    fail("{} has {} of {}; tell them apart by their scope or parameters: {}:{}{}", source.path, hits.size(),
-         name, kind, same_depth(hits[0].name, wanted + "::x"), hits[0].parameters.substr(0, 40));
+  if (hits.size() > 1) {
+    std::string ways;
+    for (const Named& item : hits)
+      ways += fmt::format("{}{}:{}{}", ways.empty() ? "" : " or ", kind,
+                          same_depth(item.name, wanted + "::x"), item.parameters);
+    fail("{} has {} of {}; say more: {}", source.path, hits.size(), name, ways);
+  }
   return hits[0].piece;
 }
 

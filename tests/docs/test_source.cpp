@@ -128,8 +128,8 @@ TEST_CASE("what is not there, or there twice, is refused with what was meant") {
   };
   CHECK(message("fn:ad") == "example.cpp has no fn:ad; did you mean fn:add?");
   CHECK(message("fn:overloaded") ==
-        "example.cpp has 2 of fn:overloaded; tell them apart by their scope or parameters: "
-        "fn:chapbook::overloaded(intx)");
+        "example.cpp has 2 of fn:overloaded; say more: fn:chapbook::overloaded(int x) or "
+        "fn:chapbook::overloaded(double x, double y)");
   CHECK(message("struct:Nod") == "example.cpp has no struct:Nod; did you mean struct:Node?");
   CHECK(message("summ") == "example.cpp has no region summ; did you mean sum?");
   CHECK(message("line:3").starts_with("example.cpp#line:3: a piece is fn:NAME"));
