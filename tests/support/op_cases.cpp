@@ -5,9 +5,10 @@
 
 namespace chapbook {
 
-// Sizes around the widths of vector registers and tiles, and past what one thread takes at a time.
-static const std::vector<std::vector<Shape>> one_input = {{{3, 5}}, {{}},     {{1}},    {{31}},
-                                                          {{33}},   {{1023}}, {{0, 4}}, {{3, 7001}}};
+// Sizes around the widths of vector registers and tiles, multiples of them, and past what one thread takes at
+// a time.
+static const std::vector<std::vector<Shape>> one_input = {{{3, 5}}, {{}},     {{1}},       {{31}},   {{33}},
+                                                          {{1023}}, {{0, 4}}, {{3, 7001}}, {{6, 64}}};
 static const std::vector<std::vector<Shape>> two_inputs = {{{3, 5}, {3, 5}},
                                                            {{3, 1}, {1, 5}},
                                                            {{}, {4}},
@@ -18,9 +19,11 @@ static const std::vector<std::vector<Shape>> two_inputs = {{{3, 5}, {3, 5}},
                                                            {{2, 3, 1, 5}, {4, 1}},
                                                            {{0, 4}, {1, 4}},
                                                            {{3, 7001}, {3, 7001}},
-                                                           {{5, 1, 301}, {5, 17, 1}}};
-static const std::vector<std::vector<Shape>> rows = {{{3, 4}},    {{1, 1}},    {{2, 31}},   {{5, 33}},
-                                                     {{3, 1023}}, {{2, 3, 4}}, {{1, 5003}}, {{700, 31}}};
+                                                           {{5, 1, 301}, {5, 17, 1}},
+                                                           {{6, 64}, {6, 64}},
+                                                           {{6, 1, 64}, {4, 1}}};
+static const std::vector<std::vector<Shape>> rows = {
+    {{3, 4}}, {{1, 1}}, {{2, 31}}, {{5, 33}}, {{3, 1023}}, {{2, 3, 4}}, {{1, 5003}}, {{700, 31}}, {{6, 64}}};
 
 // What bench/ measures; 2048 rows are 8 sequences of 256 tokens.
 static const std::vector<std::vector<Shape>> real_one = {{{32, 32}}, {{256, 256}}, {{2048, 1536}}};
@@ -104,10 +107,12 @@ static void add_reductions(std::vector<OpCase>& cases, const std::string& name,
     cases.back().integers = integers;
   };
   add("", {}, false, {{{2, 3, 2}}, {{}}, {{1}}, {{31}}, {{33}}, {{1023}}, {{3, many}}});
-  add(" of rows", {-1}, false, {{{3, 4}}, {{1, 1}}, {{5, 31}}, {{2, 33}}, {{3, 1023}}, {{600, 33}}});
-  add(" of columns", {0}, false, {{{3, 4}}, {{1, 1}}, {{31, 5}}, {{33, 31}}, {{1023, 3}}, {{301, 270}}});
+  add(" of rows", {-1}, false,
+      {{{3, 4}}, {{1, 1}}, {{5, 31}}, {{2, 33}}, {{3, 1023}}, {{600, 33}}, {{5, 64}}});
+  add(" of columns", {0}, false,
+      {{{3, 4}}, {{1, 1}}, {{31, 5}}, {{33, 31}}, {{1023, 3}}, {{301, 270}}, {{301, 64}}});
   add(" over 0 and 2, kept", {0, 2}, true, {{{2, 3, 4}}, {{31, 2, 33}}, {{3, 33, 2}}});
-  add(" over the middle", {1}, false, {{{2, 3, 4}}, {{3, 33, 31}}, {{2, 301, 5}}});
+  add(" over the middle", {1}, false, {{{2, 3, 4}}, {{3, 33, 31}}, {{2, 301, 5}}, {{2, 33, 160}}});
 }
 
 // Attention of T queries over S >= T places, with the rule autograd/ops.cpp has for T = S.
@@ -176,7 +181,7 @@ static std::vector<OpCase> make() {
          return where(squares(shape, x[0].value().backend()), x[0], x[1]);
        }},
       {"where over rows",
-       {{{3, 5}, {3, 5}}, {{7, 33}, {33}}},
+       {{{3, 5}, {3, 5}}, {{7, 33}, {33}}, {{6, 64}, {64}}},
        [](const Variables& x) {
          return where(squares({x[0].size(0), 1}, x[0].value().backend()), x[0], x[1]);
        }},
