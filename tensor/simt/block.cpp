@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "tensor/check.h"
+#include "tensor/simt/counters.h"
 #include "tensor/simt/watch.h"
 
 namespace chapbook::simt {
@@ -136,6 +137,7 @@ void Block::open_barrier() {
   for (int warp = 0; warp < warps_; ++warp) can_run_[warp] = existing(warp);
   warp_ = reversed_ ? warps_ - 1 : 0;
   order.open_barrier();
+  if (counting) ++counting->barriers;
   answer_ = predicates_;
   at_barrier_ = predicates_ = 0;
 }
@@ -165,6 +167,7 @@ void Block::try_to_meet(int warp, const Thread& one) {
     brought[lane] = first[lane].brought;
   }
   if (one.finish) one.finish(brought);
+  if (counting && one.brought != nullptr) ++counting->exchanges;
   meeting_[warp] &= ~awaited;
   can_run_[warp] |= awaited;
 }

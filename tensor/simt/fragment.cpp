@@ -34,6 +34,7 @@ static void need_all(void* const* lanes, Line line) {
 
 // The sum of a row and a column is exact but for double's rounding, and rounded once to f32.
 void mma_16x8x16(bool brain, float* d, const uint32_t* a, const uint32_t* b, Line line) {
+  line.code = __builtin_return_address(0);
   struct Fragments {
     bool brain;
     float* d;
@@ -70,6 +71,8 @@ void mma_16x8x16(bool brain, float* d, const uint32_t* a, const uint32_t* b, Lin
 }
 
 void load_matrices(bool transposed, uint32_t* x, const void* row, Line line) {
+  line.code = __builtin_return_address(0);
+  watch(Access::read, row, 16, 16, line.code);
   struct Rows {
     bool transposed;
     uint32_t* x;
@@ -98,8 +101,7 @@ void load_matrices(bool transposed, uint32_t* x, const void* row, Line line) {
 struct Copies {
   struct Copy {
     void* to;
-    const void* from;
-    bool inside;
+    const void* from;  // null: zeros
     int group;
   };
   std::vector<Copy> copies;
@@ -107,10 +109,15 @@ struct Copies {
 };
 static std::map<int, Copies> under_way;
 
+// What is to be overwritten counts as not written until the copy arrives.
 void copy_later(void* to, const void* from, bool inside) {
+  const void* const code = __builtin_return_address(0);
+  if (inside) watch(Access::read, from, 16, 16, code);
+  watch(Access::write, to, 16, 16, code);
   const Unwatched here;
+  shared_memory().set_unwritten(to, 16);
   Copies& mine = under_way[block.running()];
-  mine.copies.push_back({to, from, inside, mine.groups});
+  mine.copies.push_back({to, inside ? from : nullptr, mine.groups});
 }
 
 void end_copies() {
@@ -119,14 +126,16 @@ void end_copies() {
 }
 
 void wait_for_copies(int newest) {
+  const void* const code = __builtin_return_address(0);
   const Unwatched here;
   Copies& mine = under_way[block.running()];
   std::erase_if(mine.copies, [&](const Copies::Copy& copy) {
     if (copy.group >= mine.groups - newest) return false;
-    if (copy.inside)
+    if (copy.from)
       std::memcpy(copy.to, copy.from, 16);
     else
       std::memset(copy.to, 0, 16);
+    watch(Access::write, copy.to, 16, 16, code);
     return true;
   });
 }

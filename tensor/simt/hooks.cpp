@@ -5,9 +5,10 @@
 
 using chapbook::simt::Access;
 
-static inline void access(Access kind, const void* address, size_t bytes, const void* from) {
+static inline void access(Access kind, const void* address, size_t bytes, size_t alignment,
+                          const void* from) {
   using namespace chapbook::simt;
-  if (watching && !block.fiber().holds(address)) watch(kind, address, bytes, from);
+  if (watching && !block.fiber().holds(address)) watch(kind, address, bytes, alignment, from);
 }
 
 extern "C" {
@@ -18,27 +19,27 @@ void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
 
-#define CHAPBOOK_HOOK(name, kind, bytes)                               \
-  void __tsan_##name##bytes(void* address) {                           \
-    access(Access::kind, address, bytes, __builtin_return_address(0)); \
+#define CHAPBOOK_HOOK(name, kind, bytes, alignment)                               \
+  void __tsan_##name##bytes(void* address) {                                      \
+    access(Access::kind, address, bytes, alignment, __builtin_return_address(0)); \
   }
-#define CHAPBOOK_HOOKS(bytes)                 \
-  CHAPBOOK_HOOK(read, read, bytes)            \
-  CHAPBOOK_HOOK(write, write, bytes)          \
-  CHAPBOOK_HOOK(volatile_read, read, bytes)   \
-  CHAPBOOK_HOOK(volatile_write, write, bytes) \
-  CHAPBOOK_HOOK(unaligned_read, read, bytes)  \
-  CHAPBOOK_HOOK(unaligned_write, write, bytes)
+#define CHAPBOOK_HOOKS(bytes)                        \
+  CHAPBOOK_HOOK(read, read, bytes, bytes)            \
+  CHAPBOOK_HOOK(write, write, bytes, bytes)          \
+  CHAPBOOK_HOOK(volatile_read, read, bytes, bytes)   \
+  CHAPBOOK_HOOK(volatile_write, write, bytes, bytes) \
+  CHAPBOOK_HOOK(unaligned_read, read, bytes, 1)      \
+  CHAPBOOK_HOOK(unaligned_write, write, bytes, 1)
 CHAPBOOK_HOOKS(1)
 CHAPBOOK_HOOKS(2)
 CHAPBOOK_HOOKS(4)
 CHAPBOOK_HOOKS(8)
 CHAPBOOK_HOOKS(16)
 void __tsan_read_range(void* address, unsigned long bytes) {
-  access(Access::read, address, bytes, __builtin_return_address(0));
+  access(Access::read, address, bytes, 1, __builtin_return_address(0));
 }
 void __tsan_write_range(void* address, unsigned long bytes) {
-  access(Access::write, address, bytes, __builtin_return_address(0));
+  access(Access::write, address, bytes, 1, __builtin_return_address(0));
 }
 
 // The host's own (a kernel's are in words.h). Every order is served by the strictest.

@@ -9,6 +9,7 @@
 
 #include "tensor/check.h"
 #include "tensor/simt/block.h"
+#include "tensor/simt/counters.h"
 #include "tensor/simt/fragment.h"
 #include "tensor/simt/watch.h"
 
@@ -42,7 +43,16 @@ std::string from_root(std::string_view path) {
     if (const size_t at = path.rfind(folder); at != path.npos) path.remove_prefix(at + 1);
   return std::string(path);
 }
-std::string where(Line line) { return fmt::format("{}:{}", from_root(line.file), line.line); }
+std::string where(Line line) {
+  const std::string found = line.code ? where(line.code) : "";
+  return found.empty() || found.starts_with("0x") ? fmt::format("{}:{}", from_root(line.file), line.line)
+                                                  : found;
+}
+
+static std::string_view setting(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
 
 static std::vector<Work>* recording = nullptr;
 void record_into(std::vector<Work>* into) { recording = into; }
@@ -68,7 +78,9 @@ static void run_grid(size_t shared_bytes, void (*thread)(const void*), const voi
         order.begin_block();
         try {
           block.run(thread, arguments);
+          if (counting) end_requests();
         } catch (const std::exception& error) {
+          if (counting) ++counting->faults;
           fail("{}: block ({}, {}, {}): {}", now.kernel, x, y, z, error.what());
         }
       }
@@ -87,12 +99,15 @@ void launch(std::string_view kernel, dim3 blocks, dim3 threads, size_t shared_by
         shared_bytes, most_shared);
   submit([=] {
     std::lock_guard lock(one_launch);
-    const char* chosen = std::getenv("CHAPBOOK_SIMT_ORDER");
-    block.resize(threads, chosen && std::string_view(chosen) == "reversed");
+    block.resize(threads, setting("CHAPBOOK_SIMT_ORDER") == "reversed");
+    checking = setting("CHAPBOOK_SIMT_CHECK") != "0";
     now.kernel = kernel;
     now.blocks = blocks;
     now.threads = threads;
     now.launched_bytes = shared_bytes;
+    count_launch(std::string(kernel));
+    if (counting)
+      counting->blocks += blocks.count(), counting->threads += int64_t{blocks.count()} * threads.count();
     order.begin_launch();
     run_grid(shared_bytes, thread, arguments.get());
   });
@@ -106,6 +121,7 @@ int lane() { return block.running() % warp_lanes; }
 
 int barrier(bool predicate, Line line) {
   const Unwatched here;
+  line.code = __builtin_return_address(0);
   return block.barrier(predicate, line);
 }
 
@@ -118,6 +134,7 @@ void meet(uint32_t mask, void* mine, Finish* finish, Line line) {
 }
 
 void sync_warp(uint32_t mask, Line line) {
+  line.code = __builtin_return_address(0);
   int mine = block.running();
   meet(
       mask, &mine,
@@ -130,6 +147,7 @@ void sync_warp(uint32_t mask, Line line) {
 }
 
 uint64_t shuffle(uint32_t mask, uint64_t value, int source, Line line) {
+  line.code = __builtin_return_address(0);
   struct Exchange {
     uint64_t value, result;
     int source;
@@ -155,6 +173,7 @@ uint64_t shuffle(uint32_t mask, uint64_t value, int source, Line line) {
 }
 
 uint32_t ballot(uint32_t mask, bool predicate, Line line) {
+  line.code = __builtin_return_address(0);
   struct Vote {
     bool predicate;
     uint32_t result;
@@ -173,7 +192,7 @@ uint32_t ballot(uint32_t mask, bool predicate, Line line) {
 }
 
 uint64_t compare_and_swap(void* address, size_t bytes, uint64_t expected, uint64_t value) {
-  watch(Access::atomic, address, bytes, __builtin_return_address(0));
+  watch(Access::atomic, address, bytes, bytes, __builtin_return_address(0));
   uint64_t old = 0;
   std::memcpy(&old, address, bytes);  // a fiber is not interrupted here
   if (std::memcmp(&old, &expected, bytes) == 0) std::memcpy(address, &value, bytes);
@@ -200,25 +219,24 @@ void* shared(const SharedArray& array) {
   return data;
 }
 
-std::string describe(const void* address) {
+Thing describe(const void* address) {
+  const auto behind = [&](const void* begin) {
+    return static_cast<size_t>(static_cast<const char*>(address) - static_cast<const char*>(begin));
+  };
   if (shared_memory().holds(address)) {
-    const auto offset = [&](const void* begin) {
-      return shared_memory().offset(address) - shared_memory().offset(begin);
-    };
-    for (size_t i = now.arrays.size(); i-- > 0;) {  // the last that begins before it
+    for (size_t i = now.arrays.size(); i-- > 0;) {
       const auto& [array, data] = now.arrays[i];
       if (address < data) continue;
-      return fmt::format("number {} of {}, which has {},", offset(data) / array->number_bytes, array->name,
-                         array->bytes / array->number_bytes);
+      return {fmt::format("number {} of {}", behind(data) / array->number_bytes, array->name),
+              fmt::format("{} has {}", array->name, array->bytes / array->number_bytes)};
     }
-    return fmt::format("byte {} of the {} of launched_shared()", offset(shared_memory().begin()),
-                       now.launched_bytes);
+    return {fmt::format("byte {} of launched_shared()", behind(launched_shared())),
+            fmt::format("it has {}", now.launched_bytes)};
   }
-  const GlobalBlock block = global_block(address);
-  if (!block.begin) return fmt::format("address {}", address);
-  const auto offset = static_cast<const char*>(address) - block.begin;
-  if (!block.bytes) return fmt::format("byte {} of a block that was given back", offset);
-  return fmt::format("byte {} of a block of {}", offset, block.bytes);
+  const GlobalBlock block = global_memory().holds(address) ? global_block(address) : GlobalBlock{};
+  if (!block.begin) return {fmt::format("address {}", address), "it is neither global nor shared memory"};
+  return {fmt::format("byte {} of a block", behind(block.begin)),
+          block.bytes ? fmt::format("the block has {}", block.bytes) : "the block was given back"};
 }
 
 }  // namespace chapbook::simt

@@ -22,10 +22,13 @@ struct dim3 {
 struct Line {
   const char* file;
   int line;
-  bool operator==(const Line& other) const = default;
+  const void* code =
+      nullptr;  // the call itself, from which a kernel's line behind an inlined function is found
+  bool operator==(const Line& other) const { return file == other.file && line == other.line; }
 };
 std::string from_root(std::string_view path);  // "tensor/cuda/softmax.cu" of a longer path
 std::string where(Line line);                  // "tensor/cuda/softmax.cu:40"
+// As a default argument: the line of the call.
 #define CHAPBOOK_THIS_LINE \
   { __builtin_FILE(), __builtin_LINE() }
 

@@ -49,6 +49,10 @@ void Memory::set_written(const void* address, size_t bytes) {
 }
 
 constexpr size_t global_bytes = size_t{64} << 30;
+void Memory::set_unwritten(const void* address, size_t bytes) {
+  each_word(*this, address, bytes, [](Cell& cell, unsigned bits) { cell.write.written &= ~bits & 0xf; });
+}
+
 Memory& global_memory() {
   static Memory& memory = *new Memory(global_bytes);
   return memory;

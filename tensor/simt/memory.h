@@ -40,6 +40,7 @@ class Memory {
   void open(const void* address, size_t bytes);         // may be touched from now on, and holds nothing yet
   void close(const void* address, size_t bytes);        // may not be touched any more
   void set_written(const void* address, size_t bytes);  // by the host
+  void set_unwritten(const void* address, size_t bytes);
 
  private:
   char* data_;
@@ -62,8 +63,8 @@ void* allocate_global(size_t bytes);  // throws std::bad_alloc
 void release_global(void* block) noexcept;
 void hand_out(void* block, size_t bytes);  // so much of it may be touched from now on, and it holds nothing
 struct GlobalBlock {
-  char* begin;
-  size_t bytes;  // handed out; 0: given back
+  char* begin = nullptr;
+  size_t bytes = 0;  // handed out; 0: given back
 };
 GlobalBlock global_block(
     const void* address);  // the one it lies in or behind; begin is null if there is none

@@ -10,12 +10,14 @@
 
 #include "tensor/check.h"
 #include "tensor/simt/block.h"
+#include "tensor/simt/counters.h"
 #include "tensor/simt/machine.h"
 
 namespace chapbook::simt {
 
 Order order;
 thread_local bool watching = false;
+bool checking = true;
 
 namespace {
 
@@ -59,28 +61,34 @@ bool is_constant(const void* address) {
   return search.found;
 }
 
-// One access of the running thread, for what is said about it.
-struct Attempt {
-  Access access;
-  const void* from;
-  std::string thing;  // "number 3 of sums"
-
-  [[noreturn]] void fault(const std::string& why) const {
-    const char* verb = access == Access::read    ? "reads"
-                       : access == Access::write ? "writes"
-                                                 : "atomically changes";
-    block.fault(
-        fmt::format("{} {} {} at {}, {}", block.name(block.running()), verb, thing, where(from), why));
-    std::abort();  // not reached: the thread is not gone on with
-  }
-};
-
 std::string name_of(unsigned thread) {
   if (thread < several_lanes) return block.name(static_cast<int>(thread));
   if (thread == atomics) return "an atomic operation";
   return thread == several_warps ? "several threads"
                                  : fmt::format("several lanes of warp {}", thread - several_lanes);
 }
+
+// One access of the running thread, for what is said about it.
+struct Attempt {
+  Access access;
+  const void *address, *from;
+
+  [[gnu::noinline]] void fault(const std::string& why) const {
+    const char* verb = access == Access::read    ? "reads"
+                       : access == Access::write ? "writes"
+                                                 : "atomically changes";
+    block.fault(fmt::format("{} {} {} at {}, {}", block.name(block.running()), verb, describe(address).name,
+                            where(from), why));
+  }
+  void out_of_bounds() const { fault("which is out of bounds: " + describe(address).extent); }
+  // The other access that is to blame.
+  void conflict(const char* done, uint64_t tick, unsigned thread, uint32_t line) const {
+    const std::string place = where(code_begin() + line);
+    fault(tick < order.block
+              ? fmt::format("which another block {} at {} in the same launch", done, place)
+              : fmt::format("which {} {} at {}; no barrier lies between", name_of(thread), done, place));
+  }
+};
 
 // Whether what `thread` did at `tick`, in this launch, is over for the running thread.
 bool is_behind(uint64_t tick, unsigned thread, unsigned self) {
@@ -89,14 +97,6 @@ bool is_behind(uint64_t tick, unsigned thread, unsigned self) {
   if (thread < several_lanes)
     return thread / 32 == self / 32 && tick < order.met[self] && tick < order.met[thread];
   return thread == several_lanes + self / 32 && tick < order.met[self];
-}
-
-// Why a word may not be accessed now, or nothing.
-std::string conflict(const char* done, uint64_t tick, unsigned thread, uint32_t line) {
-  if (tick < order.block)
-    return fmt::format("which another block {} at {} in the same launch", done, where(code_begin() + line));
-  return fmt::format("which {} {} at {}; no barrier lies between", name_of(thread), done,
-                     where(code_begin() + line));
 }
 
 void remember_read(Cell& cell, unsigned bits, unsigned self, uint32_t line) {
@@ -118,33 +118,53 @@ void remember_read(Cell& cell, unsigned bits, unsigned self, uint32_t line) {
   cell.read_line = line;
 }
 
+void remember_write(Cell& cell, unsigned bits, unsigned who, uint32_t line) {
+  auto& last = cell.write;
+  const bool more = last.tick == order.tick && last.thread == who;  // other bytes of the word
+  last.bytes = (more ? last.bytes | bits : bits) & 0xf;
+  last.tick = order.tick & 0xfffffffffff;
+  last.thread = who & 0xfff;
+  last.written |= bits & 0xf;
+  cell.write_line = line;
+}
+
+void count(Access access, bool shared, const void* address, size_t bytes, const void* from) {
+  const Unwatched here;
+  if (access == Access::atomic)
+    ++counting->atomics;
+  else
+    count_access(shared, access == Access::write, address, bytes, from, block.running());
+}
+
 }  // namespace
 
-void watch(Access access, const void* address, size_t bytes, const void* from) {
-  Memory& memory = global_memory().holds(address) ? global_memory() : shared_memory();
-  const auto attempt = [&](uintptr_t word) {
-    watching = false;
-    return Attempt{
-        access, from,
-        describe(reinterpret_cast<const void*>(std::max(word, reinterpret_cast<uintptr_t>(address))))};
-  };
-  const auto begin = reinterpret_cast<uintptr_t>(address);
+void watch(Access access, const void* address, size_t bytes, size_t alignment, const void* from) {
+  const bool global = global_memory().holds(address);
+  Memory& memory = global ? global_memory() : shared_memory();
+  if (counting && memory.holds(address)) count(access, !global, address, bytes, from);
+  if (!checking) return;
+  const Attempt attempt{access, address, from};
   if (!memory.holds(address)) {
     if (access == Access::read && is_constant(address)) return;
-    attempt(begin).fault("which is neither global nor shared memory");
+    attempt.out_of_bounds();
   }
+  const auto begin = reinterpret_cast<uintptr_t>(address);
+  if (begin % alignment)
+    attempt.fault(fmt::format("{} bytes at once, which must begin at a multiple of {}", bytes, alignment));
   const auto self = static_cast<unsigned>(block.running());
   const uint32_t line = line_of(from);
   for (uintptr_t word = begin & ~uintptr_t{3}; word < begin + bytes; word += 4) {
     Cell& cell = memory.cell(reinterpret_cast<const void*>(word));
     const unsigned bits = bytes_of_word(word, begin, bytes);
-    if (bits & ~cell.read.valid) attempt(word).fault("which is out of bounds");
+    const Attempt attempt{access, reinterpret_cast<const void*>(std::max(word, begin)), from};
+    if (bits & ~cell.read.valid) attempt.out_of_bounds();
     if (access != Access::write && bits & ~cell.write.written)
-      attempt(word).fault("where nothing has been written");
+      attempt.fault("where nothing has been written yet");
+
     const auto& write = cell.write;
     if (write.tick >= order.launch && (write.bytes & bits) && !is_behind(write.tick, write.thread, self) &&
         !(access == Access::atomic && write.thread == atomics))
-      attempt(word).fault(conflict("wrote", write.tick, write.thread, cell.write_line));
+      attempt.conflict("wrote", write.tick, write.thread, cell.write_line);
     if (access == Access::read) {
       remember_read(cell, bits, self, line);
       continue;
@@ -152,14 +172,8 @@ void watch(Access access, const void* address, size_t bytes, const void* from) {
     const auto& read = cell.read;
     if (read.tick >= order.launch && (read.bytes & bits) &&
         (read.also_elsewhere || !is_behind(read.tick, read.thread, self)))
-      attempt(word).fault(conflict("read", read.also_elsewhere ? 0 : read.tick, read.thread, cell.read_line));
-    const unsigned who = access == Access::atomic ? atomics : self;
-    const bool more = write.tick == order.tick && write.thread == who;  // other bytes of the word
-    cell.write.bytes = (more ? write.bytes | bits : bits) & 0xf;
-    cell.write.tick = order.tick & 0xfffffffffff;
-    cell.write.thread = who & 0xfff;
-    cell.write.written |= bits & 0xf;
-    cell.write_line = line;
+      attempt.conflict("read", read.also_elsewhere ? 0 : read.tick, read.thread, cell.read_line);
+    remember_write(cell, bits, access == Access::atomic ? atomics : self, line);
   }
 }
 
@@ -176,7 +190,7 @@ std::string where(const void* code) {
     std::string line(text);
     line.resize(line.find_first_of(" \n"));
     line = from_root(line);
-    if (line[0] == '?' || line.starts_with("/usr/")) continue;
+    if (line[0] == '?' || line.starts_with("/usr/") || line.starts_with("tensor/simt/")) continue;
     if (innermost.empty()) innermost = line;
     kernel = line.find(".cu:") == line.npos ? kernel : line;
     if (!kernel.empty()) break;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "tensor/simt/memory.h"
 
@@ -27,21 +28,29 @@ enum class Access : uint8_t { read, write, atomic };
 
 // Ends the block with a fault if the running thread may not do this, which is not to its own stack. `from` is
 // the code that does it.
-void watch(Access access, const void* address, size_t bytes, const void* from);
+void watch(Access access, const void* address, size_t bytes, size_t alignment, const void* from);
 
 // Whether what this host thread does is a kernel's own doing.
 extern thread_local bool watching;
 
+// CHAPBOOK_SIMT_CHECK=0 in the environment: accesses are not checked.
+extern bool checking;
+
 // While there is one, the machine works for the kernel: that is not watched.
 struct Unwatched {
-  Unwatched() { watching = false; }
-  ~Unwatched() { watching = true; }
+  const bool before = std::exchange(watching, false);
+  ~Unwatched() { watching = before; }
 };
 
 // The shared memory of the running block.
 Memory& shared_memory();
 
-std::string where(const void* code);        // "tensor/cuda/softmax.cu:40"
-std::string describe(const void* address);  // "number 3 of sums", "byte 12 of a block of 400"
+std::string where(const void* code);  // "tensor/cuda/softmax.cu:40"
+
+// What lies at an address, or nearest before it.
+struct Thing {
+  std::string name, extent;  // "number 3 of sums", "sums has 32"
+};
+Thing describe(const void* address);
 
 }  // namespace chapbook::simt
