@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "tests/support/show.h"
 
 using namespace chapbook;
 

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/show.h"
+
 using namespace chapbook;
 
 TEST_CASE("shape: negative axes count from the end") {

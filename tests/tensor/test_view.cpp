@@ -6,6 +6,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/show.h"
+
 using namespace chapbook;
 
 namespace {

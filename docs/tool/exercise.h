@@ -1,0 +1,71 @@
+// Exercises: what docs/exercises/N.M/exercise.json says of each, and the copy of a source that its reader
+// works on. The copy is made from the source itself when an exercise is started, so that it cannot be out of
+// date: a hole is a function whose body is taken out, a bug is a change of one line.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace chapbook {
+
+struct Edit {
+  std::string from, to;
+};
+
+struct Range {
+  double low, high;
+};
+
+struct Exercise {
+  std::string number;  // "9.2": the second of chapter 9
+  std::string kind;    // build, gradient, bug hunt: a source to change; number; run
+  std::string title, task;
+  std::string solution;  // number: how it is counted; run: the command that does it; else the source is
+
+  std::string file;               // what the reader changes, from the root of the repository
+  std::string cut;                // the function whose body is taken out (see source.h),
+  std::vector<Edit> changes;      // or the lines that are changed: a bug, or holes
+  std::vector<std::string> also;  // sources to compile again because they include the file
+  std::vector<std::string> tests;
+
+  std::string unit;                    // of a number
+  std::map<std::string, Range> wants;  // of a run: what its results must be
+
+  std::vector<Edit> mutants;  // wrong solutions: changes of the source or of the command, or wrong answers
+                              // with a word of what the reader is told
+
+  bool of_source() const { return !file.empty(); }
+};
+
+// All of them, in order. Throws where a description has an unknown or a missing field.
+const std::vector<Exercise>& exercises();
+
+// Throws for a number that there is not, with the chapter's or all exercises' numbers.
+const Exercise& exercise(const std::string& number);
+
+// Those of "7.1" or of chapter "7".
+std::vector<const Exercise*> exercises_of(const std::string& number_or_chapter);
+
+// The text with `from`, which must stand there exactly once, replaced. `where` is for the error.
+std::string edited(const std::string& text, const Edit& edit, const std::string& where);
+
+// Our source of an exercise, the same with the hole or the bug, and its task as a comment on top.
+std::string source_of(const Exercise& exercise);
+std::string stub_of(const Exercise& exercise);
+
+// Where the reader's copies are unless told, and what is there for one exercise.
+std::filesystem::path exercises_directory();
+std::filesystem::path file_of(const Exercise& exercise, const std::filesystem::path& directory);
+
+// As shown to the reader: from the root of the repository, where it is inside.
+std::string shown(const std::filesystem::path& path);
+
+// Our command line of a run, after ./chapbook.
+std::string run_command(const Exercise& exercise, const std::filesystem::path& directory);
+
+// The task in lines of at most `width`, each after `before`; a run's directory is named in it.
+std::string task_text(const Exercise& exercise, const std::filesystem::path& directory,
+                      const std::string& before, size_t width = 100);
+
+}  // namespace chapbook

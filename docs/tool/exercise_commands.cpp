@@ -1,0 +1,168 @@
+// exercise list, start, solution, and check: what a reader does with exercises.
+#include <algorithm>
+
+#include "apps/files.h"
+#include "docs/tool/command.h"
+#include "docs/tool/exercise.h"
+#include "docs/tool/grade.h"
+#include "docs/tool/source.h"
+#include "tensor/check.h"
+
+namespace chapbook {
+namespace fs = std::filesystem;
+namespace {
+
+bool started(const Exercise& exercise, const fs::path& directory) {
+  return fs::exists(directory / exercise.number);
+}
+
+void list(const std::string& wanted, const fs::path& directory) {
+  std::vector<const Exercise*> chosen;
+  if (wanted.empty())
+    for (const Exercise& exercise : exercises()) chosen.push_back(&exercise);
+  else
+    chosen = exercises_of(wanted);
+  for (const Exercise* exercise : chosen)
+    fmt::print("{:<6}{:<10}{}{}\n", exercise->number, exercise->kind, exercise->title,
+               started(*exercise, directory) ? ", started" : "");
+  if (chosen.size() == 1)
+    fmt::print("\n{}", task_text(*chosen[0], directory, ""));
+  else
+    fmt::print("\n./chapbook exercise start N.M begins one, list N.M shows its task.\n");
+}
+
+// Moves an earlier attempt to exercises/9.1.before, .before2, ...
+void set_aside(const fs::path& attempt) {
+  fs::path to = attempt.string() + ".before";
+  for (int i = 2; fs::exists(to); ++i) to = fmt::format("{}.before{}", attempt.string(), i);
+  fs::rename(attempt, to);
+  fmt::print("What was in {} is now in {}.\n", shown(attempt), shown(to));
+}
+
+void start(const Exercise& exercise, const fs::path& directory, bool again) {
+  const fs::path own = directory / exercise.number, file = file_of(exercise, directory);
+  if (started(exercise, directory)) {
+    check(again, "exercise {} is started: your work is in {}; --again sets it aside and begins anew",
+          exercise.number, shown(own));
+    set_aside(own);
+  }
+  std::string text = task_text(exercise, directory, "# ");
+  if (exercise.of_source()) text = stub_of(exercise);
+  NewDirectory made(file.parent_path());
+  if (exercise.kind == "number") write_file(file, text + "# Your answer, in " + exercise.unit + ":\n");
+  if (exercise.of_source()) write_file(file, text);
+  made.keep();
+  fmt::print("Exercise {}, {}: {}.\n\n{}\n", exercise.number, exercise.kind, exercise.title,
+             task_text(exercise, directory, ""));
+  if (exercise.of_source()) fmt::print("Yours to change: {}\n", shown(file));
+  if (exercise.kind == "number") fmt::print("Your answer goes into {}, or behind --answer.\n", shown(file));
+  fmt::print("When you are done: ./chapbook check {}\n", exercise.number);
+}
+
+// What our source has where the reader's has a hole or a bug.
+void show_source(const Exercise& exercise) {
+  const Source source{exercise.file, source_of(exercise)};
+  if (!exercise.cut.empty()) {
+    fmt::print("{}:\n\n", exercise.file);
+    for (const std::string& line : quoted_lines(source, find_piece(source, exercise.cut)))
+      fmt::print("{}\n", line);
+  }
+  for (const Edit& change : exercise.changes) {
+    const size_t at = source.text.find(change.from), begin = source.text.rfind('\n', at) + 1,
+                 end = source.text.find('\n', at + change.from.size());
+    fmt::print(
+        "{}, line {}:\n\n{}\n\n", exercise.file,
+        std::count(source.text.begin(), source.text.begin() + static_cast<std::ptrdiff_t>(at), '\n') + 1,
+        source.text.substr(begin, end - begin));
+  }
+}
+
+void solution(const Exercise& exercise, const fs::path& directory) {
+  if (exercise.of_source()) return show_source(exercise);
+  if (exercise.kind == "number")
+    fmt::print("{:.15g} {}\n{}\n", right_answer(exercise), exercise.unit, exercise.solution);
+  else
+    fmt::print("./chapbook {}\n", run_command(exercise, directory));
+}
+
+// Prints the verdicts; whether all passed.
+bool check_all(const std::vector<const Exercise*>& chosen, const fs::path& directory,
+               const std::string& answer) {
+  std::vector<const Exercise*> sources;
+  for (const Exercise* exercise : chosen)
+    if (exercise->of_source()) sources.push_back(exercise);
+  if (!sources.empty()) build_for(sources);
+  size_t passed = 0;
+  for (const Exercise* exercise : chosen) {
+    const Verdict verdict = answer.empty() ? grade(*exercise, directory) : grade_answer(*exercise, answer);
+    passed += verdict.passed;
+    fmt::print("{} {}: {}\n{}\n", exercise->number, verdict.passed ? "passes" : "does not pass yet",
+               answer.empty() ? shown(file_of(*exercise, directory)) : "--answer", verdict.words);
+  }
+  if (chosen.size() > 1) fmt::print("\n{} of {} pass.\n", passed, chosen.size());
+  return passed == chosen.size();
+}
+
+std::vector<const Exercise*> chosen_to_check(const std::string& wanted, const fs::path& directory,
+                                             const std::string& answer) {
+  std::vector<const Exercise*> chosen;
+  if (!answer.empty()) {
+    check(!wanted.empty(), "--answer is the answer of one exercise: ./chapbook check 2.4 --answer 12,288");
+    check(exercise(wanted).kind == "number", "exercise {} asks for a {}, not for a number", wanted,
+          exercise(wanted).of_source() ? "source" : "run");
+    return {&exercise(wanted)};
+  }
+  if (wanted.empty())
+    for (const Exercise& each : exercises()) chosen.push_back(&each);
+  else
+    chosen = exercises_of(wanted);
+  std::erase_if(chosen, [&](const Exercise* each) { return !started(*each, directory); });
+  check(!chosen.empty(), "nothing of it is started: ./chapbook exercise start {}",
+        wanted.empty() || wanted.find('.') == std::string::npos ? "N.M" : wanted);
+  return chosen;
+}
+
+struct Options {
+  std::string number, answer, directory = exercises_directory();
+  bool again = false;
+};
+
+void add_directory(CLI::App& command, const std::shared_ptr<Options>& options) {
+  command.add_option("--in", options->directory, "where your copies are; exercises/ unless told")
+      ->type_name("DIR");
+}
+
+}  // namespace
+
+void add_exercise(CLI::App& program) {
+  CLI::App* command = program.add_subcommand("exercise", "the exercises of the book: list, start, solution");
+  command->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  CLI::App* listing =
+      command->add_subcommand("list", "all exercises, those of a chapter, or one with its task");
+  listing->add_option("NUMBER", options->number, "as 2 or 2.1");
+  listing->callback([options] { list(options->number, options->directory); });
+  CLI::App* starting = command->add_subcommand("start", "make your copy of what an exercise is about");
+  starting->add_option("NUMBER", options->number, "as 2.1")->required();
+  starting->add_flag("--again", options->again, "set an earlier attempt aside and begin anew");
+  starting->callback([options] { start(exercise(options->number), options->directory, options->again); });
+  CLI::App* solving = command->add_subcommand("solution", "show ours");
+  solving->add_option("NUMBER", options->number, "as 2.1")->required();
+  solving->callback([options] { solution(exercise(options->number), options->directory); });
+  for (CLI::App* each : {listing, starting, solving}) add_directory(*each, options);
+}
+
+void add_check(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("check", "grade an exercise, those of a chapter, or all that are started");
+  auto options = std::make_shared<Options>();
+  command->add_option("NUMBER", options->number, "as 2 or 2.1; none: all that are started");
+  command->add_option("--answer", options->answer, "the number an exercise asks for")->type_name("X");
+  add_directory(*command, options);
+  command->callback([options] {
+    const auto chosen = chosen_to_check(options->number, options->directory, options->answer);
+    if (!check_all(chosen, options->directory, options->answer)) throw CLI::RuntimeError(1);
+  });
+}
+
+}  // namespace chapbook

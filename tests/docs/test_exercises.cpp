@@ -1,0 +1,241 @@
+// The exercises are tested themselves: what a reader starts from does not pass and says so kindly, our
+// solution passes, and no wrong solution does.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "apps/files.h"
+#include "docs/tool/exercise.h"
+#include "docs/tool/grade.h"
+#include "docs/tool/shell.h"
+#include "tensor/check.h"
+#include "tests/apps/temporary_directory.h"
+
+using namespace chapbook;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Jobs of a second or two of one core each, on all cores. Each returns what is wrong, or nothing.
+class Jobs {
+ public:
+  void add(std::function<std::string()> job) { jobs_.push_back(std::move(job)); }
+
+  std::vector<std::string> run() {
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i)
+      threads.emplace_back([this] {
+        for (size_t job; (job = next_++) < jobs_.size();) {
+          std::string wrong;
+          try {
+            wrong = jobs_[job]();
+          } catch (const std::exception& error) {
+            wrong = error.what();
+          }
+          const std::lock_guard lock(mutex_);
+          if (!wrong.empty()) wrong_.push_back(wrong);
+        }
+      });
+    for (std::thread& thread : threads) thread.join();
+    return wrong_;
+  }
+
+ private:
+  std::vector<std::function<std::string()>> jobs_;
+  std::atomic<size_t> next_ = 0;
+  std::mutex mutex_;
+  std::vector<std::string> wrong_;
+};
+
+std::string must_pass(const std::string& what, const Verdict& verdict) {
+  return verdict.passed ? "" : what + " does not pass: " + verdict.words;
+}
+std::string must_fail(const std::string& what, const Verdict& verdict, const std::string& words) {
+  if (verdict.passed) return what + " passes";
+  return verdict.words.find(words) != std::string::npos
+             ? ""
+             : fmt::format("{}: the reader is not told \"{}\", but: {}", what, words, verdict.words);
+}
+
+Verdict grade_text(const Exercise& exercise, const std::string& text, const fs::path& directory) {
+  const fs::path file = file_of(exercise, directory);
+  make_directory(file.parent_path());
+  write_file(file, text);
+  return exercise.of_source() ? grade_source(exercise, file, directory / "build")
+                              : grade(exercise, directory);
+}
+
+void add_source_jobs(Jobs& jobs, const Exercise& exercise, const std::string& directory) {
+  const bool bug = exercise.kind == "bug hunt";
+  const std::string what = "exercise " + exercise.number;
+  jobs.add([=, &exercise] {
+    return must_fail(what + ", as it is started,",
+                     grade_text(exercise, stub_of(exercise), directory + "/stub"),
+                     bug ? "The test \"" : "is not written yet");
+  });
+  jobs.add([=, &exercise] {
+    return must_pass(what + ", our solution,",
+                     grade_text(exercise, source_of(exercise), directory + "/ours"));
+  });
+  for (const Edit& mutant : exercise.mutants)
+    jobs.add([=, &exercise, &mutant] {
+      const std::string text = edited(source_of(exercise), mutant, exercise.file);
+      const std::string place = fmt::format("{}/{}", directory, &mutant - exercise.mutants.data());
+      return must_fail(what + ", with " + mutant.to + ",", grade_text(exercise, text, place), "");
+    });
+}
+
+void add_number_jobs(Jobs& jobs, const Exercise& exercise, const std::string& directory) {
+  const std::string what = "exercise " + exercise.number;
+  jobs.add([=, &exercise] {
+    return must_fail(what + ", as it is started,", grade_text(exercise, "# The task\n \n", directory),
+                     "no answer yet");
+  });
+  jobs.add([=, &exercise] {
+    const std::string answer = fmt::format("{:.15g}", right_answer(exercise));
+    return must_pass(what + ", our answer,",
+                     grade_text(exercise, "# The task\n" + answer + "\n", directory + "/ours"));
+  });
+  for (const Edit& wrong : exercise.mutants)
+    jobs.add([=, &exercise, &wrong] {
+      return must_fail(what + ", answer " + wrong.from + ",", grade_answer(exercise, wrong.from), wrong.to);
+    });
+}
+
+void add_run_jobs(Jobs& jobs, const Exercise& exercise, const std::string& directory) {
+  const std::string what = "exercise " + exercise.number;
+  const auto run = [&exercise](const std::string& command, const std::string& place) {
+    const Ran ran = run_shell(std::string(CHAPBOOK_PROGRAM) + " " + command);
+    check(ran.code == 0, "./chapbook {}: {}", command, ran.output);
+    return grade(exercise, place);
+  };
+  jobs.add([=, &exercise] {
+    return must_fail(what + ", as it is started,", grade(exercise, directory), "no finished run");
+  });
+  jobs.add([=, &exercise] {
+    return must_pass(what + ", our run,",
+                     run(run_command(exercise, directory + "/ours"), directory + "/ours"));
+  });
+  for (const Edit& mutant : exercise.mutants)
+    jobs.add([=, &exercise, &mutant] {
+      const std::string place = fmt::format("{}/{}", directory, &mutant - exercise.mutants.data());
+      const std::string command = edited(run_command(exercise, place), mutant, exercise.number);
+      return must_fail(what + ", with " + mutant.to + ",", run(command, place), "wanted is");
+    });
+}
+
+std::string program(const std::string& arguments) {
+  return std::string(CHAPBOOK_DOCS_PROGRAM) + " " + arguments;
+}
+
+}  // namespace
+
+TEST_CASE("every exercise: the start fails and says so, our solution passes, wrong ones do not") {
+  const TemporaryDirectory directory;
+  std::vector<const Exercise*> sources;
+  Jobs jobs;
+  for (const Exercise& exercise : exercises()) {
+    const std::string place = directory / exercise.number;
+    if (exercise.of_source()) {
+      sources.push_back(&exercise);
+      add_source_jobs(jobs, exercise, place);
+    } else if (exercise.kind == "number") {
+      add_number_jobs(jobs, exercise, place);
+    } else {
+      add_run_jobs(jobs, exercise, place);
+    }
+  }
+  build_for(sources);
+  for (const std::string& wrong : jobs.run()) FAIL_CHECK(wrong);
+}
+
+TEST_CASE("from start to check, as a reader does it") {
+  const TemporaryDirectory directory;
+  const std::string in = " --in " + directory.path, file = directory / "2.1/tensor/shape.cpp";
+  Ran ran = run_shell(program("exercise start 2.1" + in));
+  CHECK_MESSAGE(ran.code == 0, ran.output);
+  CHECK(ran.output.find(file) != std::string::npos);
+  CHECK(read_file(file).starts_with("// Exercise 2.1, build: "));
+  ran = run_shell(program("check 2.1" + in));
+  CHECK(ran.code == 1);
+  CHECK(ran.output.find("2.1 does not pass yet: " + file) != std::string::npos);
+  CHECK(ran.output.find("contiguous_strides is not written yet") != std::string::npos);
+
+  // Work is never overwritten.
+  write_file(file, "mine");
+  ran = run_shell(program("exercise start 2.1" + in));
+  CHECK(ran.code == 2);
+  CHECK(ran.output.find("--again") != std::string::npos);
+  CHECK(read_file(file) == "mine");
+  for (const std::string aside : {"2.1.before", "2.1.before2"}) {
+    ran = run_shell(program("exercise start 2.1 --again" + in));
+    CHECK_MESSAGE(ran.code == 0, ran.output);
+    CHECK(read_file(directory / (aside + "/tensor/shape.cpp")) == "mine");
+    write_file(file, "mine");
+  }
+
+  // What the compiler says arrives.
+  ran = run_shell(program("check 2.1" + in));
+  CHECK(ran.code == 1);
+  CHECK(ran.output.find("It does not compile:\n" + file + ":1:1: error") != std::string::npos);
+
+  // All that are started, and none else.
+  write_file(file, source_of(exercise("2.1")));
+  CHECK(run_shell(program("exercise start 2.4" + in)).code == 0);
+  ran = run_shell(program("check" + in));
+  CHECK(ran.code == 1);
+  CHECK(ran.output.find("2.1 passes: " + file + "\n") != std::string::npos);
+  CHECK(ran.output.find("1 of 2 pass") != std::string::npos);
+  ran = run_shell(program("check 2.4 --answer 823,410,688" + in));
+  CHECK_MESSAGE(ran.code == 0, ran.output);
+  ran = run_shell(program("exercise list 2" + in));
+  CHECK(ran.output.find("The strides of gapless rows, started") != std::string::npos);
+}
+
+TEST_CASE("a copy that never ends or crashes is told so") {
+  const TemporaryDirectory directory;
+  const Exercise& strides = exercise("2.1");
+  build_for({&strides});
+  const std::string crashing =
+      edited(source_of(strides),
+             {"  int64_t step = 1;\n  for (int i = shape.rank - 1",
+              "  __builtin_trap();\n  int64_t step = 1;\n  for (int i = shape.rank - 1"},
+             strides.file);
+  CHECK(must_fail("a crash", grade_text(strides, crashing, directory / "crash"), "crash") == "");
+}
+
+TEST_CASE("our solutions are shown") {
+  CHECK(run_shell(program("exercise solution 2.1")).output.find("strides[i] = step;") != std::string::npos);
+  CHECK(run_shell(program("exercise solution 2.3")).output.find("from * strides[axis]") != std::string::npos);
+  CHECK(run_shell(program("exercise solution 12.2")).output.starts_with("124439808 parameters\n"));
+  CHECK(run_shell(program("exercise solution 12.4")).output.starts_with("./chapbook train "));
+}
+
+TEST_CASE("what cannot be is one line and exit code 2") {
+  const std::pair<const char*, const char*> cases[] = {
+      {"exercise start 2.9", "chapbook: there is no exercise 2.9; chapter 2 has 2.1, 2.2, 2.3, 2.4, 2.5\n"},
+      {"exercise start x",
+       "chapbook: there is no exercise \"x\"; an exercise is a number like 2.1, of the chapters "},
+      {"exercise start 2", "chapbook: 2 is a chapter; its exercises are 2.1 to 2.5\n"},
+      {"exercise start", "chapbook: NUMBER is required\n"},
+      {"check 2.4 --in /nowhere", "chapbook: nothing of it is started: ./chapbook exercise start 2.4\n"},
+      {"check 2.4 --answer x", "chapbook: an answer is a number like 12,288 or 0.25, not \"x\"\n"},
+      {"check 2.4 --answer nan", "chapbook: an answer is a number like 12,288 or 0.25, not \"nan\"\n"},
+      {"check 2.1 --answer 1", "chapbook: exercise 2.1 asks for a source, not for a number\n"},
+      {"check --answer 1",
+       "chapbook: --answer is the answer of one exercise: ./chapbook check 2.4 --answer 12,288\n"},
+      {"exercise start 2.1 --in /proc", "chapbook: "}};
+  for (const auto& [arguments, message] : cases) {
+    CAPTURE(arguments);
+    const Ran ran = run_shell(program(arguments));
+    CHECK(ran.code == 2);
+    CHECK_MESSAGE(ran.output.starts_with(message), ran.output);
+    CHECK(std::count(ran.output.begin(), ran.output.end(), '\n') == 1);
+  }
+}
