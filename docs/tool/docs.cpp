@@ -9,6 +9,7 @@
 #include "docs/tool/command.h"
 #include "docs/tool/formula.h"
 #include "docs/tool/links.h"
+#include "docs/tool/lists.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
 
@@ -45,9 +46,10 @@ void append(std::vector<Problem>& all, const std::vector<Problem>& more) {
 }
 
 // What the tool does not write, but looks at.
-void check_prose(const Book& book, const Page& page, Report& report) {
+void check_prose(const Book& book, const Page& page, const std::vector<Block>& blocks, Report& report) {
   append(report.problems, check_links(book, page));
-  append(report.problems, check_formulas(page));
+  if (page.path.starts_with("docs/")) append(report.problems, check_formulas(page));
+  attempt(page, 1, report.problems, [&] { append(report.problems, check_chapter(book, page, blocks)); });
 }
 
 }  // namespace
@@ -73,7 +75,7 @@ Report check_page(const Book& book, const Page& page) {
             "{} is not what its results give; ./chapbook docs draws it anew", picture.path);
     });
   }
-  check_prose(book, page, report);
+  check_prose(book, page, blocks, report);
   report.notes = find_outdated(book, page, blocks);
   return report;
 }
@@ -101,11 +103,12 @@ Report rewrite_page(const Book& book, Page& page) {
     write_file(book.at(page.path), page.text);
     report.written.push_back(page.path);
   }
-  check_prose(book, page, report);
+  std::vector<Problem> known;
+  blocks = find_blocks(page, known);
+  check_prose(book, page, blocks, report);
   std::stable_sort(report.problems.begin(), report.problems.end(),
                    [](const Problem& a, const Problem& b) { return a.line < b.line; });
-  std::vector<Problem> ignored;
-  report.notes = find_outdated(book, page, find_blocks(page, ignored));
+  report.notes = find_outdated(book, page, blocks);
   return report;
 }
 

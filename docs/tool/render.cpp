@@ -56,26 +56,20 @@ std::vector<std::string> parts(const std::string& argument) {
   return result;
 }
 
-// The lines that "3-9,12" names, with "..." where some are left out between; all of them for "".
-std::vector<std::string> choose(const std::vector<std::string>& lines, const std::string& ranges) {
-  if (ranges.empty()) return lines;
-  static const std::regex shape(R"(\d+(-\d+)?(,\d+(-\d+)?)*)"), range(R"((\d+)(?:-(\d+))?)");
+// The places that "3-9,12" names among `count` lines, from 0; all of them for "".
+std::vector<size_t> choose(size_t count, const std::string& ranges) {
+  static const std::regex shape(R"((\d+(-\d+)?(,\d+(-\d+)?)*)?)"), range(R"((\d+)(?:-(\d+))?)");
   check(std::regex_match(ranges, shape), "\"|{}\" is not a choice of lines, as in |3-9,12", ranges);
-  std::vector<std::string> result;
-  size_t last = 0;
+  std::vector<size_t> places;
+  if (ranges.empty())
+    for (size_t i = 0; i < count; ++i) places.push_back(i);
   for (std::sregex_iterator match(ranges.begin(), ranges.end(), range), end; match != end; ++match) {
     const size_t from = std::stoul((*match)[1]), to = (*match)[2].matched ? std::stoul((*match)[2]) : from;
-    check(from > last && from <= to && to <= lines.size(), "lines {} of {}, after line {}", match->str(),
-          lines.size(), last);
-    if (last && from > last + 1) {
-      const size_t indent = std::min(lines[from - 1].find_first_not_of(' '), lines[from - 1].size());
-      result.push_back(std::string(indent, ' ') + "...");
-    }
-    result.insert(result.end(), lines.begin() + static_cast<std::ptrdiff_t>(from - 1),
-                  lines.begin() + static_cast<std::ptrdiff_t>(to));
-    last = to;
+    check(from >= 1 && from <= to && to <= count && (places.empty() || from > places.back() + 1),
+          "|{}: there are {} lines, to be named from the first to the last", ranges, count);
+    for (size_t i = from; i <= to; ++i) places.push_back(i - 1);
   }
-  return result;
+  return places;
 }
 
 std::string fenced(const std::string& language, const std::vector<std::string>& lines) {
@@ -95,17 +89,11 @@ std::string language_of(const std::string& path) {
 }
 
 std::string quote(const Book& book, const Page& page, const std::string& argument) {
-  const std::vector<std::string> part = parts(argument);
-  const size_t hash = part[0].find('#');
-  check(hash != std::string::npos && part.size() <= 2, "a quote is FILE#PIECE or FILE#PIECE|LINES, not {}",
-        argument);
-  const std::string path = part[0].substr(0, hash);
-  const Source source{path, read_file(book.at(path))};
-  const std::vector<std::string> lines = choose(
-      quoted_lines(source, find_piece(source, part[0].substr(hash + 1))), part.size() == 2 ? part[1] : "");
-  check(lines.size() <= longest_quote, "a quote of {} lines; {} at most: choose some with |3-9,12",
-        lines.size(), longest_quote);
-  return fmt::format("\n[{}]({})\n\n{}", path, link_from(page, path), fenced(language_of(path), lines));
+  const Quote quote = read_quote(book, argument);
+  check(quote.lines.size() <= longest_quote, "a quote of {} lines; {} at most: choose some with |3-9,12",
+        quote.lines.size(), longest_quote);
+  return fmt::format("\n[{}]({})\n\n{}", quote.path, link_from(page, quote.path),
+                     fenced(language_of(quote.path), quote.lines));
 }
 
 std::string output(const Book& book, const std::string& argument) {
@@ -132,7 +120,10 @@ std::string output(const Book& book, const std::string& argument) {
   check(code == wanted, "`{}` ends with exit code {}, not {}: {}", part[0], code, wanted,
         text.substr(0, 400));
   while (text.ends_with('\n')) text.pop_back();
-  return "\n" + fenced("text", choose(split_lines(text), ranges));
+  const std::vector<std::string> lines = split_lines(text);
+  std::vector<std::string> chosen;
+  for (const size_t i : choose(lines.size(), ranges)) chosen.push_back(lines[i]);
+  return "\n" + fenced("text", chosen);
 }
 
 // "docs/results/x.json#values.error|.1e" -> the file and the rest.
@@ -184,6 +175,29 @@ std::string caption(const Book& book, const Page& page, const std::string& argum
 
 }  // namespace
 
+Quote read_quote(const Book& book, const std::string& argument) {
+  const std::vector<std::string> part = parts(argument);
+  const size_t hash = part[0].find('#');
+  check(hash != std::string::npos && part.size() <= 2, "a quote is FILE#PIECE or FILE#PIECE|LINES, not {}",
+        argument);
+  Quote quote{part[0].substr(0, hash), {}, {}};
+  const Source source{quote.path, read_file(book.at(quote.path))};
+  std::vector<int> numbers;
+  const auto lines = quoted_lines(source, find_piece(source, part[0].substr(hash + 1)), &numbers);
+  size_t next = 0;
+  for (const size_t i : choose(lines.size(), part.size() == 2 ? part[1] : "")) {
+    if (next && i > next) {
+      quote.lines.push_back(std::string(std::min(lines[i].find_first_not_of(' '), lines[i].size()), ' ') +
+                            "...");
+      quote.numbers.push_back(0);
+    }
+    quote.lines.push_back(lines[i]);
+    quote.numbers.push_back(numbers[i]);
+    next = i + 1;
+  }
+  return quote;
+}
+
 std::string without_notes(const std::string& text) {
   const size_t begin = text.find(note_begins);
   return begin == std::string::npos ? text : text.substr(0, begin) + "\n";
@@ -209,7 +223,8 @@ std::vector<Problem> find_outdated(const Book& book, const Page& page, const std
     std::string file;
     if (block.kind == "fig") file = block.argument.substr(block.argument.find(' ') + 1);
     if (block.kind == "val") file = block.argument.substr(0, block.argument.find('#'));
-    if (!fs::is_regular_file(book.at(file)) || std::find(seen.begin(), seen.end(), file) != seen.end()) continue;
+    if (!fs::is_regular_file(book.at(file)) || std::find(seen.begin(), seen.end(), file) != seen.end())
+      continue;
     seen.push_back(file);
     const Json results = read_json(book.at(file));
     if (!results.is_object() || !results.contains("manifest")) continue;

@@ -20,6 +20,14 @@ Book open_book(const std::string& root, const std::string& build);
 // The text between the comments of a block. Throws Error where the argument names what is not there.
 std::string render(const Book& book, const Page& page, const Block& block);
 
+// What a `code` block quotes: lines, and the number of each in its file; 0 for "..." where some are left out.
+struct Quote {
+  std::string path;
+  std::vector<std::string> lines;
+  std::vector<int> numbers;
+};
+Quote read_quote(const Book& book, const std::string& argument);
+
 // The picture of a `fig` block.
 struct Picture {
   std::string path, svg;  // docs/img/NAME.svg, and what belongs into it

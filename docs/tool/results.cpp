@@ -98,7 +98,8 @@ std::string digest(const std::string& root, const std::string& source) {
 
 std::vector<std::string> changed_sources(const std::string& root, const Json& manifest) {
   std::vector<std::string> changed;
-  for (const auto& [source, was] : manifest.value("sources", Json::object()).items()) {
+  const Json sources = manifest.value("sources", Json::object());
+  for (const auto& [source, was] : sources.items()) {
     std::string is;
     try {
       is = digest(root, source);

@@ -22,48 +22,6 @@ struct Named {
 bool is_word(char letter) { return std::isalnum(static_cast<unsigned char>(letter)) || letter == '_'; }
 bool is_space(char letter) { return std::isspace(static_cast<unsigned char>(letter)); }
 
-// The same bytes with comments, strings, characters and preprocessor lines blanked, so that brackets count.
-std::string code_only(const std::string& text) {
-  std::string code = text;
-  size_t i = 0;
-  const auto blank_to = [&](size_t end) {
-    for (end = std::min(end, text.size()); i < end; ++i)
-      if (code[i] != '\n') code[i] = ' ';
-  };
-  const auto after = [&](std::string_view what, size_t from) {
-    const size_t at = text.find(what, from);
-    return at == std::string::npos ? text.size() : at + what.size();
-  };
-  const auto line_end = [&](size_t from) {
-    size_t end = text.find('\n', from);
-    while (end != std::string::npos && end > 0 && text[end - 1] == '\\') end = text.find('\n', end + 1);
-    return std::min(end, text.size());
-  };
-  bool line_begins = true;
-  while (i < text.size()) {
-    const char letter = text[i];
-    if (text.compare(i, 2, "//") == 0) {
-      blank_to(line_end(i));
-    } else if (text.compare(i, 2, "/*") == 0) {
-      blank_to(after("*/", i + 2));
-    } else if (letter == '#' && line_begins) {
-      blank_to(line_end(i));
-    } else if (text.compare(i, 2, "R\"") == 0 && (i == 0 || !is_word(text[i - 1]))) {
-      const size_t bracket = text.find('(', i);
-      check(bracket != std::string::npos, "a raw string has no bracket");
-      blank_to(after(")" + text.substr(i + 2, bracket - i - 2) + "\"", bracket));
-    } else if (letter == '"' || (letter == '\'' && (i == 0 || !is_word(text[i - 1])))) {  // not in 1'000
-      size_t end = i + 1;
-      while (end < text.size() && text[end] != letter) end += text[end] == '\\' ? 2 : 1;
-      blank_to(end + 1);
-    } else {
-      line_begins = letter == '\n' || (line_begins && is_space(letter));
-      ++i;
-    }
-  }
-  return code;
-}
-
 class Reader {
  public:
   explicit Reader(const Source& source) : source_(source), code_(code_only(source.text)) {
@@ -270,6 +228,47 @@ std::string same_depth(const std::string& name, const std::string& like) {
 }
 
 }  // namespace
+
+std::string code_only(const std::string& text) {
+  std::string code = text;
+  size_t i = 0;
+  const auto blank_to = [&](size_t end) {
+    for (end = std::min(end, text.size()); i < end; ++i)
+      if (code[i] != '\n') code[i] = ' ';
+  };
+  const auto after = [&](std::string_view what, size_t from) {
+    const size_t at = text.find(what, from);
+    return at == std::string::npos ? text.size() : at + what.size();
+  };
+  const auto line_end = [&](size_t from) {
+    size_t end = text.find('\n', from);
+    while (end != std::string::npos && end > 0 && text[end - 1] == '\\') end = text.find('\n', end + 1);
+    return std::min(end, text.size());
+  };
+  bool line_begins = true;
+  while (i < text.size()) {
+    const char letter = text[i];
+    if (text.compare(i, 2, "//") == 0) {
+      blank_to(line_end(i));
+    } else if (text.compare(i, 2, "/*") == 0) {
+      blank_to(after("*/", i + 2));
+    } else if (letter == '#' && line_begins) {
+      blank_to(line_end(i));
+    } else if (text.compare(i, 2, "R\"") == 0 && (i == 0 || !is_word(text[i - 1]))) {
+      const size_t bracket = text.find('(', i);
+      check(bracket != std::string::npos, "a raw string has no bracket");
+      blank_to(after(")" + text.substr(i + 2, bracket - i - 2) + "\"", bracket));
+    } else if (letter == '"' || (letter == '\'' && (i == 0 || !is_word(text[i - 1])))) {  // not in 1'000
+      size_t end = i + 1;
+      while (end < text.size() && text[end] != letter) end += text[end] == '\\' ? 2 : 1;
+      blank_to(end + 1);
+    } else {
+      line_begins = letter == '\n' || (line_begins && is_space(letter));
+      ++i;
+    }
+  }
+  return code;
+}
 
 bool is_region_marker(std::string_view line) {
   static const std::regex marker(R"(^\s*(//|#) (region: \S+|endregion)$)");

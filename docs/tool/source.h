@@ -33,6 +33,9 @@ Piece find_piece(const Source& source, std::string_view name);
 std::vector<std::string> quoted_lines(const Source& source, const Piece& piece,
                                       std::vector<int>* numbers = nullptr);
 
+// The same bytes with comments, strings, characters and preprocessor lines blanked.
+std::string code_only(const std::string& text);
+
 // Whether a line is the beginning or the end of a region, in // or # comments.
 bool is_region_marker(std::string_view line);
 
