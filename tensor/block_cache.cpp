@@ -59,10 +59,12 @@ void BlockCache::give_back(void* block, size_t bytes) noexcept {
   live_ -= bytes;
   const auto reserve = reserve_of_.find(block);
   if (reserve != reserve_of_.end()) {
+    backend_.hand_out(block, 0);
     reserves_[reserve->second][bytes].push_back(block);
     return;
   }
-  backend_.hand_out(block, 0);
+  if (!open_)
+    backend_.hand_out(block, 0);  // else it would be recorded, and done again to what others have then
 #ifdef CHAPBOOK_SANITIZE
   backend_.release(block);  // so that a sanitizer sees every use after free
 #else

@@ -9,8 +9,11 @@ namespace chapbook {
 
 void* SimtBackend::allocate(size_t bytes) { return simt::allocate_global(bytes); }
 void SimtBackend::release(void* block) noexcept { simt::release_global(block); }
-void SimtBackend::hand_out(void* block, size_t bytes) noexcept { simt::hand_out(block, bytes); }
+void SimtBackend::hand_out(void* block, size_t bytes) noexcept {
+  simt::submit([=] { simt::hand_out(block, bytes); });
+}
 void SimtBackend::upload(const void* host, void* here, size_t bytes) {
+  check(!replay_, "simt: an upload cannot be recorded");
   std::memcpy(here, host, bytes);
   simt::global_memory().set_written(here, bytes);
 }
@@ -18,7 +21,47 @@ void SimtBackend::download(const void* here, void* host, size_t bytes) {
   std::memcpy(host, here, bytes);
   synchronize();
 }
-void SimtBackend::synchronize() { report(state()->bad_id); }
+void SimtBackend::synchronize() {
+  check(!replay_, "simt: nothing can be waited for while it is recorded");
+  report(state()->bad_id);
+}
+
+class SimtBackend::Replay final : public Recording {
+ public:
+  explicit Replay(SimtBackend& backend) : backend_(backend), reserve_(backend.blocks().begin_reserve()) {}
+  ~Replay() override { backend_.blocks().drop_reserve(reserve_); }
+
+  void replay(uint64_t counter_shift) override {
+    backend_.upload(&counter_shift, &backend_.state()->counter_shift, sizeof counter_shift);
+    for (const simt::Work& each : work) each();
+    const uint64_t none = 0;
+    backend_.upload(&none, &backend_.state()->counter_shift, sizeof none);
+  }
+
+  std::vector<simt::Work> work;
+
+ private:
+  SimtBackend& backend_;
+  int reserve_;
+};
+
+SimtBackend::SimtBackend() = default;
+SimtBackend::~SimtBackend() = default;
+
+bool SimtBackend::start_recording() {
+  check(!replay_, "simt: a recording is being made already");
+  state();  // is made with an upload
+  replay_ = std::make_unique<Replay>(*this);
+  simt::record_into(&replay_->work);
+  return true;
+}
+
+std::unique_ptr<Recording> SimtBackend::stop_recording() {
+  check(replay_ != nullptr, "simt: no recording is being made");
+  simt::record_into(nullptr);
+  blocks().end_reserve();
+  return std::move(replay_);
+}
 
 static void set_written(const View& y) {
   const auto bytes = static_cast<size_t>(size_of(y.dtype));

@@ -9,6 +9,8 @@ namespace chapbook {
 
 class SimtBackend final : public CudaBackend {
  public:
+  SimtBackend();
+  ~SimtBackend() override;
   std::string_view name() const override { return "simt"; }
 
   void* allocate(size_t bytes) override;
@@ -20,7 +22,12 @@ class SimtBackend final : public CudaBackend {
 
   void matmul(View a, View b, View y, const Epilogue& epilogue) override;
 
+  bool start_recording() override;
+  std::unique_ptr<Recording> stop_recording() override;
+
  private:
+  class Replay;
+  std::unique_ptr<Replay> replay_;  // the recording that is being made
   ReferenceBackend reference_;
 };
 

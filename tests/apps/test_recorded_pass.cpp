@@ -1,0 +1,62 @@
+// A training step from recordings gives the bits of one done call by call: with dropout, whose random numbers
+// go on, and with batches that add up.
+#include <doctest/doctest.h>
+
+#include "apps/trainer.h"
+#include "tests/support/run_case.h"
+
+using namespace chapbook;
+
+static Settings small() {
+  Settings settings;
+  settings.layers = 1, settings.heads = 2, settings.width = 8, settings.context = 6, settings.vocabulary = 30;
+  settings.batch = 2, settings.steps = 5, settings.warmup = 1, settings.rate = 1e-2;
+  return settings;
+}
+
+// The losses, and in the end the weights.
+static std::vector<double> run(const Settings& settings, Backend& backend, bool& recorded) {
+  Random random{3};
+  std::vector<uint16_t> tokens(500);
+  for (uint16_t& token : tokens) token = static_cast<uint16_t>(random.below(settings.vocabulary));
+  GPT gpt(model_config(settings), backend);
+  gpt.initialise(random);
+  std::vector<double> numbers;
+  {
+    Trainer trainer(settings, gpt, tokens);
+    for (int64_t i = 0; i < settings.steps; ++i) {
+      numbers.push_back(trainer.step().loss);
+      // What is computed between two steps must not disturb them, nor be disturbed.
+      const Tensor between = Tensor::full({64, 8}, static_cast<double>(i), DType::f32, backend);
+      numbers.push_back(evaluate(gpt, tokens, 2, 1).loss);
+      CHECK(between.to_vector<float>() == std::vector<float>(64 * 8, static_cast<float>(i)));
+    }
+    recorded = trainer.recorded();
+  }
+  for (const auto& [name, tensor] : state(gpt))
+    for (const double number : tensor.to_vector<double>()) numbers.push_back(number);
+  return numbers;
+}
+
+TEST_CASE("steps from a recording give the same bits") {
+  for (Backend* backend : tested_backends()) {
+    for (const int64_t accumulation : {1, 3})
+      for (const bool recompute : {false, true}) {
+        CAPTURE(backend->name());
+        CAPTURE(accumulation);
+        CAPTURE(recompute);
+        Settings settings = small();
+        settings.dropout = 0.2;
+        settings.accumulation = accumulation;
+        settings.recompute = recompute;
+        settings.graph = false;
+        bool recorded;
+        const auto wanted = run(settings, *backend, recorded);
+        CHECK(!recorded);
+        settings.graph = true;
+        CHECK(run(settings, *backend, recorded) == wanted);
+        const bool can = backend->name() == "cuda" || backend->name() == "simt";
+        CHECK(recorded == can);
+      }
+  }
+}
