@@ -6,7 +6,7 @@
 #include "apps/memory.h"
 #include "apps/progress.h"
 #include "apps/settings.h"
-#include "nn/gpt.h"
+#include "apps/trainer.h"
 #include "tensor/check.h"
 
 namespace chapbook {
@@ -35,14 +35,17 @@ std::string work_text(double operations) {
 // Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
 // sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
 // in it.
-double measured_tokens_per_second(const GPTConfig& config, int64_t batch, bool recompute) {
+double measured_tokens_per_second(const Settings& settings) {
+  const GPTConfig config = model_config(settings);
   constexpr double some_work = 2e10;  // multiplications and additions: less than a second on two cores
   const double sequence_work = training_flops_per_token(config) * static_cast<double>(config.context);
-  batch = std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, batch);
+  const int64_t batch =
+      std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, settings.batch);
   GPT model(config);
   Random random{.seed = 1};
   model.initialise(random);
-  model.train_with(nullptr, recompute);
+  model.train_with(nullptr, settings.recompute);
+  model.compute_in(checked_precision(settings, model.backend()));
   std::vector<int32_t> numbers(static_cast<size_t>(batch * config.context));
   for (int32_t& token : numbers)
     token = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocabulary)));
@@ -69,7 +72,8 @@ void plan(const Settings& settings, bool measure) {
   const double weights = 4.0 * static_cast<double>(parameters);
   const double optimizer =
       settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
-  const auto activations = static_cast<double>(activation_bytes(config, settings.batch, settings.recompute));
+  const auto activations = static_cast<double>(
+      activation_bytes(config, settings.batch, settings.recompute, dtype_named(settings.precision)));
   const double memory = 2 * weights + optimizer + activations;
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
   const double token_work = training_flops_per_token(config);
@@ -78,9 +82,9 @@ void plan(const Settings& settings, bool measure) {
       config.width, config.context, grouped(config.vocabulary));
   row("parameters", "{}: embeddings {} (also the output head), blocks {}", grouped(parameters),
       grouped(embeddings), grouped(parameters - embeddings));
-  row("memory", "about {}: weights {}, gradients {}, {} {}, activations of a batch {}", bytes_text(memory),
-      bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
-      bytes_text(activations));
+  row("memory", "about {}: weights {}, gradients {}, {} {}, activations of a batch {} in {}",
+      bytes_text(memory), bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
+      bytes_text(activations), settings.precision);
   row("work",
       "{} a token, forward and backward: 6 for each weight of a product, and attention's 7 C (T + 1) a "
       "layer",
@@ -100,7 +104,7 @@ void plan(const Settings& settings, bool measure) {
         bytes_text(free));
     return;
   }
-  const double speed = measured_tokens_per_second(config, settings.batch, settings.recompute);
+  const double speed = measured_tokens_per_second(settings);
   const std::string measured =
       fmt::format("an estimate without evaluations: {} tokens/s, {}/s, measured on a few steps",
                   short_count(speed), work_text(speed * token_work));

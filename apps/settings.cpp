@@ -220,6 +220,7 @@ Settings SettingsOptions::settings() const {
   Settings settings = chapbook::preset(preset);
   if (!config.empty()) read_settings_file(settings, config);
   for (const std::string& assignment : assignments) set(settings, assignment);
+  if (!precision.empty()) set(settings, "precision", precision);
   check_settings(settings);
   return settings;
 }
@@ -231,6 +232,7 @@ std::shared_ptr<SettingsOptions> add_settings_options(CLI::App& command) {
   command.add_option("--set", options->assignments, "one setting; may be given many times")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
+  command.add_option("--precision", options->precision, "f32, bf16 or f16: the setting of that name");
   command.footer(
       [before = command.get_footer()] { return before + (before.empty() ? "" : "\n\n") + settings_help(); });
   return options;

@@ -42,6 +42,7 @@ struct SettingsOptions {
   std::string preset = "tiny";
   std::string config;
   std::vector<std::string> assignments;
+  std::string precision = {};  // --precision, short for --set precision=...
   Settings settings() const;
 };
 

@@ -270,7 +270,12 @@ void describe(const std::string& run, const Settings& settings, const Data& data
   fmt::print("model      {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters\n",
              settings.layers, settings.heads, settings.width, settings.context, settings.vocabulary,
              short_count(static_cast<double>(parameter_count(gpt.config()))));
-  fmt::print("backend    {}, f32\n", describe_backend(gpt.backend()));
+  fmt::print("backend    {}\n", describe_backend(gpt.backend()));
+  fmt::print("precision  {}\n", settings.precision == "f32"
+                                    ? "f32"
+                                    : settings.precision +
+                                          " in hidden states and products; weights, their gradients and sums "
+                                          "are f32, and so are stories and the last evaluation");
 }
 
 std::unique_ptr<Run> resume(const TrainOptions& options) {
@@ -290,6 +295,7 @@ std::unique_ptr<Run> resume(const TrainOptions& options) {
 
 std::unique_ptr<Run> start(const TrainOptions& options, const std::string& directory) {
   Settings settings = options.settings->settings();
+  checked_precision(settings, default_backend());
   check(!fs::exists(directory + "/last"),
         "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
   const std::string data_path = data_directory(options, settings.vocabulary, directory);

@@ -55,6 +55,7 @@ Variable concatenate(const std::vector<Variable>& xs, int axis) {
 }
 
 Variable to(const Variable& x, DType dtype) {
+  if (x.value().dtype() == dtype) return x;
   return record("to", x.value().to(dtype),
                 {{x, [from = x.value().dtype()](const Tensor& dy) { return dy.to(from); }}});
 }
@@ -257,46 +258,56 @@ Variable matmul(const Variable& a, const Variable& b) {
 }
 
 // Gradients of y = x W + b, given that of y: dW = x^T dy, db = the sum of dy's rows, which the product finds
-// while it reads them.
-static std::array<Tensor, 2> linear_gradients(const Tensor& x, const Tensor& dy, bool with_bias) {
+// while it reads them. Both are of the weight's dtype, f32 even where x and dy are of a half type.
+static std::array<Tensor, 2> linear_gradients(const Tensor& x, const Tensor& dy, bool with_bias,
+                                              DType dtype) {
   const auto rows = [](const Tensor& t) { return t.reshape({-1, t.size(-1)}); };
-  const Tensor db = with_bias ? Tensor::empty({dy.size(-1)}, dy.dtype(), dy.backend()) : Tensor();
-  return {matmul(rows(x).transpose(0, 1), rows(dy), {.b_sums = db.view()}), db};
+  const Tensor db = with_bias ? Tensor::empty({dy.size(-1)}, dtype, dy.backend()) : Tensor();
+  return {matmul(rows(x).transpose(0, 1), rows(dy), {.b_sums = db.view()}, dtype), db};
+}
+
+// A parameter as the product with x reads it: an f32 one is rounded to x's half type.
+static Tensor rounded(const Variable& parameter, const Tensor& x) {
+  const Tensor& value = parameter.value();
+  return parameter && value.dtype() == wide(x.dtype()) ? value.to(x.dtype()) : value;
 }
 
 // What an epilogue takes: contiguous, or nothing.
-static Tensor dense(const Variable& x) { return x ? x.value().as_contiguous() : Tensor(); }
+static Tensor dense(const Tensor& x) { return x ? x.as_contiguous() : x; }
 
 // y = x W + b + residual:  dx = dy W^T, and the residual's gradient is dy.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Variable& residual) {
-  const Tensor w = weight.value(), b = dense(bias), added = dense(residual);
+  const Tensor w = rounded(weight, x.value()), b = dense(rounded(bias, x.value()));
+  const Tensor added = dense(residual.value());
   const Tensor y = matmul(x.value(), w, {.bias = b.view(), .residual = added.view()});
-  return record(
-      "linear", y,
-      {{x, [w](const Tensor& dy) { return matmul(dy, w.transpose(0, 1)); }},
-       {std::array{weight, bias}, [x = x.value(), with_bias = static_cast<bool>(bias)](
-                                      const Tensor& dy) { return linear_gradients(x, dy, with_bias); }},
-       {residual, [](const Tensor& dy) { return dy; }}});
+  return record("linear", y,
+                {{x, [w](const Tensor& dy) { return matmul(dy, w.transpose(0, 1)); }},
+                 {std::array{weight, bias},
+                  [x = x.value(), with_bias = static_cast<bool>(bias), dtype = weight.value().dtype()](
+                      const Tensor& dy) { return linear_gradients(x, dy, with_bias, dtype); }},
+                 {residual, [](const Tensor& dy) { return dy; }}});
 }
 
 // y = gelu(h) W2 + b2 + residual with h = x W1 + b1. GELU is taken while h is on its way to memory, and so is
 // its derivative on the way back: dh = gelu'(h) (dy W2^T).
 Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Variable& w2,
              const Variable& b2, const Variable& residual) {
-  const Tensor first = dense(b1), second = dense(b2), added = dense(residual);
+  const Tensor first = dense(rounded(b1, x.value())), second = dense(rounded(b2, x.value()));
+  const Tensor weight1 = rounded(w1, x.value()), weight2 = rounded(w2, x.value());
+  const Tensor added = dense(residual.value());
   const Tensor h = Tensor::empty(x.shape().with(-1, w1.size(1)), x.value().dtype(), x.value().backend());
-  const Tensor inside = matmul(x.value(), w1.value(),
-                               {.bias = first.view(), .activation = Activation::gelu, .before = h.view()});
-  const Tensor y = matmul(inside, w2.value(), {.bias = second.view(), .residual = added.view()});
+  const Tensor inside =
+      matmul(x.value(), weight1, {.bias = first.view(), .activation = Activation::gelu, .before = h.view()});
+  const Tensor y = matmul(inside, weight2, {.bias = second.view(), .residual = added.view()});
   return record("mlp", y,
                 {{std::array{x, w1, b1, w2, b2},
-                  [=, x = x.value(), w1 = w1.value(), w2 = w2.value(), with_b1 = static_cast<bool>(b1),
+                  [=, x = x.value(), dtype = w1.value().dtype(), with_b1 = static_cast<bool>(b1),
                    with_b2 = static_cast<bool>(b2)](const Tensor& dy) {
-                    const auto [dw2, db2] = linear_gradients(inside, dy, with_b2);
-                    const Tensor dh = matmul(dy, w2.transpose(0, 1),
+                    const auto [dw2, db2] = linear_gradients(inside, dy, with_b2, dtype);
+                    const Tensor dh = matmul(dy, weight2.transpose(0, 1),
                                              {.activation = Activation::gelu_backward, .before = h.view()});
-                    const auto [dw1, db1] = linear_gradients(x, dh, with_b1);
-                    return std::array{matmul(dh, w1.transpose(0, 1)), dw1, db1, dw2, db2};
+                    const auto [dw1, db1] = linear_gradients(x, dh, with_b1, dtype);
+                    return std::array{matmul(dh, weight1.transpose(0, 1)), dw1, db1, dw2, db2};
                   }},
                  {residual, [](const Tensor& dy) { return dy; }}});
 }
@@ -347,43 +358,51 @@ int64_t logits_at_once(int64_t rows, int64_t vocabulary) {
 
 // The gradients are computed on the way forward, rows by rows, so that no more than a tile of logits is ever
 // held: at a vocabulary of 50,257 they would be larger than the rest of the model. For the loss l of logits z
-// = x W^T, dz = softmax(z) - one-hot(target), divided by the rows that count (see cross_entropy_backward); dx
-// = dz W, dW = dz^T x. What is left for the way back is to multiply both with dl.
+// = x W^T, dz = softmax(z) - one-hot(target), dx = dz W and dW = dz^T x. What is left for the way back is to
+// multiply both with dl and divide by the rows that count; in f16, dz itself would vanish if it were divided.
 Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Tensor& targets,
                               CrossEntropy options) {
-  const Tensor rows = x.value().reshape({-1, x.size(-1)}), w = weight.value(), ids = targets.reshape({-1});
+  const Tensor rows = x.value().reshape({-1, x.size(-1)}), ids = targets.reshape({-1});
+  const Tensor w = rounded(weight, rows);
+  Backend& backend = rows.backend();
   const int64_t N = rows.size(0), tile = logits_at_once(N, w.size(0));
   check(N > 0, "linear_cross_entropy: there are no rows in {}", x.shape());
-  const Tensor count = counted(targets, options);
+  Tensor count = counted(targets, options);
+  count = maximum(count, scalar(1, count));
   options.count = count.view();
   const bool wanted = is_recording() && (x.wants_gradient() || weight.wants_gradient());
-  const Tensor dx = wanted ? Tensor::like(rows) : Tensor(), dw = wanted ? Tensor::like(w) : Tensor();
-  const Tensor one = Tensor::full({}, 1, w.dtype(), w.backend());
+  const Tensor dx = wanted ? Tensor::like(rows) : Tensor(),
+               dw = wanted ? Tensor::like(weight.value()) : Tensor();
+  const Tensor undivided = count.to(wide(w.dtype()));
   // Rows of logits begin at a line of the cache, but not all at the same place of it.
   const int64_t V = w.size(0), step = (V + 15) / 16 * 16 + (V % 256 == 0 ? 16 : 0);
-  const Tensor held = Tensor::empty({tile, step}, w.dtype(), w.backend()).slice(1, 0, V);
+  const Tensor held = Tensor::empty({tile, step}, w.dtype(), backend).slice(1, 0, V);
   Tensor loss;
   for (int64_t i = 0; i < N; i += tile) {
     const int64_t end = std::min(N, i + tile);
     const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end),
                  logits = held.slice(0, 0, end - i);
-    w.backend().matmul(part.view(), w.view().transpose(0, 1), logits.view());
+    backend.matmul(part.view(), w.view().transpose(0, 1), logits.view());
     const auto [part_loss, log_sum] = cross_entropy(logits, part_ids, options);
     loss = loss ? loss + part_loss : part_loss;
     if (!wanted) continue;
-    w.backend().cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), one.view(),
-                                       logits.view());
-    w.backend().matmul(logits.view(), w.view(), dx.view().slice(0, i, end));
-    w.backend().matmul(logits.view().transpose(0, 1), part.view(), dw.view(),
-                       {.residual = i > 0 ? dw.view() : View{}});
+    backend.cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), undivided.view(),
+                                   logits.view());
+    backend.matmul(logits.view(), w.view(), dx.view().slice(0, i, end));
+    backend.matmul(logits.view().transpose(0, 1), part.view(), dw.view(),
+                   {.residual = i > 0 ? dw.view() : View{}});
   }
   if (!wanted) return loss;
   return record("linear_cross_entropy", loss,
-                {{std::array{x, weight}, [=, shape = x.shape()](const Tensor& dloss) {
-                    for (const Tensor& gradient : {dx, dw})
-                      w.backend().binary(Binary::mul, gradient.view(),
-                                         dloss.view().broadcast_to(gradient.shape()), gradient.view());
-                    return std::array{dx.reshape(shape), dw};
+                {{std::array{x, weight}, [dx, dw, undivided, shape = x.shape()](const Tensor& dloss) {
+                    const Tensor scale = dloss / undivided;
+                    const auto scaled = [&](const Tensor& gradient) {
+                      const Tensor y = gradient.to(scale.dtype());  // the gradient itself, or in f32
+                      y.backend().binary(Binary::mul, y.view(), scale.view().broadcast_to(y.shape()),
+                                         y.view());
+                      return y.to(gradient.dtype());
+                    };
+                    return std::array{scaled(dx).reshape(shape), scaled(dw)};
                   }}});
 }
 

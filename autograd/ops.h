@@ -49,6 +49,10 @@ Variable min(const Variable& x, const std::vector<int>& axes = {}, bool keep = f
 Variable matmul(const Variable& a, const Variable& b);
 // Fused, so that no pass over memory is for a bias, a GELU or a residual alone: each is tested against its
 // composition of the ops above. Biases and the residual may be nothing.
+//
+// Weights and biases may be f32 where x is of a half type: they are rounded for the product, and their
+// gradients are computed in f32. That is how a model trains in mixed precision.
+//
 // x (..., in), weight (in, out), bias (out), residual (..., out): x W + b + residual.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 const Variable& residual = {});

@@ -76,13 +76,13 @@ static Variable recomputed(const Block& block, const Variable& x) {
 }
 
 Variable GPT::hidden(const Tensor& tokens) const {
-  Variable x = dropout_(embed(tokens, 0));
+  Variable x = dropout_(to(embed(tokens, 0), dtype_));
   for (const auto& block : transformer_.h) x = recompute_ ? recomputed(*block, x) : (*block)(x);
   return transformer_.ln_f(x);
 }
 
 Variable GPT::operator()(const Tensor& tokens) const {
-  return matmul(hidden(tokens), transpose(transformer_.wte.weight, 0, 1));
+  return linear(hidden(tokens), transpose(transformer_.wte.weight, 0, 1), {});
 }
 
 Variable GPT::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
@@ -142,19 +142,23 @@ double training_flops_per_token(const GPTConfig& config) {
   return 6 * (12 * L * C * C + config.vocabulary * C) + 14 * L * C * (T + 1) / 2;
 }
 
-int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute) {
+int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute, DType dtype) {
   const int64_t N = batch * config.context, C = config.width, masks = config.dropout > 0;
+  const int64_t bytes = size_of(dtype), V = config.vocabulary;
+  const bool half = dtype != DType::f32;
   // A block keeps the residual stream before each norm and both norms' results (4 C), qkv (3 C), what
   // attention gives (C), the MLP's inside before and after GELU (8 C), and two masks; the norms keep two
   // numbers a row each, attention one for every head.
-  const int64_t block = (16 + 2 * masks) * C + 4 + config.heads;
+  const int64_t rounded_weights = half ? bytes * 12 * C * C : 0;
+  const int64_t block = N * ((16 + 2 * masks) * C * bytes + (4 + config.heads) * 4) + rounded_weights;
   // The head keeps the last norm and the gradient of its result, and needs room for a tile of logits.
-  const int64_t head = N * (3 * C + 2) + logits_at_once(N, config.vocabulary) * (config.vocabulary + 1);
+  const int64_t head =
+      N * (3 * C * bytes + 2 * 4) + logits_at_once(N, V) * (V * bytes + 4) + (half ? bytes * V * C : 0);
   // Blocks that are computed again keep their input; the last one's inside comes back when the head's is
   // gone.
-  const int64_t blocks = N * config.layers * (recompute ? C : block);
-  const int64_t mask_of_embeddings = N * masks * C;
-  return 4 * (mask_of_embeddings + blocks + (recompute ? std::max(head, N * block) : head));
+  const int64_t blocks = config.layers * (recompute ? N * C * bytes : block);
+  const int64_t mask_of_embeddings = N * masks * C * bytes;
+  return mask_of_embeddings + blocks + (recompute ? std::max(head, block) : head);
 }
 
 }  // namespace chapbook

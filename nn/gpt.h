@@ -65,6 +65,11 @@ class GPT : public Module {
   // projections that add to the residual stream 0.02 / sqrt(2 layers); biases 0.
   void initialise(Random& random);
 
+  // Training in mixed precision (Micikevicius et al. 2018): hidden states and what products read are of this
+  // dtype, as are their gradients. Parameters, their gradients, statistics of norms, softmax and the loss
+  // stay f32, and so does generation. See nn/README.md.
+  void compute_in(DType dtype) { dtype_ = dtype; }
+
   // While `random` is set, dropout draws its masks from there. With `recompute`, a training step keeps only
   // the input of each block, and backward computes the block again: the same bits for less memory and about a
   // third more time. Nothing of both for evaluation.
@@ -82,6 +87,7 @@ class GPT : public Module {
   Transformer transformer_;
   Dropout dropout_;
   bool recompute_ = false;
+  DType dtype_ = DType::f32;  // of hidden states
 };
 
 // What a model costs, counted from its configuration.
@@ -91,8 +97,10 @@ int64_t parameter_count(const GPTConfig& config);
 // forward, 5 backward, half the square).
 double training_flops_per_token(const GPTConfig& config);
 // Bytes of activations when backward begins, a training step's fullest moment, or with `recompute` when it
-// has computed the last block again, for `batch` sequences of the full context in f32; weights, their
-// gradients and the optimizer's state come on top.
-int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute = false);
+// has computed the last block again, for `batch` sequences of the full context; weights, their gradients and
+// the optimizer's state come on top. `dtype` is that of hidden states; with a half type, products have copies
+// of the weights in it.
+int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute = false,
+                         DType dtype = DType::f32);
 
 }  // namespace chapbook

@@ -22,9 +22,6 @@ static void check_float(const char* op, const Tensor& x) {
   check(is_float(x.dtype()), "{}: wants floating-point numbers, not {}", op, name_of(x.dtype()));
 }
 
-// What sums are kept in: f32 at least.
-static DType wide(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16 ? DType::f32 : dtype; }
-
 // (..., n) as rows (N, n).
 static Tensor as_rows(const Tensor& x) {
   return x.reshape({x.size(-1) ? x.count() / x.size(-1) : 0, x.size(-1)});
@@ -133,10 +130,10 @@ Tensor global_norm(std::span<const Tensor> xs) {
 }
 
 // y = a b + ... for two matrices, given as the rows of larger shapes.
-static Tensor matmul_rows(const Tensor& a, const Tensor& b, Epilogue epilogue) {
+static Tensor matmul_rows(const Tensor& a, const Tensor& b, Epilogue epilogue, DType dtype) {
   const Shape shape = a.shape().with(-1, b.size(1));
   const Tensor rows = as_rows(a);
-  const Tensor y = Tensor::empty({rows.size(0), b.size(1)}, a.dtype(), a.backend());
+  const Tensor y = Tensor::empty({rows.size(0), b.size(1)}, dtype, a.backend());
   const auto fits = [&](const View& x, const Shape& wanted, const char* what) {
     check(!x || (x.shape == wanted && x.contiguous() && x.dtype == y.dtype()),
           "matmul: the {} {} is not a contiguous {} of {}", what, x.shape, wanted, name_of(y.dtype()));
@@ -151,9 +148,13 @@ static Tensor matmul_rows(const Tensor& a, const Tensor& b, Epilogue epilogue) {
   return y.reshape(shape);
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue) {
+Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue, std::optional<DType> dtype) {
   check_same_kind("matmul", a, b);
   check_float("matmul", a);
+  const DType result = dtype.value_or(a.dtype());
+  check(result == a.dtype() || result == wide(a.dtype()),
+        "matmul: products of {} are kept in it or in {}, not {}", name_of(a.dtype()),
+        name_of(wide(a.dtype())), name_of(result));
   check(a.rank() >= 2 && b.rank() >= 2, "matmul: {} times {}: both need at least two axes", a.shape(),
         b.shape());
   check(a.size(-1) == b.size(-2), "matmul: {} times {}: inner sizes {} and {} differ", a.shape(), b.shape(),
@@ -161,7 +162,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue) {
   check(epilogue.nothing() || b.rank() == 2, "matmul: an epilogue wants two axes, not {}", b.shape());
   // A batch times one matrix is one product of more rows.
   if (b.rank() == 2 && (!epilogue.nothing() || (a.rank() > 2 && a.contiguous())))
-    return matmul_rows(a, b, epilogue);
+    return matmul_rows(a, b, epilogue, result);
   const auto batch = [](const Shape& shape) { return Shape(shape.size, shape.rank - 2); };
   const Shape lead = broadcast(batch(a.shape()), batch(b.shape()), "matmul");
   const auto full = [&](int64_t rows, int64_t columns) {
@@ -171,7 +172,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue) {
     shape.size[shape.rank++] = columns;
     return shape;
   };
-  Tensor y = Tensor::empty(full(a.size(-2), b.size(-1)), a.dtype(), a.backend());
+  Tensor y = Tensor::empty(full(a.size(-2), b.size(-1)), result, a.backend());
   a.backend().matmul(a.view().broadcast_to(full(a.size(-2), a.size(-1))),
                      b.view().broadcast_to(full(b.size(-2), b.size(-1))), y.view());
   return y;
@@ -231,11 +232,17 @@ Tensor log_softmax_backward(const Tensor& y, const Tensor& dy, int axis) {
 
 LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon) {
   check_float("layer_norm", x);
-  check_same_kind("layer_norm", x, weight);
+  check_same_backend("layer_norm", x, weight);
+  check(weight.dtype() == x.dtype() || weight.dtype() == wide(x.dtype()),
+        "layer_norm: a weight of {} does not go with {}; convert it with to()", name_of(weight.dtype()),
+        name_of(x.dtype()));
   check(x.rank() >= 1 && weight.shape() == Shape{x.size(-1)},
         "layer_norm: weight {} does not fit the last axis of {}", weight.shape(), x.shape());
-  check(!bias || bias.shape() == weight.shape(), "layer_norm: bias {} and weight {} differ",
-        bias ? bias.shape() : Shape{}, weight.shape());
+  if (bias) {
+    check_same_kind("layer_norm", weight, bias);
+    check(bias.shape() == weight.shape(), "layer_norm: bias {} and weight {} differ", bias.shape(),
+          weight.shape());
+  }
   const Tensor rows = as_rows(x);
   const Shape row_count{rows.size(0)};
   LayerNormed result{Tensor::empty(rows.shape(), x.dtype(), x.backend()),

@@ -2,6 +2,8 @@
 // once. Errors name the op and both sides. Operands stretch to each other as described at `broadcast` in
 // tensor/shape.h.
 #pragma once
+#include <optional>
+
 #include "tensor/random.h"
 #include "tensor/tensor.h"
 
@@ -48,9 +50,14 @@ Tensor argmax(const Tensor& x, int axis = -1);       // i32; the first of equals
 Tensor sum_to(const Tensor& x, const Shape& shape);  // undoes a broadcast: sums what was repeated
 Tensor global_norm(std::span<const Tensor> xs);      // square root of the sum of all squares, one f64
 
+// What numbers of a dtype are summed in: f32 at least.
+inline DType wide(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16 ? DType::f32 : dtype; }
+
 // (..., m, k) times (..., k, n); the axes before the last two stretch. With an epilogue, b has two axes, and
-// what is "like y" has y's shape and is contiguous.
-Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue = {});
+// what is "like y" has y's shape and is contiguous. `dtype` is that of y, if not a's: the product of half
+// types can be kept in f32.
+Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue = {},
+              std::optional<DType> dtype = {});
 
 Tensor concatenate(std::span<const Tensor> xs, int axis);
 
@@ -60,7 +67,7 @@ Tensor log_softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax_backward(const Tensor& y, const Tensor& dy, int axis = -1);
 
 // Layer normalisation (Ba et al. 2016) over the last axis: y = (x - mean) * rstd * weight + bias. `bias` may
-// be empty.
+// be empty. Where x is of a half type, weight and bias may be f32.
 struct LayerNormed {
   Tensor y, mean, rstd;  // y like x; mean, rstd: one number a row
 };

@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 #include "tensor/cpu/matrix.h"
 
@@ -178,6 +179,9 @@ bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && 
 
 void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_number, View y_view,
                            View log_sum_view) {
+  if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view}))
+    return cpu::in_f32(*this, {&q_view, &k_view, &v_view}, {&y_view, &log_sum_view},
+                       [&] { attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view); });
   if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
     return ReferenceBackend::attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
   const Shape heads(q_view.shape.size, 2);
@@ -200,6 +204,12 @@ void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_n
 void CpuBackend::attention_backward(View q_view, View k_view, View v_view, double scale_number, View y_view,
                                     View log_sum_view, View dy_view, View dq_view, View dk_view,
                                     View dv_view) {
+  if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view, dy_view, dq_view, dk_view, dv_view}))
+    return cpu::in_f32(*this, {&q_view, &k_view, &v_view, &y_view, &log_sum_view, &dy_view},
+                       {&dq_view, &dk_view, &dv_view}, [&] {
+                         attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
+                                            dy_view, dq_view, dk_view, dv_view);
+                       });
   if (!covered({q_view, k_view, v_view, y_view, dy_view, dq_view, dk_view, dv_view}) ||
       !cpu::all_f32({log_sum_view}))
     return ReferenceBackend::attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,

@@ -1,6 +1,6 @@
 // CpuBackend: the reference's ops on all cores, with loops the compiler vectorises and products of our own
-// (or by OpenBLAS). f32 is what it makes fast; what it does not cover (half types, rare strides) goes to the
-// reference's loops.
+// (or by OpenBLAS). f32 is what it makes fast; half types are widened to it (half.h), and what it does not
+// cover (rare strides) goes to the reference's loops.
 //
 // Results do not depend on the number of threads: see thread_pool.h.
 #pragma once

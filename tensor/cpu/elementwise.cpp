@@ -3,6 +3,7 @@
 #include "tensor/elementwise.h"
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook {
@@ -91,12 +92,14 @@ void where_loop(const View& condition, const View& a, const View& b, const View&
 }  // namespace
 
 void CpuBackend::unary(Unary op, View x, View y) {
+  if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { unary(op, x, y); });
   if (x.dtype == DType::f32 && y.dtype == DType::f32) return unary_loop<float>(op, x, y);
   if (x.dtype == DType::f64 && y.dtype == DType::f64) return unary_loop<double>(op, x, y);
   ReferenceBackend::unary(op, x, y);
 }
 
 void CpuBackend::binary(Binary op, View a, View b, View y) {
+  if (cpu::any_half({a, b, y})) return cpu::in_f32(*this, {&a, &b}, {&y}, [&] { binary(op, a, b, y); });
   const DType result = is_comparison(op) ? DType::u8 : a.dtype;
   const bool covered = a.dtype == b.dtype && y.dtype == result;
   if (covered && a.dtype == DType::f32)
@@ -109,6 +112,7 @@ void CpuBackend::binary(Binary op, View a, View b, View y) {
 }
 
 void CpuBackend::where(View condition, View a, View b, View y) {
+  if (cpu::any_half({a, b, y})) return cpu::in_f32(*this, {&a, &b}, {&y}, [&] { where(condition, a, b, y); });
   const bool covered = condition.dtype == DType::u8 && a.dtype == y.dtype && b.dtype == y.dtype;
   if (covered && y.dtype == DType::f32) return where_loop<float>(condition, a, b, y);
   if (covered && y.dtype == DType::f64) return where_loop<double>(condition, a, b, y);

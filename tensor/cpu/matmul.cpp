@@ -5,6 +5,7 @@
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook {
@@ -98,6 +99,14 @@ Matrix<T> entry(const View& x, int64_t offset) {
 }  // namespace
 
 void CpuBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
+  if (cpu::any_half({a, b, y})) {
+    Epilogue wide = epilogue;
+    View none;  // GELU's x is written on the way forward and read on the way back
+    View& before_written = wide.activation == Activation::gelu ? wide.before : none;
+    View& before_read = wide.activation == Activation::gelu ? none : wide.before;
+    return cpu::in_f32(*this, {&a, &b, &wide.bias, &wide.residual, &before_read},
+                       {&y, &wide.b_sums, &before_written}, [&] { matmul(a, b, y, wide); });
+  }
   const bool one_dtype = a.dtype == b.dtype && a.dtype == y.dtype;
   const bool covered =
       one_dtype && ((y.dtype == DType::f32 &&

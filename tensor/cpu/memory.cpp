@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook {
@@ -108,6 +109,7 @@ void CpuBackend::copy(View x, View y) {
   if (y.dtype == DType::f32) return visit(x.dtype, [&]<class X>(Type<X>) { copy_loop<X, float>(x, y); });
   if (x.dtype == DType::f32 && is_float(y.dtype))
     return visit(y.dtype, [&]<class Y>(Type<Y>) { copy_loop<float, Y>(x, y); });
+  if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { copy(x, y); });
   ReferenceBackend::copy(x, y);
 }
 

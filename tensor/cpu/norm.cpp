@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook {
@@ -16,6 +17,10 @@ static constexpr int64_t rows_ahead = 8;  // rows asked for before they are need
 
 void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, double epsilon, View y_view,
                             View mean_view, View rstd_view) {
+  if (cpu::any_half({x_view, weight_view, bias_view, y_view, mean_view, rstd_view}))
+    return cpu::in_f32(*this, {&x_view, &weight_view, &bias_view}, {&y_view, &mean_view, &rstd_view}, [&] {
+      layer_norm(x_view, weight_view, bias_view, epsilon, y_view, mean_view, rstd_view);
+    });
   const std::initializer_list<View> views = {x_view, weight_view, bias_view, y_view, mean_view, rstd_view};
   if (!cpu::all_f32(views) || !cpu::dense_rows({x_view, weight_view, bias_view, y_view}))
     return ReferenceBackend::layer_norm(x_view, weight_view, bias_view, epsilon, y_view, mean_view,
@@ -46,6 +51,12 @@ void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, doubl
 
 void CpuBackend::layer_norm_backward(View x_view, View weight_view, View mean_view, View rstd_view,
                                      View dy_view, View dx_view, View dweight_view, View dbias_view) {
+  if (cpu::any_half({x_view, weight_view, mean_view, rstd_view, dy_view, dx_view, dweight_view, dbias_view}))
+    return cpu::in_f32(*this, {&x_view, &weight_view, &mean_view, &rstd_view, &dy_view},
+                       {&dx_view, &dweight_view, &dbias_view}, [&] {
+                         layer_norm_backward(x_view, weight_view, mean_view, rstd_view, dy_view, dx_view,
+                                             dweight_view, dbias_view);
+                       });
   const std::initializer_list<View> dense = {x_view, weight_view, dy_view, dx_view, dweight_view, dbias_view};
   if (!cpu::all_f32(dense) || !cpu::all_f32({mean_view, rstd_view}) || !cpu::dense_rows(dense))
     return ReferenceBackend::layer_norm_backward(x_view, weight_view, mean_view, rstd_view, dy_view, dx_view,

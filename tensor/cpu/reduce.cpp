@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook {
@@ -163,6 +164,7 @@ void reduce_as(Reduce op, const View& x, const View& y) {
 }  // namespace
 
 void CpuBackend::reduce(Reduce op, View x, View y) {
+  if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { reduce(op, x, y); });
   const bool covered = x.dtype == y.dtype && x.count() > 0;
   if (covered && x.dtype == DType::f32) return reduce_as<float>(op, x, y);
   if (covered && x.dtype == DType::f64) return reduce_as<double>(op, x, y);
@@ -170,6 +172,7 @@ void CpuBackend::reduce(Reduce op, View x, View y) {
 }
 
 void CpuBackend::argmax(View x, View y) {
+  if (cpu::any_half({x})) return cpu::in_f32(*this, {&x}, {}, [&] { argmax(x, y); });
   const int64_t n = x.shape[-1];
   if (!cpu::all_f32({x}) || !cpu::dense_rows(x) || n == 0) return ReferenceBackend::argmax(x, y);
   const Shape rows = x.shape.without(-1);

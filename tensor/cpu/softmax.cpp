@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook {
@@ -74,6 +75,8 @@ double rows_that_count(const View& targets, const CrossEntropy& options) {
 }  // namespace
 
 void CpuBackend::softmax(View x_view, View y_view) {
+  if (cpu::any_half({x_view, y_view}))
+    return cpu::in_f32(*this, {&x_view}, {&y_view}, [&] { softmax(x_view, y_view); });
   if (!covered({x_view, y_view})) return ReferenceBackend::softmax(x_view, y_view);
   for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
     const float largest = cpu::largest_of(x, n);
@@ -85,6 +88,9 @@ void CpuBackend::softmax(View x_view, View y_view) {
 }
 
 void CpuBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
+  if (cpu::any_half({y_view, dy_view, dx_view}))
+    return cpu::in_f32(*this, {&y_view, &dy_view}, {&dx_view},
+                       [&] { softmax_backward(y_view, dy_view, dx_view); });
   if (!covered({y_view, dy_view, dx_view}))
     return ReferenceBackend::softmax_backward(y_view, dy_view, dx_view);
   for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
@@ -95,6 +101,8 @@ void CpuBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
 }
 
 void CpuBackend::log_softmax(View x_view, View y_view) {
+  if (cpu::any_half({x_view, y_view}))
+    return cpu::in_f32(*this, {&x_view}, {&y_view}, [&] { log_softmax(x_view, y_view); });
   if (!covered({x_view, y_view})) return ReferenceBackend::log_softmax(x_view, y_view);
   for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
     const float log_sum = log_sum_exp(x, n);
@@ -104,6 +112,9 @@ void CpuBackend::log_softmax(View x_view, View y_view) {
 }
 
 void CpuBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
+  if (cpu::any_half({y_view, dy_view, dx_view}))
+    return cpu::in_f32(*this, {&y_view, &dy_view}, {&dx_view},
+                       [&] { log_softmax_backward(y_view, dy_view, dx_view); });
   if (!covered({y_view, dy_view, dx_view}))
     return ReferenceBackend::log_softmax_backward(y_view, dy_view, dx_view);
   for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
@@ -114,6 +125,9 @@ void CpuBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
 }
 
 void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) {
+  if (cpu::any_half({logits, loss, log_sum}))
+    return cpu::in_f32(*this, {&logits}, {&loss, &log_sum},
+                       [&] { cross_entropy(logits, targets, options, loss, log_sum); });
   if (!covered({logits}) || !cpu::all_f32({loss, log_sum}))
     return ReferenceBackend::cross_entropy(logits, targets, options, loss, log_sum);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
@@ -141,6 +155,9 @@ void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, 
 
 void CpuBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
                                         View dloss, View dlogits) {
+  if (cpu::any_half({logits, log_sum, dloss, dlogits}))
+    return cpu::in_f32(*this, {&logits, &log_sum, &dloss}, {&dlogits},
+                       [&] { cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits); });
   if (!covered({logits, dlogits}) || !cpu::all_f32({log_sum, dloss}))
     return ReferenceBackend::cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
