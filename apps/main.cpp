@@ -62,7 +62,9 @@ int run(int argc, char** argv) {
   add_profile(program);
   add_bench(program);
   add_common_options(program);
-  program.footer("`./chapbook COMMAND --help` tells more.");
+  program.footer(
+      "`./chapbook COMMAND --help` tells more.\n"
+      "The book has three more: docs, exercise and check. `./chapbook exercise list` is a start.");
   try {
     if (argc < 2) throw CLI::CallForHelp();
     check_command(program, argv[1]);
