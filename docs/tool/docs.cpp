@@ -10,6 +10,7 @@
 #include "docs/tool/formula.h"
 #include "docs/tool/links.h"
 #include "docs/tool/lists.h"
+#include "docs/tool/site.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
 
@@ -117,10 +118,12 @@ namespace {
 struct DocsOptions {
   std::vector<std::string> pages;
   bool check = false;
+  std::string site;
 };
 
 void docs(const DocsOptions& options) {
   Book book = open_book(CHAPBOOK_SOURCE_DIR, CHAPBOOK_BUILD_DIR);
+  if (!options.site.empty()) return write_site(book, options.site);
   for (const std::string& wanted : options.pages)
     check(std::any_of(book.pages.begin(), book.pages.end(),
                       [&](const Page& page) { return page.path.find(wanted) != std::string::npos; }),
@@ -155,6 +158,8 @@ void add_docs(CLI::App& program) {
       ->type_name("PAGE");
   command.add_flag("--check", options->check,
                    "write nothing; say what is stale, and end with exit code 1 if anything is");
+  command.add_option("--site", options->site, "write the pages for mkdocs, which makes a site of them")
+      ->type_name("DIR");
   command.callback([options] { docs(*options); });
 }
 
