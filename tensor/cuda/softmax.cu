@@ -126,29 +126,28 @@ void backward(View y, View dy, View dx) {
   });
 }
 
-// The loss of each row, log_sum - (1 - s) x[target] - s mean(x) with s the smoothing; 0 where it does not
-// count.
+// The loss of each row, log_sum - x[target] + s (x[target] - mean(x)) with s the smoothing; 0 where it does
+// not count.
 template <class T>
 __global__ void cross_entropy_rows(Rows<T> logits, Row<int32_t> targets, int64_t classes, int32_t ignore,
-                                   Wide<T> smoothing, Row<Wide<T>> log_sums, double* losses) {
+                                   double smoothing, Row<Wide<T>> log_sums, double* losses) {
   const int64_t i = blockIdx.x;
   const Row<T> x = logits[i];
   const Exponentials<Wide<T>> row = exponentials_of(x, classes);
-  Wide<T> mean = 0;
+  const int32_t target = targets[i];
+  const bool counts = target != ignore && target >= 0 && target < classes;  // a bad id is reported elsewhere
+  const Wide<T> at_target = counts ? static_cast<Wide<T>>(x[target]) : 0;
+  Wide<T> below = 0;    // x[target] - mean(x)
   if (smoothing > 0) {  // for all threads or for none
     for_columns<full_pack<T>>(classes, x.packs(), [&]<int c>(Count<c>, int64_t j) {
       const Pack<Wide<T>, c> numbers = load<c>(x, j);
-      for (int k = 0; k < c; ++k) mean += numbers[k];
+      for (int k = 0; k < c; ++k) below += at_target - numbers[k];
     });
-    mean = block_sum(mean) / static_cast<Wide<T>>(classes);
+    below = block_sum(below) / static_cast<Wide<T>>(classes);
   }
   if (threadIdx.x > 0) return;
   log_sums[i] = row.log_sum();
-  const int32_t target = targets[i];
-  const bool counts = target != ignore && target >= 0 && target < classes;  // a bad id is reported elsewhere
-  losses[i] = counts ? double{row.log_sum()} - double{1 - smoothing} * static_cast<Wide<T>>(x[target]) -
-                           double{smoothing} * mean
-                     : 0;
+  losses[i] = counts ? double{row.log_sum()} - at_target + smoothing * below : 0;
 }
 
 // One block: how many targets count.
@@ -207,8 +206,7 @@ void CudaBackend::cross_entropy(View logits, View targets, CrossEntropy options,
     if (rows > 0)
       launch<cross_entropy_rows<T>>({blocks_for(rows, 1), threads_for(classes, full_pack<T>)},
                                     Rows<T>(logits), row_of<int32_t>(targets), classes, options.ignore,
-                                    static_cast<Wide<T>>(options.smoothing), row_of<Wide<T>>(log_sum),
-                                    losses.data());
+                                    options.smoothing, row_of<Wide<T>>(log_sum), losses.data());
     launch<mean_loss<Wide<T>>>({1, 1024}, losses.data(), rows, counted, loss.as<Wide<T>>());
   });
 }

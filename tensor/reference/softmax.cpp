@@ -58,7 +58,7 @@ void ReferenceBackend::log_softmax_backward(View y_view, View dy_view, View dx_v
   }
 }
 
-// loss = mean over counted rows of  log_sum - (1 - s) x[target] - s mean(x),  s the smoothing.
+// loss = mean over counted rows of  log_sum - x[target] + s (x[target] - mean(x)),  s the smoothing.
 void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss_view,
                                      View log_sum) {
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
@@ -68,10 +68,11 @@ void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy opt
     const double row_log_sum = log_sum_exp(Numbers(logits.select(0, i)), classes);
     saved(i) = row_log_sum;
     if (target(i) == options.ignore) continue;
-    double mean = 0;
-    for (int64_t j = 0; j < classes; ++j) mean += options.smoothing > 0 ? x(i, j) / classes : 0;
-    total += row_log_sum - (1 - options.smoothing) * x(i, static_cast<int64_t>(target(i))) -
-             options.smoothing * mean;
+    const double at_target = x(i, static_cast<int64_t>(target(i)));
+    double below = 0;  // x[target] - mean(x)
+    for (int64_t j = 0; j < classes; ++j)
+      below += options.smoothing > 0 ? (at_target - x(i, j)) / static_cast<double>(classes) : 0;
+    total += row_log_sum - at_target + options.smoothing * below;
     counted += 1;
   }
   if (options.count) counted = *options.count.as<double>();
