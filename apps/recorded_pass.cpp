@@ -19,6 +19,12 @@ Tensor RecordedPass::operator()(const std::function<Tensor()>& compute) {
   return pass.result;
 }
 
+bool RecordedPass::possible(Backend& backend) {
+  const bool can = backend.start_recording();
+  if (can) backend.stop_recording();
+  return can;
+}
+
 // False where the backend cannot.
 bool RecordedPass::record(Pass& pass, const std::function<Tensor()>& compute) {
   possible_ = backend_.start_recording();

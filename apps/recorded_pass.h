@@ -24,6 +24,7 @@ class RecordedPass {
   // gradients.
   Tensor operator()(const std::function<Tensor()>& compute);
 
+  static bool possible(Backend& backend);  // can it record?
   bool recorded() const { return first_.recording != nullptr; }
 
  private:

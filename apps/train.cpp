@@ -276,6 +276,8 @@ void describe(const std::string& run, const Settings& settings, const Data& data
                                     : settings.precision +
                                           " in hidden states and products; weights, their gradients and sums "
                                           "are f32, and so are stories and the last evaluation");
+  if (settings.graph && RecordedPass::possible(gpt.backend()))
+    fmt::print("graph      the kernels of a batch are recorded once, then started all at once\n");
 }
 
 std::unique_ptr<Run> resume(const TrainOptions& options) {

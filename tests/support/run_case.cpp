@@ -145,14 +145,25 @@ double tolerance(DType dtype) {
   }
 }
 
-std::vector<Backend*> tested_backends() {
+// The names with commas of an environment variable, all of which must be there.
+static std::vector<std::string> backends_asked(const char* variable) {
   const auto there = backend_names();
-  std::istringstream wanted(std::getenv("REQUIRE_BACKENDS") ? std::getenv("REQUIRE_BACKENDS") : "");
-  for (std::string name; std::getline(wanted, name, ',');)
-    check(std::find(there.begin(), there.end(), name) != there.end(),
-          "REQUIRE_BACKENDS asks for '{}', which is not there", name);
+  std::istringstream asked(std::getenv(variable) ? std::getenv(variable) : "");
+  std::vector<std::string> names;
+  for (std::string name; std::getline(asked, name, ',');) {
+    check(std::find(there.begin(), there.end(), name) != there.end(), "{} asks for '{}', which is not there",
+          variable, name);
+    names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<Backend*> tested_backends() {
+  backends_asked("REQUIRE_BACKENDS");
   std::vector<Backend*> backends;
-  for (std::string_view name : there) backends.push_back(&backend(name));
+  for (const std::string& name : backends_asked("ONLY_BACKENDS")) backends.push_back(&backend(name));
+  if (backends.empty())
+    for (std::string_view name : backend_names()) backends.push_back(&backend(name));
   return backends;
 }
 

@@ -66,7 +66,7 @@ double norm(std::span<const double> x);
 double tolerance(DType dtype);
 
 // The backends to test. Those that the environment variable REQUIRE_BACKENDS (names with commas) asks for
-// must be there.
+// must be there; ONLY_BACKENDS are tested alone.
 std::vector<Backend*> tested_backends();
 
 // How often each backend was compared, for the line at the end.
