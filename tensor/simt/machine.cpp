@@ -39,8 +39,8 @@ Memory& shared_memory() {
 }
 
 std::string from_root(std::string_view path) {
-  for (std::string_view folder : {"/tensor/", "/tests/", "/bench/"})
-    if (const size_t at = path.rfind(folder); at != path.npos) path.remove_prefix(at + 1);
+  constexpr std::string_view here = __FILE__, root = here.substr(0, here.rfind("tensor/simt/"));
+  if (const size_t at = path.rfind(root); at != path.npos && !root.empty()) path.remove_prefix(at + root.size());
   return std::string(path);
 }
 std::string where(Line line) {
