@@ -55,9 +55,8 @@ class Report : public doctest::IReporter {
 
  private:
   void where(std::string file, int line) const {
-    const size_t root =
-        file.find("/tests/") < file.find("/docs/") ? file.find("/tests/") : file.find("/docs/");
-    if (root != std::string::npos) file.erase(0, root + 1);
+    for (const char* folder : {"/tests/", "/docs/exercises/"})
+      if (const size_t at = file.rfind(folder); at != std::string::npos) file.erase(0, at + 1);
     fmt::print("The test \"{}\" fails, in {}, line {}:\n", test_->m_name, file, line);
   }
   static void contexts() {

@@ -64,17 +64,19 @@ std::string link_command(const std::vector<std::string>& objects, const std::str
 
 Ran in_build(const std::string& command) { return run_shell("cd " + quoted(build_root) + " && " + command); }
 
-// The first error of a compiler or linker with what it shows of the place.
-std::string first_error(const std::string& output) {
+// The first error of a compiler or linker with what it shows of the place. Paths begin at the root.
+std::string first_error(std::string output) {
+  for (const std::string& prefix : {root, fs::relative(root, build_root).string()})
+    output = replaced(output, prefix + "/", "");
   std::vector<std::string> lines = split_lines(output);
   const auto is_error = [](const std::string& line) {
     return line.find("error:") != std::string::npos || line.find("undefined reference") != std::string::npos;
   };
   const auto first = std::find_if(lines.begin(), lines.end(), is_error);
   if (first == lines.end()) return output;
-  const auto end = std::find_if(first + 1, std::min(lines.end(), first + 8), [&](const std::string& line) {
-    return is_error(line) || line.starts_with("ninja:");
-  });
+  const auto most = first + std::min<std::ptrdiff_t>(8, lines.end() - first);
+  const auto end = std::find_if(
+      first + 1, most, [&](const std::string& line) { return is_error(line) || line.starts_with("ninja:"); });
   return fmt::format("{}", fmt::join(first, end, "\n"));
 }
 
