@@ -1,10 +1,13 @@
 """Training steps of Chapbook and of PyTorch, side by side: the same model, batch, optimiser and threads, taken in turns.
 
     cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_train_step
-    python bench/rivals/train.py            # needs torch; writes bench/results/train.json
+    python bench/rivals/train.py                  # needs torch; writes bench/results/train.json
+    python bench/rivals/train.py --device cuda    # on a GPU: other models, f32, TF32 and bf16; writes train_cuda.json
 
 Each round runs ours, then PyTorch eager, then torch.compile, for a few steps each after a warm-up; the medians over the rounds are
 compared, and the spread is written beside them. PyTorch gets fused attention, a fused AdamW and its own best allocator settings.
+On a GPU the share of the peak counts all operations of a step (nn/gpt.h: training_flops_per_token), against a large product in the
+same precision that is measured in the same run.
 """
 import argparse, datetime, json, math, os, platform, statistics, subprocess, sys, time
 
@@ -18,6 +21,11 @@ MODELS = {
     "small, V = 4,096": (6, 6, 384, 256, 4096, 8),
     "small, V = 50,257": (6, 6, 384, 256, 50257, 8),
     "124M": (12, 12, 768, 256, 50257, 4),
+}
+MODELS_CUDA = {
+    "small, 2k tokens": (6, 6, 384, 256, 4096, 8),
+    "small, 16k tokens": (6, 6, 384, 256, 4096, 64),
+    "124M": (12, 12, 768, 1024, 50257, 16),
 }
 
 
@@ -55,10 +63,16 @@ class GPT(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def torch_stepper(shape, compiled):
+def set_precision(precision):
+    tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+
+
+def torch_stepper(shape, compiled, device="cpu", precision="f32"):
     layers, heads, width, context, vocabulary, batch = shape
     torch.manual_seed(1)
-    model = GPT(layers, heads, width, context, vocabulary)
+    set_precision(precision)
+    model = GPT(layers, heads, width, context, vocabulary).to(device)
     matrices = [p for p in model.parameters() if p.dim() == 2]
     others = [p for p in model.parameters() if p.dim() != 2]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
@@ -67,8 +81,11 @@ def torch_stepper(shape, compiled):
 
     def step():
         tokens = torch.randint(vocabulary, (batch, context + 1))
+        set_precision(precision)
         start = time.perf_counter()
-        loss = run(tokens[:, :-1], tokens[:, 1:])
+        tokens = tokens.to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            loss = run(tokens[:, :-1], tokens[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -77,6 +94,36 @@ def torch_stepper(shape, compiled):
         return time.perf_counter() - start
 
     return step
+
+
+def flops_per_token(shape):
+    """As in nn/gpt.cpp."""
+    layers, heads, width, context, vocabulary, batch = shape
+    return 6 * (12 * layers * width**2 + vocabulary * width) + 14 * layers * width * (context + 1) / 2
+
+
+def device_limits():
+    """What this GPU does at most: large products of random numbers, operations a second, and a large copy, bytes a second."""
+    def seconds(work):
+        times = []
+        for _ in range(8):
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            for _ in range(5):
+                work()
+            torch.cuda.synchronize()
+            times.append((time.perf_counter() - start) / 5)
+        return statistics.median(times[2:])
+
+    n, limits = 8192, {}
+    for precision in ("f32", "tf32", "bf16"):
+        set_precision(precision)
+        a, b = (torch.randn(n, n, device="cuda", dtype=torch.bfloat16 if precision == "bf16" else torch.float32) for _ in range(2))
+        limits[precision] = 2 * n**3 / seconds(lambda: a @ b)
+    x = torch.randn(1 << 30, device="cuda")
+    y = torch.empty_like(x)
+    limits["copy"] = 2 * 4 * x.numel() / seconds(lambda: y.copy_(x))
+    return limits
 
 
 def peak_megabytes(command):
@@ -114,18 +161,25 @@ def main():
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=4, help="about, for each contender and round")
     arguments.add_argument("--no-compile", action="store_true")
-    arguments.add_argument("--models", nargs="*", default=list(MODELS))
-    arguments.add_argument("--out", default="bench/results/train.json")
+    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    arguments.add_argument("--models", nargs="*")
+    arguments.add_argument("--precisions", nargs="*", choices=("f32", "tf32", "bf16"))
+    arguments.add_argument("--out")
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
+    cuda = options.device == "cuda"
+    models = MODELS_CUDA if cuda else MODELS
+    out = options.out or f"bench/results/train{'_cuda' if cuda else ''}.json"
+    limits = device_limits() if cuda else None
 
     rows = []
-    for name in options.models:
-        shape = MODELS[name]
+    precisions = options.precisions or (["f32", "tf32", "bf16"] if cuda else ["f32"])
+    for name, precision in ((name, precision) for name in options.models or models for precision in precisions):
+        shape = models[name]
         tokens = shape[3] * shape[5]
-        contenders = {"torch eager": torch_stepper(shape, False)}
+        contenders = {"torch eager": torch_stepper(shape, False, options.device, precision)}
         if not options.no_compile:
-            contenders["torch.compile"] = torch_stepper(shape, True)
+            contenders["torch.compile"] = torch_stepper(shape, True, options.device, precision)
         for step in contenders.values():
             for _ in range(3):
                 step()
@@ -133,8 +187,10 @@ def main():
         steps = max(2, round(options.seconds / seconds))
         speeds = {"chapbook": [], **{contender: [] for contender in contenders}}
         for _ in range(options.rounds):
-            output = subprocess.run([options.program, *map(str, shape), str(steps)], check=True, capture_output=True, text=True,
-                                    env={**os.environ, "CHAPBOOK_THREADS": str(options.threads)})
+            output = subprocess.run([options.program, *map(str, shape), str(steps), "bf16" if precision == "bf16" else "f32"],
+                                    check=True, capture_output=True, text=True,
+                                    env={**os.environ, "CHAPBOOK_THREADS": str(options.threads), "CHAPBOOK_BACKEND": options.device,
+                                         "CHAPBOOK_TF32": str(int(precision == "tf32"))})
             speeds["chapbook"].append(tokens / statistics.median(map(float, output.stdout.split())))
             for contender, step in contenders.items():
                 step()
@@ -142,21 +198,25 @@ def main():
         median = {contender: statistics.median(values) for contender, values in speeds.items()}
         best_rival = max(value for contender, value in median.items() if contender != "chapbook")
         rows.append({
-            "model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape)),
+            "model": name, "precision": precision, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape)),
             "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
                                   for contender, values in speeds.items()},
             "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3)})
-        if not options.no_compile:
+        if cuda:
+            rows[-1]["share_of_peak"] = {contender: round(value * flops_per_token(shape) / limits[precision], 3)
+                                         for contender, value in median.items()}
+        elif not options.no_compile:
             rows[-1]["peak_megabytes"] = measure_memory(options, name)
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
 
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    result = {"what": "training step: forward, backward, clipping, AdamW; f32; tokens per second",
-              "command": "python bench/rivals/train.py" + (" --no-compile" if options.no_compile else ""),
+    result = {"what": "training step: forward, backward, clipping, AdamW; tokens per second",
+              "command": " ".join(["python bench/rivals/train.py", *sys.argv[1:]]), "device": torch.cuda.get_device_name() if cuda else "cpu",
+              "limits": {what: f"{value:.4g}" for what, value in limits.items()} if cuda else None,
               "rounds": options.rounds, "threads": options.threads, "processor": processor, "torch": torch.__version__, "commit": commit,
               "date": datetime.date.today().isoformat(), "rows": rows}
-    with open(options.out, "w") as file:
+    with open(out, "w") as file:
         json.dump(result, file, indent=1)
         file.write("\n")
 
