@@ -174,10 +174,14 @@ bool Products::run(const Product& p) {
   const float one32 = 1, beta32 = adds;
   const void* one = f64 ? static_cast<const void*>(&one64) : &one32;
   const void* beta = f64 ? static_cast<const void*>(&beta64) : &beta32;
-  check_cublas(cublasLtMatmul(handle_, &plan.work, one, p.b.data, &plan.a, p.a.data, &plan.b, beta,
-                              adds ? p.residual.data : p.y.data, &plan.c, p.y.data, &plan.d, &plan.algorithm,
-                              workspace_, workspace_bytes, stream()),
-               "a product");
+  const cublasStatus_t status = cublasLtMatmul(
+      handle_, &plan.work, one, p.b.data, &plan.a, p.a.data, &plan.b, beta, adds ? p.residual.data : p.y.data,
+      &plan.c, p.y.data, &plan.d, &plan.algorithm, workspace_, workspace_bytes, stream());
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) {  // it had promised too much
+    known->second.reset();
+    return false;
+  }
+  check_cublas(status, "a product");
   return true;
 }
 
