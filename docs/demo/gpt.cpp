@@ -80,8 +80,8 @@ static void shapes() {
   NormedGPT model(config, Norm::before);
   model.initialise(0.02, true, 1);
   const Tensor tokens = Tensor::from(std::vector<int32_t>{3, 1, 4, 1}, {1, 4});
-  const auto row = [](const char* what, const Shape& shape, const char* axes, const std::string& more = "") {
-    fmt::print("{:<34}{:<12}{:<12}{}\n", what, shape_text(shape), axes, more);
+  const auto row = [](const char* what, const Shape& shape, const char* axes) {
+    fmt::print("{:<34}{:<12}{}\n", what, shape_text(shape), axes);
   };
   row("tokens 3 1 4 1", tokens.shape(), "(B, T)");
   Variable x = model.embed(tokens);
