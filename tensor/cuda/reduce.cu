@@ -16,6 +16,12 @@ struct Reduction {
   Loop<1> gone;  // of x
   int64_t results, count, pieces;
   int64_t piece_step;  // how far apart the pieces are in y
+
+  // Where element j of gone is in x. With packs, gone has a single axis.
+  template <int n>
+  __device__ int64_t gone_at(int64_t j) const {
+    return n > 1 ? j * gone.step(0) : gone.at(j)[0];
+  }
 };
 
 // A warp for each result and piece. Lane l takes the packs l, l + 32, l + 64, ... of its piece.
@@ -31,7 +37,7 @@ __global__ void reduce_rows(const __grid_constant__ Reduction r, Any y, X x) {
   for (int i = 0; i < n; ++i) sums[i] = Op::template start<typename X::number>;
   const int64_t end = std::min(r.count, (piece + 1) * row_piece);
   for (int64_t j = piece * row_piece + lane * n; j < end; j += 32 * n) {
-    const auto numbers = x.template load<n>(from + r.gone.at(j)[0]);
+    const auto numbers = x.template load<n>(from + r.gone_at<n>(j));
     for (int i = 0; i < n; ++i) sums[i] = Op::combine(sums[i], numbers[i]);
   }
   for (int i = 1; i < n; ++i) sums[0] = Op::combine(sums[0], sums[i]);
@@ -57,7 +63,7 @@ __global__ void reduce_columns(const __grid_constant__ Reduction r, int64_t tile
   if (inside) {
     const int64_t end = std::min(r.count, (piece + 1) * column_piece);
     for (int64_t row = piece * column_piece + threadIdx.y; row < end; row += 8) {
-      const auto numbers = x.template load<n>(from + r.gone.at(row)[0]);
+      const auto numbers = x.template load<n>(from + r.gone_at<n>(row));
       for (int i = 0; i < n; ++i) sums[i] = Op::combine(sums[i], numbers[i]);
     }
   }
@@ -100,7 +106,8 @@ static void reduce_as(CudaBackend& backend, Reduce op, const View& x, const View
   // Packs lie along the last axis of one loop, and the steps of the other must not break them.
   const auto whole = [&](const Shape& along, const Strides& steps, const Shape& other,
                          const Strides& other_steps, int64_t n) {
-    return in_packs({x.data, x.dtype, along, steps}, n) && steps_in_packs(other, other_steps, other.rank, n);
+    return gone.shape.rank == 1 && in_packs({x.data, x.dtype, along, steps}, n) &&
+           steps_in_packs(other, other_steps, other.rank, n);
   };
   if (columns) {
     constexpr int n = std::min(4, X::pack);
