@@ -25,8 +25,8 @@ Book open_book(const std::string& root, const std::string& build) {
        ++entry) {
     const std::string name = entry->path().filename().string();
     const std::string path = fs::relative(entry->path(), root).generic_string();
-    if (entry->is_directory() &&
-        (name[0] == '.' || path == "build" || path == "runs" || path == "data-cache"))
+    const bool not_ours = name[0] == '.' || path == "build" || path == "runs" || path == "exercises";
+    if (entry->is_directory() && not_ours)
       entry.disable_recursion_pending();
     else if (entry->is_regular_file() && name.ends_with(".md"))
       book.pages.push_back({path, read_file(entry->path().string())});
