@@ -40,7 +40,8 @@ static Line gradients(Norm norm, double deviation) {
   StoryBatches batches(batch, context, seed);
   batches.next();
   backward(model.loss(batches.inputs, batches.targets));
-  Line line{fmt::format("{}, {}", name_of(norm), deviation), {}, {}};
+  static const char* places[] = {"none", "before", "after"};
+  Line line{fmt::format("{}, {}", places[static_cast<int>(norm)], deviation), {}, {}};
   for (size_t i = 0; i < model.h.size(); ++i) {
     line.x.push_back(static_cast<double>(i + 1));
     line.y.push_back(size_of_numbers(model.h[i].mlp.c_fc.weight.gradient()));
