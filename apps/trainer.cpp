@@ -58,11 +58,13 @@ Trainer::Trainer(const Settings& settings, GPT& gpt, std::span<const uint16_t> t
   gpt_.compute_in(precision_);
 }
 
-// Always the same kernels on the same memory: all that comes from the host are the tokens.
+// Always the same kernels on the same memory: all that comes from the host are the tokens and f16's loss
+// scale.
 Tensor Trainer::forward_and_backward() {
   current_phase = Phase::forward;  // for whoever profiles
   inputs_.upload(next_inputs_.data());
   targets_.upload(next_targets_.data());
+  dloss_.backend().fill(dloss_.view(), loss_scale());
   return settings_.graph ? pass_([this] { return compute(); }) : compute();
 }
 
@@ -74,8 +76,6 @@ Tensor Trainer::compute() {
 }
 
 Trainer::Sums Trainer::accumulate() {
-  const double scale = precision_ == DType::f16 ? scaler_.scale : 1;
-  dloss_.backend().fill(dloss_.view(), scale);
   gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
   Tensor loss;
   for (int64_t i = 0; i < settings_.accumulation; ++i) {
@@ -86,7 +86,7 @@ Trainer::Sums Trainer::accumulate() {
   gpt_.train_with(nullptr);
   current_phase = Phase::optimizer;
   return {loss, gradient_norm(optimizer_->parameters()),
-          1 / (static_cast<double>(settings_.accumulation) * scale)};
+          1 / (static_cast<double>(settings_.accumulation) * loss_scale())};
 }
 
 Trainer::Step Trainer::step() {

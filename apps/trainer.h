@@ -55,6 +55,7 @@ class Trainer {
     double share;  // what the gradients, and with them the norm, are to be multiplied with
   };
   Sums accumulate();
+  double loss_scale() const { return precision_ == DType::f16 ? scaler_.scale : 1; }
   Tensor forward_and_backward();  // of the next batch; gives its loss
   Tensor compute();               // the same, when the batch is there
 

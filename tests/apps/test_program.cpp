@@ -66,7 +66,7 @@ TEST_CASE("every command has its help") {
 TEST_CASE("doctor and plan") {
   const Outcome doctor = run_program("doctor --threads 1 --backend reference");
   CHECK(doctor.code == 0);
-  CHECK(doctor.output.find("will run    reference with 1 thread") != std::string::npos);
+  CHECK(doctor.output.find("will run    reference: as --backend says") != std::string::npos);
   const Outcome plan = run_program("plan --preset large --set bias=true --counts-only");
   CHECK(plan.code == 0);
   // GPT-2 small has 124,439,808 parameters, of which 1,024 - 512 places of 768 numbers are not here.

@@ -57,16 +57,20 @@ static int start_and_signal(const std::string& arguments, const std::string& run
 }
 
 TEST_CASE("a run that is killed and resumed equals one that was not, bit for bit") {
-  const TemporaryDirectory directory;
-  const std::string whole = directory / "whole", broken = directory / "broken", steps = "--set steps=150 ";
-  const Outcome outcome = run_program(small + steps + "--run " + whole);
-  REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
+  for (const std::string precision : {"f32", "f16"}) {
+    const TemporaryDirectory directory;
+    const std::string whole = directory / "whole", broken = directory / "broken";
+    const std::string steps = "--set steps=150 --precision " + precision + " ";
+    const Outcome outcome = run_program(small + steps + "--run " + whole);
+    REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
+    CHECK(outcome.output.find("\nprecision  " + precision) != std::string::npos);
 
-  const int status = start_and_signal(small + steps + "--run " + broken, broken, SIGKILL);
-  REQUIRE_MESSAGE(WIFSIGNALED(status), "the run ended before it could be killed");
-  const Outcome resumed = run_program("train --resume " + broken);
-  REQUIRE_MESSAGE(resumed.code == 0, resumed.output);
-  same_numbers(whole, broken);
+    const int status = start_and_signal(small + steps + "--run " + broken, broken, SIGKILL);
+    REQUIRE_MESSAGE(WIFSIGNALED(status), "the run ended before it could be killed");
+    const Outcome resumed = run_program("train --resume " + broken);
+    REQUIRE_MESSAGE(resumed.code == 0, resumed.output);
+    same_numbers(whole, broken);
+  }
 }
 
 TEST_CASE("Ctrl-C ends the step, saves, and the run can go on, from another directory too") {
