@@ -12,10 +12,9 @@ struct Head {
   int64_t row_step, step;
 
   CHAPBOOK_DEVICE T& operator()(int64_t row, int64_t d = 0) const { return data[row * row_step + d * step]; }
-  // Whether every row is made of packs of 16 bytes, given that its length is.
-  CHAPBOOK_DEVICE bool packs() const {
-    return step == 1 && row_step * int64_t{sizeof(T)} % 16 == 0 &&
-           reinterpret_cast<uintptr_t>(data) % 16 == 0;
+  // Whether n numbers of a row may be moved at once, from every n-th on.
+  CHAPBOOK_DEVICE bool packs_of(int64_t n) const {
+    return step == 1 && row_step % n == 0 && reinterpret_cast<uintptr_t>(data) % (n * sizeof(T)) == 0;
   }
 };
 

@@ -45,16 +45,19 @@ class PlainTiles {
   __device__ bool leads_row() const { return x_ == 0; }
   template <class F>
   __device__ void each(Scores& scores, F f) const {
+#pragma unroll
     for (int i = 0; i < slots; ++i)
       for (int j = 0; j < slots; ++j) f(i, x_ + side * j, scores.x[i][j]);
   }
   template <class F>
   __device__ void each(Scores& a, Scores& b, F f) const {
+#pragma unroll
     for (int i = 0; i < slots; ++i)
       for (int j = 0; j < slots; ++j) f(i, x_ + side * j, a.x[i][j], b.x[i][j]);
   }
   template <class F>
   __device__ void each(Sums& sums, F f) const {
+#pragma unroll
     for (int i = 0; i < slots; ++i)
       for (int j = 0; j < most / side; ++j) f(i, x_ + side * j, sums.x[i][j]);
   }
@@ -86,10 +89,14 @@ class PlainTiles {
     for (int s = 0; s < columns; s += side) {
       for (int d = x_; d < most; d += side) staged[y_][d] = number(v, s + y_, d);
       __syncthreads();
-      for (int k = 0; k < side; ++k)
-        for (int i = 0; i < slots; ++i)
-          for (int j = 0; j < most / side; ++j)
-            sums.x[i][j] += weight[row(i)][s + k] * staged[k][x_ + side * j];
+      for (int k = 0; k < side; ++k) {
+        N weight_k[slots];
+        for (int i = 0; i < slots; ++i) weight_k[i] = weight[row(i)][s + k];
+        for (int j = 0; j < most / side; ++j) {
+          const N v_k = staged[k][x_ + side * j];
+          for (int i = 0; i < slots; ++i) sums.x[i][j] += weight_k[i] * v_k;
+        }
+      }
       __syncthreads();
     }
   }
@@ -170,7 +177,7 @@ class FragmentTiles {
   __device__ void begin_tiles() const { __syncthreads(); }
   __device__ Tile tile(int which, Head<T> head, int64_t first, int64_t count) const {
     T* const tile = launched_shared<T>() + which * columns * pitch;
-    const bool packs = head.packs();
+    const bool packs = head.packs_of(8);
     for (int i = threadIdx.x; i < columns * (D / 8); i += threads) {
       const int64_t r = i / (D / 8), d = i % (D / 8) * 8;
       const bool inside = first + r < count;
@@ -192,6 +199,7 @@ class FragmentTiles {
   __device__ bool leads_row() const { return pair_ == 0; }
   template <class F, int n>
   __device__ void each(float (&x)[n][4], F f) const {
+#pragma unroll
     for (int j = 0; j < n; ++j)
       for (int i = 0; i < 4; ++i) f(i / 2, 8 * j + pair_ + i % 2, x[j][i]);
   }
@@ -201,6 +209,7 @@ class FragmentTiles {
   }
   template <class F>
   __device__ void each(Scores& a, Scores& b, F f) const {
+#pragma unroll
     for (int j = 0; j < columns / 8; ++j)
       for (int i = 0; i < 4; ++i) f(i / 2, 8 * j + pair_ + i % 2, a.x[j][i], b.x[j][i]);
   }
@@ -237,9 +246,20 @@ class FragmentTiles {
   }
 
   __device__ void store(Sums& sums, Head<T> head, int64_t first, int64_t count) const {
-    each(sums, [&](int slot, int d, float& x) {
-      if (first + row(slot) < count) head(first + row(slot), d) = T(x);
-    });
+    const bool pairs = head.packs_of(2);
+#pragma unroll
+    for (int j = 0; j < D / 8; ++j)
+      for (int slot = 0; slot < slots; ++slot) {
+        const int64_t r = first + row(slot), d = 8 * j + pair_;
+        const uint32_t pair = pair_of<T>(sums.x[j][2 * slot], sums.x[j][2 * slot + 1]);
+        if (r >= count) continue;
+        if (pairs) {
+          *reinterpret_cast<uint32_t*>(&head(r, d)) = pair;
+        } else {
+          head(r, d).bits = static_cast<uint16_t>(pair);
+          head(r, d + 1).bits = static_cast<uint16_t>(pair >> 16);
+        }
+      }
   }
 
  private:

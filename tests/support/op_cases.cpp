@@ -244,10 +244,11 @@ static std::vector<OpCase> make() {
   add_reductions(cases, "max", max, true, 23333);
   add_reductions(cases, "min", min, true, 23333);
 
-  const std::vector<std::vector<Shape>> q_k_v = {{{1, 2, 2, 3}, {1, 2, 4, 3}, {1, 2, 4, 3}},
-                                                 {{2, 1, 1, 31}, {2, 1, 33, 31}, {2, 1, 33, 31}},
-                                                 {{1, 2, 5, 1}, {1, 2, 5, 1}, {1, 2, 5, 1}},
-                                                 {{1, 2, 67, 16}, {1, 2, 131, 16}, {1, 2, 131, 16}}};
+  const std::vector<std::vector<Shape>> q_k_v = {
+      {{1, 2, 2, 3}, {1, 2, 4, 3}, {1, 2, 4, 3}},        {{2, 1, 1, 31}, {2, 1, 33, 31}, {2, 1, 33, 31}},
+      {{1, 2, 5, 1}, {1, 2, 5, 1}, {1, 2, 5, 1}},        {{1, 2, 67, 16}, {1, 2, 131, 16}, {1, 2, 131, 16}},
+      {{1, 1, 17, 32}, {1, 1, 40, 32}, {1, 1, 40, 32}},  {{1, 2, 66, 64}, {1, 2, 70, 64}, {1, 2, 70, 64}},
+      {{1, 1, 9, 128}, {1, 1, 33, 128}, {1, 1, 33, 128}}};
   const std::vector<std::vector<Shape>> normalised = {
       {{3, 5}, {5}, {5}},          {{2, 31}, {31}, {31}}, {{5, 33}, {33}, {33}},  {{1, 1}, {1}, {1}},
       {{3, 1023}, {1023}, {1023}}, {{2, 3, 4}, {4}, {4}}, {{700, 33}, {33}, {33}}};
@@ -351,9 +352,9 @@ static std::vector<OpCase> make() {
       {"attention",
        {{{2, 3, 12}}, {{1, 1, 6}}, {{1, 33, 6 * 31}}, {{1, 131, 6 * 16}}, {{2, 65, 6 * 8}}},
        [](const Variables& x) { return attention(x[0], 2); }},
-      {"attention of the last places", q_k_v, cached_attention},
+      {"attention of the last places", q_k_v, cached_attention, {-1, 1}},
       values("attention's log_sum", q_k_v,
-             [](const Tensors& x) { return attention(x[0], x[1], x[2], 0.7).log_sum; }),
+             [](const Tensors& x) { return attention(x[0], x[1], x[2], 0.7).log_sum; }, {-1, 1}),
 
       values("uniform", {{{3, 5}}, {{1023}}, {{3, 7001}}},
              [](const Tensors& x) {
