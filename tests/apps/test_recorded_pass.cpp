@@ -39,24 +39,27 @@ static std::vector<double> run(const Settings& settings, Backend& backend, bool&
 }
 
 TEST_CASE("steps from a recording give the same bits") {
-  for (Backend* backend : tested_backends()) {
-    for (const int64_t accumulation : {1, 3})
-      for (const bool recompute : {false, true}) {
-        CAPTURE(backend->name());
-        CAPTURE(accumulation);
-        CAPTURE(recompute);
-        Settings settings = small();
-        settings.dropout = 0.2;
-        settings.accumulation = accumulation;
-        settings.recompute = recompute;
-        settings.graph = false;
-        bool recorded;
-        const auto wanted = run(settings, *backend, recorded);
-        CHECK(!recorded);
-        settings.graph = true;
-        CHECK(run(settings, *backend, recorded) == wanted);
-        const bool can = backend->name() == "cuda" || backend->name() == "simt";
-        CHECK(recorded == can);
-      }
-  }
+  struct Kind {
+    int64_t accumulation;
+    bool recompute;
+    const char* precision;
+  };
+  for (Backend* backend : tested_backends())
+    for (const Kind& kind : {Kind{1, false, "f32"}, Kind{3, true, "f32"}, Kind{3, false, "f16"}}) {
+      CAPTURE(backend->name());
+      CAPTURE(kind.accumulation);
+      CAPTURE(kind.precision);
+      Settings settings = small();
+      settings.dropout = 0.2;
+      settings.accumulation = kind.accumulation;
+      settings.recompute = kind.recompute;
+      settings.precision = kind.precision;
+      settings.graph = false;
+      bool recorded;
+      const auto wanted = run(settings, *backend, recorded);
+      CHECK(!recorded);
+      settings.graph = true;
+      CHECK(run(settings, *backend, recorded) == wanted);
+      CHECK(recorded == (backend->name() == "cuda" || backend->name() == "simt"));
+    }
 }
