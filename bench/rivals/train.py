@@ -210,10 +210,11 @@ def main():
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
 
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = os.environ.get("CHAPBOOK_COMMIT")  # where there is no git
+    commit = commit or subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     result = {"what": "training step: forward, backward, clipping, AdamW; tokens per second",
               "command": " ".join(["python bench/rivals/train.py", *sys.argv[1:]]), "device": torch.cuda.get_device_name() if cuda else "cpu",
-              "limits": {what: f"{value:.4g}" for what, value in limits.items()} if cuda else None,
+              "limits": {what: float(f"{value:.4g}") for what, value in limits.items()} if cuda else None,
               "rounds": options.rounds, "threads": options.threads, "processor": processor, "torch": torch.__version__, "commit": commit,
               "date": datetime.date.today().isoformat(), "rows": rows}
     with open(out, "w") as file:
