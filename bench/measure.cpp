@@ -49,6 +49,7 @@ std::vector<Job> jobs_of(const std::vector<Row>& rows, const Limits& limits, boo
     if (quick && floor_of(row, limits) > quick_seconds) continue;
     for (const std::string_view name :
          row.section == "data" ? std::vector<std::string_view>{"cpu"} : backend_names()) {
+      if (name == "simt") continue;  // how long it takes says nothing of a GPU
       if (name == "reference" && row.cost.flops + row.cost.bytes() > slow_work) continue;
       jobs.push_back({row, &backend(name), std::string(name), "own"});
       if (name == "cpu" && row.products && cpu::has_openblas())

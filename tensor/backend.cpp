@@ -16,7 +16,7 @@ std::vector<std::string_view> backend_names() {
   std::vector<std::string_view> names{"cpu", "reference"};
   if (cuda_module().backend) names.insert(names.begin(), "cuda");
 #ifdef CHAPBOOK_SIMT
-  if (std::getenv("CHAPBOOK_SIMT")) names.push_back("simt");  // until all its kernels are there
+  names.push_back("simt");
 #endif
   return names;
 }
