@@ -34,7 +34,7 @@ class Report : public doctest::IReporter {
   }
   void log_message(const doctest::MessageData& message) override {
     if (message.m_severity == doctest::assertType::is_warn) return;
-    where(message.m_file, message.m_line);
+    where(test_->m_file.c_str(), static_cast<int>(test_->m_line));  // not that of a helper
     fmt::print("  {}\n", message.m_string.c_str());
     contexts();
   }

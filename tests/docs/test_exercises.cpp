@@ -183,7 +183,8 @@ TEST_CASE("from start to check, as a reader does it") {
   // What the compiler says arrives.
   ran = run_shell(program("check 2.1" + in));
   CHECK(ran.code == 1);
-  CHECK(ran.output.find("It does not compile:\n" + file + ":1:1: error") != std::string::npos);
+  CHECK(ran.output.find("It does not compile:\n") != std::string::npos);
+  CHECK(ran.output.find("tensor/shape.cpp:1:1: error") != std::string::npos);
 
   // All that are started, and none else.
   write_file(file, source_of(exercise("2.1")));
