@@ -46,9 +46,24 @@ void append(std::vector<Problem>& all, const std::vector<Problem>& more) {
   all.insert(all.end(), more.begin(), more.end());
 }
 
+// Code hosts read what is between <summary> and </details> as Markdown only behind an empty line.
+std::vector<Problem> check_details(const Page& page) {
+  std::vector<Problem> problems;
+  const std::vector<ProseLine> lines = prose_lines(page.text);
+  for (size_t i = 0; i + 1 < lines.size(); ++i) {
+    const bool opens = lines[i].text.ends_with("</summary>") && !lines[i + 1].text.empty();
+    const bool closes = lines[i + 1].text == "</details>" && !lines[i].text.empty();
+    if (!lines[i].fenced && (opens || closes))
+      problems.push_back({page.path, static_cast<int>(i + 1),
+                          "there is no empty line behind </summary> or before </details>"});
+  }
+  return problems;
+}
+
 // What the tool does not write, but looks at.
 void check_prose(const Book& book, const Page& page, const std::vector<Block>& blocks, Report& report) {
   append(report.problems, check_links(book, page));
+  append(report.problems, check_details(page));
   if (page.path.starts_with("docs/")) append(report.problems, check_formulas(page));
   attempt(page, 1, report.problems, [&] { append(report.problems, check_chapter(book, page, blocks)); });
 }

@@ -38,6 +38,12 @@ An error of <!-- val: docs/results/r.json#values.error|.1e --><!-- /val --> in $
 ```math
 \frac{1}{x}
 ```
+
+<details><summary>Hint</summary>
+
+Think.
+
+</details>
 )";
 
 // A repository with one page, filled.
@@ -137,6 +143,8 @@ TEST_CASE("book: what is changed behind the page's back is found, with page and 
            {"docs/page.md", "$x^2$", "$x^{2$", "An error", "the formula x^{2"},
            {"docs/page.md", "$x^2$", "$x^2", "An error", "has no second one"},
            {"docs/page.md", "\\frac{1}{x}", "\\fraq{1}{x}", "```math", "\\fraq is not known"},
+           {"docs/page.md", "summary>\n\n", "summary>\n", "<details>",
+            "there is no empty line behind </summary>"},
            {"docs/page.md", "<!-- /code -->", "", "<!-- code:", "has no <!-- /code -->"},
            {"docs/page.md", "<!-- /out -->", "<!-- /val -->", "<!-- /val", "ends nothing"},
            {"docs/page.md", "<!-- list: coverage", "<!-- list: covrage", "<!-- list", "there is no list"},
