@@ -34,7 +34,7 @@ DeviceState* CudaBackend::state() {
   return state_;
 }
 
-void CudaBackend::report(const BadId& bad_id) {
+void CudaBackend::report(BadId bad_id) {
   if (!bad_id.op) return;
   const BadId none;
   upload(&none, &state()->bad_id, sizeof(none));

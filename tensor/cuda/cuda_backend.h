@@ -52,7 +52,7 @@ class CudaBackend : public Backend {
   // Lies in the backend's memory; made when first asked for.
   DeviceState* state();
   // Throws if there is a bad id, and forgets it. download and synchronize call this.
-  void report(const BadId& bad_id);
+  void report(BadId bad_id);
 
  private:
   DeviceState* state_ = nullptr;

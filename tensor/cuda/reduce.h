@@ -54,7 +54,7 @@ __device__ T block_reduce(T x) {
   x = warp_reduce<Op>(x);
   __syncthreads();  // the call before this one may still be reading
   if (lane == 0) of_warp[warp] = x;
-  __syncthreads();
+  __syncthreads();  // all warps have written theirs
   return warp_reduce<Op>(lane < warps ? of_warp[lane] : Op::template start<T>);
 }
 

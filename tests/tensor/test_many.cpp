@@ -1,5 +1,9 @@
-// What backends do with many tensors at once, as an optimiser asks for, and with every pair of dtypes.
+// What backends do with many tensors at once, as an optimiser asks for, with many ids, and with every pair of
+// dtypes.
 #include <doctest/doctest.h>
+
+#include <cmath>
+#include <optional>
 
 #include "tests/support/run_case.h"
 
@@ -71,6 +75,47 @@ TEST_CASE("large squares stay finite, and nothing has the norm 0") {
     const Tensor large = Tensor::full({3, 33}, 1e30, DType::f32, *to);
     CHECK(global_norm(std::vector{large}).item() == doctest::Approx(std::sqrt(99.0) * 1e30));
     CHECK(global_norm(std::vector{Tensor::empty({0, 4}, DType::f32, *to)}).item() == 0);
+  }
+}
+
+TEST_CASE("a step whose gradients would be scaled by infinity or NaN changes nothing") {
+  for (Backend* to : tested_backends())
+    for (DType dtype : {DType::f32, DType::f64})
+      for (double scale : {INFINITY, NAN}) {
+        CAPTURE(to->name());
+        const Tensor weight = Tensor::full({5}, 3, dtype, *to), gradient = Tensor::full({5}, 1, dtype, *to);
+        const Tensor m = Tensor::full({5}, 4, dtype, *to), v = Tensor::full({5}, 5, dtype, *to);
+        const Tensor scales = Tensor::full({}, scale, DType::f64, *to);
+        const AdamWPart part{weight.view(), gradient.view(), m.view(), v.view(), 0.1};
+        to->adamw({.rate = 0.1,
+                   .beta1 = 0.9,
+                   .beta2 = 0.99,
+                   .epsilon = 1e-3,
+                   .step = 2,
+                   .gradient_scale = scales.view()},
+                  {&part, 1});
+        CHECK(weight.to_vector<double>() == Numbers64(5, 3));
+        CHECK(m.to_vector<double>() == Numbers64(5, 4));
+        CHECK(v.to_vector<double>() == Numbers64(5, 5));
+      }
+}
+
+TEST_CASE("of many ids the first bad one is reported, once") {
+  for (Backend* to : tested_backends()) {
+    CAPTURE(to->name());
+    const auto checked = [&](const std::vector<int32_t>& numbers, std::optional<int32_t> also) {
+      const Tensor ids = Tensor::from(numbers, {static_cast<int64_t>(numbers.size())}, *to);
+      to->check_ids("embedding", ids.view(), 9, also);
+      to->synchronize();
+    };
+    std::vector<int32_t> ids(3000, 8);
+    CHECK_NOTHROW(checked(ids, {}));
+    ids[5 + 1024] = -100;
+    CHECK_NOTHROW(checked(ids, -100));
+    ids[5] = 9;
+    CHECK_THROWS_WITH(checked(ids, -100), "embedding: id 9 is not in 0..8");
+    CHECK_NOTHROW(to->synchronize());
+    CHECK_THROWS_WITH(checked(ids, {}), "embedding: id 9 is not in 0..8");
   }
 }
 
