@@ -21,6 +21,8 @@ template <auto kernel>
 constexpr std::string_view kernel_name() {
   std::string_view name = __PRETTY_FUNCTION__;
   name.remove_prefix(name.find("kernel = ") + 9);
+  for (const std::string_view prefix : {"&", "chapbook::"})  // which some compilers write
+    if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
   return name.substr(0, name.find_first_of(";(]"));
 }
 

@@ -34,7 +34,8 @@ void Block::run(void (*body)(const void*), const void* arguments) {
   warp_ = reversed_ ? warps_ - 1 : 0;
   running_ = next();
   switch_to(idle_fiber());
-  if (!thrown_) return;
+  if (!thrown_ && !say_) return;
+  if (say_) thrown_ = std::make_exception_ptr(Error(std::exchange(say_, nullptr)(to_say_)));
   fibers_.clear();  // the other threads are left where they stand
   idle_.clear();
   std::rethrow_exception(std::exchange(thrown_, nullptr));
@@ -56,9 +57,8 @@ void Block::run_threads() {
   }
 }
 
-void Block::fault(std::string message) {
+void Block::leave() {
   watching = false;
-  thrown_ = std::make_exception_ptr(Error(std::move(message)));
   switch_to(outside_);
 }
 
@@ -116,7 +116,7 @@ int Block::next() {
     }
     warp_ = (warp_ + (reversed_ ? warps_ - 1 : 1)) % warps_;
   }
-  fault(what_waits());
+  fault([this] { return what_waits(); });
   return -1;
 }
 
@@ -132,7 +132,8 @@ int Block::barrier(bool predicate, Line line) {
 
 void Block::open_barrier() {
   for (const Thread& thread : threads_)
-    if (thread.state == State::ended || thread.line != threads_[0].line) fault(what_waits());
+    if (thread.state == State::ended || thread.line != threads_[0].line)
+      fault([this] { return what_waits(); });
   for (Thread& thread : threads_) thread.state = State::can_run;
   for (int warp = 0; warp < warps_; ++warp) can_run_[warp] = existing(warp);
   warp_ = reversed_ ? warps_ - 1 : 0;

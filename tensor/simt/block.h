@@ -24,7 +24,14 @@ class Block {
   // Called by the running thread.
   int barrier(bool predicate, Line line);
   void meet(uint32_t mask, void* mine, Finish* finish, Line line);
-  void fault(std::string message);  // ends the block and does not return to the thread
+  // Ends the block with the error `say()`, and does not return to the thread: its stack is dropped without
+  // destructors, so the text is made outside.
+  template <class F>
+  void fault(const F& say) {
+    say_ = [](const void* f) -> std::string { return (*static_cast<const F*>(f))(); };
+    to_say_ = &say;
+    leave();
+  }
 
   dim3 thread_index(int thread) const { return threads_[static_cast<size_t>(thread)].index; }
   std::string name(int thread) const;  // "thread 3", "thread (3, 1, 0)"
@@ -44,6 +51,7 @@ class Block {
   };
 
   static void run_threads();  // what a fiber does
+  void leave();
   void end_thread();
   void give_way();
   void switch_to(Fiber& fiber);
@@ -67,6 +75,8 @@ class Block {
   Fiber* fiber_ = &outside_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
+  std::string (*say_)(const void*) = nullptr;
+  const void* to_say_ = nullptr;
   std::exception_ptr thrown_;
 };
 

@@ -3,8 +3,18 @@
 #undef _FORTIFY_SOURCE
 #include "tensor/simt/fiber.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#ifdef __has_feature  // clang's way to say it
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 #include <new>
 
@@ -13,7 +23,7 @@ namespace chapbook::simt {
 // What a new fiber finds when it is entered.
 static struct {
   ucontext_t creator;
-  jmp_buf* context;
+  Fiber* fiber;
   void (*body)();
 } birth;
 
@@ -32,23 +42,51 @@ Fiber::Fiber(void (*body)(), size_t colour) {
   start.uc_stack.ss_size = stack_bytes - colour % 61 * 1088;
   start.uc_link = nullptr;
   makecontext(&start, &Fiber::enter, 0);
-  birth.context = &context_;
+  birth.fiber = this;
   birth.body = body;
   swapcontext(&birth.creator, &start);
 }
 
 Fiber::~Fiber() {
-  if (low_) munmap(low_ - guard, guard + stack_bytes);
+  if (!low_) return;
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(low_, stack_bytes);
+#endif
+  munmap(low_ - guard, guard + stack_bytes);
 }
 
 void Fiber::enter() {
+  Fiber& self = *birth.fiber;
   const auto body = birth.body;
-  if (_setjmp(*birth.context) == 0) setcontext(&birth.creator);
+  if (_setjmp(self.context_) == 0) setcontext(&birth.creator);
+  self.arrive();
   body();
 }
 
 void Fiber::jump(Fiber& from, Fiber& to) {
+  from.leave_for(to);
   if (_setjmp(from.context_) == 0) _longjmp(to.context_, 1);
+  from.arrive();
 }
+
+#ifdef __SANITIZE_ADDRESS__
+void Fiber::leave_for(Fiber& to) {
+  static thread_local struct {
+    void* low = nullptr;
+    size_t bytes = 0;
+  } own;  // the stack of this host thread
+  if (!to.low_ && !own.low) {
+    pthread_attr_t attributes;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &own.low, &own.bytes);
+    pthread_attr_destroy(&attributes);
+  }
+  __sanitizer_start_switch_fiber(&sanitizer_, to.low_ ? to.low_ : own.low, to.low_ ? stack_bytes : own.bytes);
+}
+void Fiber::arrive() { __sanitizer_finish_switch_fiber(sanitizer_, nullptr, nullptr); }
+#else
+void Fiber::leave_for(Fiber&) {}
+void Fiber::arrive() {}
+#endif
 
 }  // namespace chapbook::simt

@@ -28,7 +28,12 @@ class Fiber {
  private:
   static void enter();
 
+  // AddressSanitizer wants to know which stack is in use.
+  void leave_for(Fiber& to);
+  void arrive();
+
   jmp_buf context_;
+  [[maybe_unused]] void* sanitizer_ = nullptr;
   char* low_ = nullptr;  // lowest address of the stack; below it lies a page that may not be touched
 };
 

@@ -29,7 +29,9 @@ static const void* first(void* const* lanes) {
 static void need_all(void* const* lanes, Line line) {
   for (int lane = 0; lane < warp_lanes; ++lane)
     if (!lanes[lane])
-      block.fault(fmt::format("lane {} does not take part at {}, where all 32 must", lane, where(line)));
+      block.fault([&] {
+        return fmt::format("lane {} does not take part at {}, where all 32 must", lane, where(line));
+      });
 }
 
 // The sum of a row and a column is exact but for double's rounding, and rounded once to f32.

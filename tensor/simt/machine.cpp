@@ -40,7 +40,8 @@ Memory& shared_memory() {
 
 std::string from_root(std::string_view path) {
   constexpr std::string_view here = __FILE__, root = here.substr(0, here.rfind("tensor/simt/"));
-  if (const size_t at = path.rfind(root); at != path.npos && !root.empty()) path.remove_prefix(at + root.size());
+  if (const size_t at = path.rfind(root); at != path.npos && !root.empty())
+    path.remove_prefix(at + root.size());
   return std::string(path);
 }
 std::string where(Line line) {
@@ -128,8 +129,10 @@ int barrier(bool predicate, Line line) {
 void meet(uint32_t mask, void* mine, Finish* finish, Line line) {
   const Unwatched here;
   if (!(mask >> lane() & 1))
-    block.fault(fmt::format("{} at {} is not among the lanes {:#010x} it names", block.name(block.running()),
-                            where(line), mask));
+    block.fault([&] {
+      return fmt::format("{} at {} is not among the lanes {:#010x} it names", block.name(block.running()),
+                         where(line), mask);
+    });
   block.meet(mask, mine, finish, line);
 }
 
@@ -167,8 +170,10 @@ uint64_t shuffle(uint32_t mask, uint64_t value, int source, Line line) {
       },
       line);
   if (mine.nobody)
-    block.fault(fmt::format("{} at {} wants the value of lane {}, which does not take part",
-                            block.name(block.running()), where(line), source));
+    block.fault([&] {
+      return fmt::format("{} at {} wants the value of lane {}, which does not take part",
+                         block.name(block.running()), where(line), source);
+    });
   return mine.result;
 }
 
@@ -210,9 +215,11 @@ void* shared(const SharedArray& array) {
   now.used = offset + array.bytes + red_zone;
   now.static_bytes += array.bytes;
   if (now.static_bytes > most_static_shared || now.static_bytes + now.launched_bytes > most_shared)
-    block.fault(
-        fmt::format("{} at {} makes {} bytes of shared arrays; {} can be declared, {} with launched ones",
-                    array.name, where(array.line), now.static_bytes, most_static_shared, most_shared));
+    block.fault([&] {
+      return fmt::format(
+          "{} at {} makes {} bytes of shared arrays; {} can be declared, {} with launched ones", array.name,
+          where(array.line), now.static_bytes, most_static_shared, most_shared);
+    });
   void* data = shared_memory().begin() + offset;
   shared_memory().open(data, array.bytes);
   now.arrays.push_back({&array, data});

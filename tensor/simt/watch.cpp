@@ -73,20 +73,28 @@ struct Attempt {
   Access access;
   const void *address, *from;
 
-  [[gnu::noinline]] void fault(const std::string& why) const {
-    const char* verb = access == Access::read    ? "reads"
-                       : access == Access::write ? "writes"
-                                                 : "atomically changes";
-    block.fault(fmt::format("{} {} {} at {}, {}", block.name(block.running()), verb, describe(address).name,
-                            where(from), why));
+  // `why()` is called where its text can be freed.
+  template <class F>
+  [[gnu::noinline]] void fault(const F& why) const {
+    block.fault([&] {
+      const char* verb = access == Access::read    ? "reads"
+                         : access == Access::write ? "writes"
+                                                   : "atomically changes";
+      return fmt::format("{} {} {} at {}, {}", block.name(block.running()), verb, describe(address).name,
+                         where(from), why());
+    });
   }
-  void out_of_bounds() const { fault("which is out of bounds: " + describe(address).extent); }
+  void out_of_bounds() const {
+    fault([&] { return "which is out of bounds: " + describe(address).extent; });
+  }
   // The other access that is to blame.
   void conflict(const char* done, uint64_t tick, unsigned thread, uint32_t line) const {
-    const std::string place = where(code_begin() + line);
-    fault(tick < order.block
-              ? fmt::format("which another block {} at {} in the same launch", done, place)
-              : fmt::format("which {} {} at {}; no barrier lies between", name_of(thread), done, place));
+    fault([&] {
+      const std::string place = where(code_begin() + line);
+      if (tick < order.block)
+        return fmt::format("which another block {} at {} in the same launch", done, place);
+      return fmt::format("which {} {} at {}; no barrier lies between", name_of(thread), done, place);
+    });
   }
 };
 
@@ -150,7 +158,9 @@ void watch(Access access, const void* address, size_t bytes, size_t alignment, c
   }
   const auto begin = reinterpret_cast<uintptr_t>(address);
   if (begin % alignment)
-    attempt.fault(fmt::format("{} bytes at once, which must begin at a multiple of {}", bytes, alignment));
+    attempt.fault([&] {
+      return fmt::format("{} bytes at once, which must begin at a multiple of {}", bytes, alignment);
+    });
   const auto self = static_cast<unsigned>(block.running());
   const uint32_t line = line_of(from);
   for (uintptr_t word = begin & ~uintptr_t{3}; word < begin + bytes; word += 4) {
@@ -159,7 +169,7 @@ void watch(Access access, const void* address, size_t bytes, size_t alignment, c
     const Attempt attempt{access, reinterpret_cast<const void*>(std::max(word, begin)), from};
     if (bits & ~cell.read.valid) attempt.out_of_bounds();
     if (access != Access::write && bits & ~cell.write.written)
-      attempt.fault("where nothing has been written yet");
+      attempt.fault([] { return "where nothing has been written yet"; });
 
     const auto& write = cell.write;
     if (write.tick >= order.launch && (write.bytes & bits) && !is_behind(write.tick, write.thread, self) &&
