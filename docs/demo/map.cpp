@@ -29,7 +29,8 @@ static void fresh() {
   std::string story = tell(gpt, tokenizer, "Once upon a time", {.tokens = 60, .stop_at_end = false});
   for (char& letter : story)
     if (letter < ' ' || letter > '~') letter = '?';  // bytes that are no letter by themselves
-  fmt::print("Once upon a time{}\n", story);
+  story = "Once upon a time" + story;
+  for (size_t at = 0; at < story.size(); at += 72) fmt::print("{}\n", story.substr(at, 72));
 }
 
 // The piece of text behind a token, with its spaces to be seen.
@@ -58,8 +59,7 @@ static void stations() {
   gpt.initialise(random);
   const Variable logits = gpt(tokens);
   fmt::print(
-      "nn        model     {} parameters\n          logits    {}: a score for each token that may come next, "
-      "at each place\n",
+      "nn        model     {} parameters\n          logits    {}, a score for every token at each place\n",
       count_parameters(gpt), logits.shape().to_string());
 
   const Variable loss = gpt.loss(tokens, targets);
