@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <regex>
 
 #include "apps/files.h"
 #include "apps/machine.h"
@@ -168,7 +169,10 @@ const Json& at_path(const Json& json, const std::string& path) {
 std::string format_value(const Json& value, const std::string& format) {
   check(value.is_number() || value.is_string(), "{} is neither a number nor text",
         value.dump().substr(0, 60));
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) {  // which has no lines inside a sentence
+    static const std::regex breaks(R"(\s*\n\s*)");
+    return std::regex_replace(value.get<std::string>(), breaks, " ");
+  }
   try {
     if (format == ",") {
       std::string digits = fmt::format("{:.0f}", value.get<double>());

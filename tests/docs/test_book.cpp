@@ -198,6 +198,7 @@ TEST_CASE("book: values by their path, and numbers as they are written") {
   CHECK(format_value(at_path(json, "rows.0.v"), "") == "7");
   CHECK(format_value(-123456, ",") == "-123,456");
   CHECK(format_value(123, ",") == "123");
+  CHECK(format_value("one\n\ntwo", "") == "one two");
   CHECK_THROWS(at_path(json, "rows.name=x y.v"));
   CHECK_THROWS(at_path(json, "a.b.2"));
   CHECK_THROWS(format_value(1.5, "q"));
