@@ -73,6 +73,20 @@ TEST_CASE("simt: bank conflicts, barriers and exchanges") {
   }
 }
 
+template <class T>
+static __global__ void write_shared(unsigned stride) {
+  launched_shared<T>()[threadIdx.x * stride] = T{};
+}
+
+TEST_CASE("simt: lanes are served together, but in groups where they move much") {
+  CHECK(count<write_shared<float>>({1, 32, 4096}, 1u).bank_conflicts == 0);
+  CHECK(count<write_shared<float>>({1, 32, 4096}, 2u).bank_conflicts == 1);  // lanes i and i + 16
+  CHECK(count<write_shared<float>>({1, 32, 4096}, 32u).bank_conflicts == 31);
+  CHECK(count<write_shared<float2>>({1, 32, 4096}, 1u).bank_conflicts == 0);
+  CHECK(count<write_shared<float4>>({1, 32, 4096}, 1u).bank_conflicts == 0);
+  CHECK(count<write_shared<float4>>({1, 32, 4096}, 2u).bank_conflicts == 4);  // one in each group of 8
+}
+
 TEST_CASE("simt: the report has a line for each kernel") {
   const Tensor x = zeros(64), y = zeros(32);
   simt::start_counting();
