@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <regex>
 
 #include "apps/files.h"
 #include "docs/tool/command.h"
@@ -46,24 +47,21 @@ void append(std::vector<Problem>& all, const std::vector<Problem>& more) {
   all.insert(all.end(), more.begin(), more.end());
 }
 
-// Code hosts read what is between <summary> and </details> as Markdown only behind an empty line.
-std::vector<Problem> check_details(const Page& page) {
-  std::vector<Problem> problems;
-  const std::vector<ProseLine> lines = prose_lines(page.text);
-  for (size_t i = 0; i + 1 < lines.size(); ++i) {
-    const bool opens = lines[i].text.ends_with("</summary>") && !lines[i + 1].text.empty();
-    const bool closes = lines[i + 1].text == "</details>" && !lines[i].text.empty();
-    if (!lines[i].fenced && (opens || closes))
-      problems.push_back({page.path, static_cast<int>(i + 1),
-                          "there is no empty line behind </summary> or before </details>"});
-  }
-  return problems;
+// Code hosts read what is between <summary> and </details> as Markdown only where empty lines set it off.
+std::string with_open_details(const std::string& text) {
+  static const std::regex opens(R"(</summary>\n(?!\n))"), closes(R"(([^\n])\n</details>)");
+  return std::regex_replace(std::regex_replace(text, opens, "</summary>\n\n"), closes, "$1\n\n</details>");
 }
 
 // What the tool does not write, but looks at.
 void check_prose(const Book& book, const Page& page, const std::vector<Block>& blocks, Report& report) {
   append(report.problems, check_links(book, page));
-  append(report.problems, check_details(page));
+  const std::string open = with_open_details(page.text);
+  if (const auto at = std::mismatch(page.text.begin(), page.text.end(), open.begin(), open.end()).first;
+      at != page.text.end())
+    report.problems.push_back(
+        {page.path, 1 + static_cast<int>(std::count(page.text.begin(), at, '\n')),
+         "there is no empty line behind </summary> or before </details>; ./chapbook docs adds it"});
   if (page.path.starts_with("docs/")) append(report.problems, check_formulas(page));
   attempt(page, 1, report.problems, [&] { append(report.problems, check_chapter(book, page, blocks)); });
 }
@@ -99,6 +97,7 @@ Report check_page(const Book& book, const Page& page) {
 Report rewrite_page(const Book& book, Page& page) {
   Report report;
   const std::string before = page.text;
+  page.text = with_open_details(page.text);
   std::vector<Block> blocks = find_blocks(page, report.problems);
   // From the end, so that the places of the blocks before stay what they are.
   for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) {

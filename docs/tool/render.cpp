@@ -119,6 +119,8 @@ std::string output(const Book& book, const std::string& argument) {
                                             quoted(book.root), quoted(program), match[2].str()));
   check(code == wanted, "`{}` ends with exit code {}, not {}: {}", part[0], code, wanted,
         text.substr(0, 400));
+  static const std::regex trailing(" +(?=\n|$)");
+  text = std::regex_replace(text, trailing, "");
   while (text.ends_with('\n')) text.pop_back();
   const std::vector<std::string> lines = split_lines(text);
   std::vector<std::string> chosen;

@@ -143,7 +143,7 @@ TEST_CASE("book: what is changed behind the page's back is found, with page and 
            {"docs/page.md", "$x^2$", "$x^{2$", "An error", "the formula x^{2"},
            {"docs/page.md", "$x^2$", "$x^2", "An error", "has no second one"},
            {"docs/page.md", "\\frac{1}{x}", "\\fraq{1}{x}", "```math", "\\fraq is not known"},
-           {"docs/page.md", "summary>\n\n", "summary>\n", "<details>",
+           {"docs/page.md", "summary>\n\n", "summary>\n", "Think.",
             "there is no empty line behind </summary>"},
            {"docs/page.md", "<!-- /code -->", "", "<!-- code:", "has no <!-- /code -->"},
            {"docs/page.md", "<!-- /out -->", "<!-- /val -->", "<!-- /val", "ends nothing"},
