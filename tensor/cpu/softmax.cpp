@@ -144,7 +144,7 @@ void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, 
           if (target == options.ignore) continue;
           const double mean =
               s == 0 ? 0 : sum_of(classes, [&](int64_t j) { return x[j]; }) / static_cast<double>(classes);
-          row_loss[i] = row_log_sum - (1 - s) * x[target] - s * mean;
+          row_loss[i] = double{row_log_sum} - x[target] + s * (x[target] - mean);
         }
       });
   double total = 0;
