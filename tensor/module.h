@@ -10,7 +10,8 @@ namespace chapbook {
 
 struct Module {
   Backend* backend = nullptr;
-  std::string absent;  // why there is no backend
+  std::string absent;       // why there is no backend
+  void* library = nullptr;  // as dlopen gave it, for what else is in there
 };
 
 Module open_module(const std::filesystem::path& library);

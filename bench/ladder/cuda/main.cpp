@@ -82,7 +82,7 @@ double seconds(Backend& backend, const std::function<void()>& call) {
 const CudaLadder& ladder_of(const std::string& op) {
   std::span<const CudaLadder* const> ladders;
   const auto ask =
-      reinterpret_cast<void (*)(decltype(ladders)*)>(dlsym(cuda_module().handle, "chapbook_cuda_ladders"));
+      reinterpret_cast<void (*)(decltype(ladders)*)>(dlsym(cuda_module().library, "chapbook_cuda_ladders"));
   check(ask, "ladder_cuda: the cuda module was built without the ladders: -DCHAPBOOK_BENCH=ON");
   ask(&ladders);
   for (const CudaLadder* ladder : ladders)
