@@ -56,10 +56,11 @@ static std::map<uint64_t, std::shared_ptr<Node>, std::greater<>> nodes_below(
 static void graph() {
   const Variable x = number(2), z = example(x);
   for (const auto& [id, node] : nodes_below(z.node())) {
-    fmt::print("node {}: {:<10}", id, node->name);
+    std::string from;
     for (const Edge& edge : node->edges)
-      for (const auto& input : edge.inputs) fmt::print(" <- {}", input->number);
-    fmt::print("\n");
+      for (const auto& input : edge.inputs)
+        from += fmt::format("{}{}", from.empty() ? " from " : ", ", input->number);
+    fmt::print("node {}: {}{}\n", id, node->name, from);
   }
 }
 
