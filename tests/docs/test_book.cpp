@@ -54,7 +54,7 @@ struct SmallBook {
   SmallBook() {
     put("code.cpp",
         "// Doubles.\nint twice(int x) { return 2 * x; }\n\nint more(int x) { return twice(x) + 1; }\n");
-    put("build/docs/demo_hello", "#!/bin/sh\necho hello $1 $2\necho more\n");
+    put("build/docs/demo_hello", "#!/bin/sh\necho \"hello $1 $2  \"\necho more\n");
     const Json figure = to_json(
         Plot{.title = "Curve", .x_label = "x", .y_label = "y", .lines = {{"line", {1, 2}, {3, NAN}}}});
     const Json manifest = {{"command", "run it"},
