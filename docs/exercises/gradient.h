@@ -63,8 +63,8 @@ inline void check_gradients(const std::function<Variable(const std::vector<Varia
     }
     const double error = std::sqrt(distance / length);
     if (!(error <= 1e-7))
-      FAIL_CHECK(which, " is off by ", error, " of its length; number ", where, " of it is ", gradient[where],
-                 ", and the slope there is ", slopes[where]);
+      FAIL_CHECK(which, " has a relative error of ", error, "; number ", where, ", counted from 0, is ",
+                 gradient[where], ", and the slope there is ", slopes[where]);
   }
 }
 

@@ -23,8 +23,8 @@ std::vector<Edit> read_edits(const nlohmann::json& pairs) {
   return edits;
 }
 
-const std::vector<std::string> fields = {"kind",    "title", "task",  "solution", "file",  "cut",
-                                         "changes", "also",  "tests", "unit",     "wants", "mutants"};
+const std::vector<std::string> fields = {"kind", "title", "task", "solution", "file",    "cut",  "changes",
+                                         "also", "tests", "unit", "wants",    "mutants", "hides"};
 
 double number_or(const nlohmann::json& value, double otherwise) {
   return value.is_null() ? otherwise : value.get<double>();
@@ -45,6 +45,7 @@ Exercise read_exercise(const fs::path& directory) {
     exercise.file = json.value("file", "");
     exercise.cut = json.value("cut", "");
     exercise.changes = read_edits(json.value("changes", nlohmann::json::array()));
+    exercise.hides = json.value("hides", exercise.hides);
     exercise.also = json.value("also", exercise.also);
     exercise.tests = json.value("tests", exercise.tests);
     exercise.unit = json.value("unit", "");
@@ -86,6 +87,21 @@ std::string cut_name(const Exercise& exercise) {
   const size_t bracket = name.find('(', name.starts_with("operator()") ? 10 : 0);
   if (bracket != std::string::npos) name.resize(bracket);
   return name.substr(name.rfind(':') + 1);
+}
+
+// The source with the exercise's hole or bug.
+std::string changed(std::string text, const Exercise& exercise) {
+  if (!exercise.cut.empty()) {
+    const Piece piece = find_piece({exercise.file, text}, exercise.cut);
+    check(piece.body < piece.body_end, "{}#{} has no body to take out", exercise.file, exercise.cut);
+    const size_t line = text.rfind('\n', piece.body_end) + 1;  // that of the closing brace
+    const std::string indent(text.find_first_not_of(' ', line) - line, ' ');
+    text.replace(piece.body, piece.body_end - piece.body,
+                 fmt::format("\n{0}  fail(\"exercise {1}: {2} is not written yet\");\n{0}", indent,
+                             exercise.number, cut_name(exercise)));
+  }
+  for (const Edit& change : exercise.changes) text = edited(text, change, exercise.file);
+  return text;
 }
 
 }  // namespace
@@ -134,26 +150,20 @@ std::string edited(const std::string& text, const Edit& edit, const std::string&
   return text.substr(0, at) + edit.to + text.substr(at + edit.from.size());
 }
 
-std::string source_of(const Exercise& exercise) { return read_file(root / exercise.file); }
+std::string source_of(const Exercise& exercise) {
+  std::string text = read_file(root / exercise.file);
+  for (const std::string& other : exercise.hides) text = changed(text, chapbook::exercise(other));
+  return text;
+}
 
 std::string stub_of(const Exercise& exercise) {
-  std::string text = source_of(exercise);
-  if (!exercise.cut.empty()) {
-    const Piece piece = find_piece({exercise.file, text}, exercise.cut);
-    check(piece.body < piece.body_end, "{}#{} has no body to take out", exercise.file, exercise.cut);
-    const size_t line = text.rfind('\n', piece.body - 1) + 1;
-    const std::string indent(text.find_first_not_of(' ', line) - line, ' ');
-    text.replace(piece.body, piece.body_end - piece.body,
-                 fmt::format("\n{0}  fail(\"exercise {1}: {2} is not written yet\");\n{0}", indent,
-                             exercise.number, cut_name(exercise)));
-  }
-  for (const Edit& change : exercise.changes) text = edited(text, change, exercise.file);
   std::string task =
       fmt::format("// Exercise {}, {}: {}.\n", exercise.number, exercise.kind, exercise.title) +
       task_text(exercise, "", "// ");
   if (exercise.kind != "bug hunt")
     task += fmt::format("// The place says \"exercise {}: ... not written yet\".\n", exercise.number);
-  return task + fmt::format("// When you are done: ./chapbook check {}\n\n", exercise.number) + text;
+  return task + fmt::format("// When you are done: ./chapbook check {}\n\n", exercise.number) +
+         changed(source_of(exercise), exercise);
 }
 
 fs::path exercises_directory() { return root / "exercises"; }

@@ -23,10 +23,11 @@ struct Exercise {
   std::string title, task;
   std::string solution;  // number: how it is counted; run: the command that does it; else the source is
 
-  std::string file;               // what the reader changes, from the root of the repository
-  std::string cut;                // the function whose body is taken out (see source.h),
-  std::vector<Edit> changes;      // or the lines that are changed: a bug, or holes
-  std::vector<std::string> also;  // sources to compile again because they include the file
+  std::string file;                // what the reader changes, from the root of the repository
+  std::string cut;                 // the function whose body is taken out (see source.h),
+  std::vector<Edit> changes;       // or the lines that are changed: a bug, or holes
+  std::vector<std::string> hides;  // exercises of the same file whose answers the copy is not to hold
+  std::vector<std::string> also;   // sources to compile again because they include the file
   std::vector<std::string> tests;
 
   std::string unit;                    // of a number
@@ -50,7 +51,8 @@ std::vector<const Exercise*> exercises_of(const std::string& number_or_chapter);
 // The text with `from`, which must stand there exactly once, replaced. `where` is for the error.
 std::string edited(const std::string& text, const Edit& edit, const std::string& where);
 
-// Our source of an exercise, the same with the hole or the bug, and its task as a comment on top.
+// Our source of an exercise, with holes where it would give away others' answers; the same with its own hole
+// or bug, and its task as a comment on top.
 std::string source_of(const Exercise& exercise);
 std::string stub_of(const Exercise& exercise);
 

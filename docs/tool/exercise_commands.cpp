@@ -39,6 +39,8 @@ void set_aside(const fs::path& attempt) {
   fmt::print("What was in {} is now in {}.\n", shown(attempt), shown(to));
 }
 
+std::string answer_line(const Exercise& exercise) { return "# Your answer, in " + exercise.unit + ":\n"; }
+
 void start(const Exercise& exercise, const fs::path& directory, bool again) {
   const fs::path own = directory / exercise.number, file = file_of(exercise, directory);
   if (started(exercise, directory)) {
@@ -49,12 +51,14 @@ void start(const Exercise& exercise, const fs::path& directory, bool again) {
   std::string text = task_text(exercise, directory, "# ");
   if (exercise.of_source()) text = stub_of(exercise);
   NewDirectory made(file.parent_path());
-  if (exercise.kind == "number") write_file(file, text + "# Your answer, in " + exercise.unit + ":\n");
+  if (exercise.kind == "number") write_file(file, text + answer_line(exercise));
   if (exercise.of_source()) write_file(file, text);
   made.keep();
   fmt::print("Exercise {}, {}: {}.\n\n{}\n", exercise.number, exercise.kind, exercise.title,
              task_text(exercise, directory, ""));
   if (exercise.of_source()) fmt::print("Yours to change: {}\n", shown(file));
+  if (exercise.kind == "run")
+    fmt::print("For another try: ./chapbook exercise start {} --again\n", exercise.number);
   if (exercise.kind == "number") fmt::print("Your answer goes into {}, or behind --answer.\n", shown(file));
   fmt::print("When you are done: ./chapbook check {}\n", exercise.number);
 }
@@ -85,6 +89,19 @@ void solution(const Exercise& exercise, const fs::path& directory) {
     fmt::print("./chapbook {}\n", run_command(exercise, directory));
 }
 
+// Puts an answer that passed into the exercise's file, below the comments that are there.
+void keep_answer(const Exercise& exercise, const fs::path& directory, const std::string& answer) {
+  const fs::path file = file_of(exercise, directory);
+  std::string text = task_text(exercise, directory, "# ") + answer_line(exercise);
+  if (fs::exists(file)) {
+    text.clear();
+    for (const std::string& line : split_lines(read_file(file)))
+      if (line.starts_with('#')) text += line + "\n";
+  }
+  make_directory(file.parent_path());
+  write_file(file, text + answer + "\n");
+}
+
 // Prints the verdicts; whether all passed.
 bool check_all(const std::vector<const Exercise*>& chosen, const fs::path& directory,
                const std::string& answer) {
@@ -96,8 +113,9 @@ bool check_all(const std::vector<const Exercise*>& chosen, const fs::path& direc
   for (const Exercise* exercise : chosen) {
     const Verdict verdict = answer.empty() ? grade(*exercise, directory) : grade_answer(*exercise, answer);
     passed += verdict.passed;
-    fmt::print("{} {}: {}\n{}\n", exercise->number, verdict.passed ? "passes" : "does not pass yet",
-               answer.empty() ? shown(file_of(*exercise, directory)) : "--answer", verdict.words);
+    if (verdict.passed && !answer.empty()) keep_answer(*exercise, directory, answer);
+    fmt::print("{} {}: {}{}\n", exercise->number, verdict.passed ? "passes" : "does not pass yet",
+               answer.empty() ? shown(file_of(*exercise, directory)) + "\n" : "", verdict.words);
   }
   if (chosen.size() > 1) fmt::print("\n{} of {} pass.\n", passed, chosen.size());
   return passed == chosen.size();
@@ -116,9 +134,10 @@ std::vector<const Exercise*> chosen_to_check(const std::string& wanted, const fs
     for (const Exercise& each : exercises()) chosen.push_back(&each);
   else
     chosen = exercises_of(wanted);
+  const std::string first = chosen.front()->number;
   std::erase_if(chosen, [&](const Exercise* each) { return !started(*each, directory); });
-  check(!chosen.empty(), "nothing of it is started: ./chapbook exercise start {}",
-        wanted.empty() || wanted.find('.') == std::string::npos ? "N.M" : wanted);
+  check(!chosen.empty(), "{} started yet: ./chapbook exercise start {}",
+        wanted == first ? first + " is not" : "none of them is", first);
   return chosen;
 }
 
@@ -136,7 +155,11 @@ void add_directory(CLI::App& command, const std::shared_ptr<Options>& options) {
 
 void add_exercise(CLI::App& program) {
   CLI::App* command = program.add_subcommand("exercise", "the exercises of the book: list, start, solution");
-  command->require_subcommand(1);
+  command->allow_extras();  // of which the callback says what is right
+  command->callback([command] {
+    check(!command->get_subcommands().empty(),
+          "exercise takes list, start N.M or solution N.M; to grade one: ./chapbook check N.M");
+  });
   auto options = std::make_shared<Options>();
   CLI::App* listing =
       command->add_subcommand("list", "all exercises, those of a chapter, or one with its task");
@@ -159,7 +182,10 @@ void add_check(CLI::App& program) {
   command->add_option("NUMBER", options->number, "as 2 or 2.1; none: all that are started");
   command->add_option("--answer", options->answer, "the number an exercise asks for")->type_name("X");
   add_directory(*command, options);
-  command->callback([options] {
+  command->allow_extras();
+  command->callback([command, options] {
+    if (const std::vector<std::string> more = command->remaining(); !more.empty())
+      fail("what is \"{}\"? An answer goes behind --answer: ./chapbook check 2.4 --answer 12,288", more[0]);
     const auto chosen = chosen_to_check(options->number, options->directory, options->answer);
     if (!check_all(chosen, options->directory, options->answer)) throw CLI::RuntimeError(1);
   });

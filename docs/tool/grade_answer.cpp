@@ -60,7 +60,7 @@ Answer bytes_of_logits() {
   const auto count = static_cast<double>(logits.count());
   return {count * static_cast<double>(size_of(DType::bf16)),
           0,
-          {{count, "so many numbers it has; how many bytes has each?"},
+          {{count, "so many numbers it has, each of several bytes"},
            {count * 4, "that is 2 times too much: it is the size in f32"}}};
 }
 
@@ -151,6 +151,10 @@ Verdict grade_answer(const Exercise& exercise, const std::string& text) {
   for (const Mistake& mistake : right.mistakes)
     if (equal(given, mistake.value, std::max(right.tolerance, 1e-3 * (right.tolerance > 0))))
       return {false, no + mistake.words + "."};
+  if (right.tolerance == 0 && equal(given, right.value, 0.01))
+    return {false, no + "it is near, and this one is to be exact."};
+  if (equal(given, right.value, 10 * right.tolerance))
+    return {false, fmt::format("{}it is near, and wanted within {:.1f}%.", no, 100 * right.tolerance)};
   return {false, no + words_for(given / right.value, exercise.unit) + "."};
 }
 

@@ -40,7 +40,9 @@ Verdict grade_run(const Exercise& exercise, const fs::path& run) {
   for (const auto& [name, range] : exercise.wants) {
     const double value = value_of(name, run);
     if (!(value >= range.low && value <= range.high))
-      return {false, fmt::format("{} is {:.6g}; wanted is {}.", name, value, wanted_text(range))};
+      return {false, fmt::format(
+                         "{} is {:.6g}; wanted is {}.\nFor another try: ./chapbook exercise start {} --again",
+                         name, value, wanted_text(range), exercise.number)};
     reached += fmt::format("{}{} is {:.6g}", reached.empty() ? "" : ", ", name, value);
   }
   return {true, reached + "."};

@@ -195,8 +195,19 @@ TEST_CASE("from start to check, as a reader does it") {
   CHECK(ran.output.find("1 of 2 pass") != std::string::npos);
   ran = run_shell(program("check 2.4 --answer 823,410,688" + in));
   CHECK_MESSAGE(ran.code == 0, ran.output);
+  CHECK(ran.output == "2.4 passes: 823,410,688 bytes.\n");
+  ran = run_shell(program("check" + in));  // the answer is kept
+  CHECK_MESSAGE(ran.code == 0, ran.output);
+  CHECK(ran.output.find("2 of 2 pass") != std::string::npos);
   ran = run_shell(program("exercise list 2" + in));
   CHECK(ran.output.find("The strides of gapless rows, started") != std::string::npos);
+}
+
+TEST_CASE("a copy does not hold the answer of the exercise it hides") {
+  CHECK(stub_of(exercise("7.2")).find("return -dy * z / y;") == std::string::npos);
+  CHECK(stub_of(exercise("7.1")).find("return -dy * z / y;") == std::string::npos);
+  CHECK(stub_of(exercise("9.1")).find("mean_du_u +=") == std::string::npos);
+  CHECK(stub_of(exercise("9.1")).find("\n  fail(\"exercise 9.1: ") != std::string::npos);
 }
 
 TEST_CASE("a copy that never ends or crashes is told so") {
@@ -225,7 +236,13 @@ TEST_CASE("what cannot be is one line and exit code 2") {
        "chapbook: there is no exercise \"x\"; an exercise is a number like 2.1, of the chapters "},
       {"exercise start 2", "chapbook: 2 is a chapter; its exercises are 2.1 to 2.5\n"},
       {"exercise start", "chapbook: NUMBER is required\n"},
-      {"check 2.4 --in /nowhere", "chapbook: nothing of it is started: ./chapbook exercise start 2.4\n"},
+      {"check 2.4 --in /nowhere", "chapbook: 2.4 is not started yet: ./chapbook exercise start 2.4\n"},
+      {"check 2 --in /nowhere", "chapbook: none of them is started yet: ./chapbook exercise start 2.1\n"},
+      {"check 2.4 823410688",
+       "chapbook: what is \"823410688\"? An answer goes behind --answer: ./chapbook check 2.4 --answer "
+       "12,288\n"},
+      {"exercise check 2.1",
+       "chapbook: exercise takes list, start N.M or solution N.M; to grade one: ./chapbook check N.M\n"},
       {"check 2.4 --answer x", "chapbook: an answer is a number like 12,288 or 0.25, not \"x\"\n"},
       {"check 2.4 --answer nan", "chapbook: an answer is a number like 12,288 or 0.25, not \"nan\"\n"},
       {"check 2.1 --answer 1", "chapbook: exercise 2.1 asks for a source, not for a number\n"},
