@@ -155,6 +155,7 @@ void add_directory(CLI::App& command, const std::shared_ptr<Options>& options) {
 
 void add_exercise(CLI::App& program) {
   CLI::App* command = program.add_subcommand("exercise", "the exercises of the book: list, start, solution");
+  command->alias("exercises");
   command->allow_extras();  // of which the callback says what is right
   command->callback([command] {
     check(!command->get_subcommands().empty(),
