@@ -76,18 +76,12 @@ inline unsigned threads_for(int64_t n, int width, int64_t most = 512) {
 // Calls f(Type<T>{}) for a floating-point dtype.
 template <class F>
 void visit_float(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f32:
-      return f(Type<float>{});
-    case DType::f64:
-      return f(Type<double>{});
-    case DType::bf16:
-      return f(Type<bf16>{});
-    case DType::f16:
-      return f(Type<f16>{});
-    default:
+  visit(dtype, [&]<class T>(Type<T> type) {
+    if constexpr (std::is_integral_v<T>)
       fail("{} is no floating-point dtype", name_of(dtype));
-  }
+    else
+      f(type);
+  });
 }
 
 }  // namespace chapbook
