@@ -16,7 +16,7 @@
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
-#include "tensor/module.h"
+#include "tensor/backend_module.h"
 
 #ifdef CHAPBOOK_OPENBLAS
 extern "C" char* openblas_get_config();
@@ -76,7 +76,7 @@ std::string blas() {
 }
 
 std::string gpu() {
-  const Module& cuda = cuda_module();
+  const BackendModule& cuda = cuda_module();
   return cuda.backend ? cuda.backend->description() : "cuda is absent: " + cuda.absent;
 }
 

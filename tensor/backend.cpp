@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "tensor/cpu/cpu_backend.h"
-#include "tensor/module.h"
+#include "tensor/backend_module.h"
 #include "tensor/reference/reference_backend.h"
 #ifdef CHAPBOOK_SIMT
 #include "tensor/simt/simt_backend.h"

@@ -1,4 +1,4 @@
-// What the program finds in the module: tensor/module.h opens it and calls this.
+// What the program finds in the module: tensor/backend_module.h opens it and calls this.
 #include <cstdio>
 
 #include "tensor/cuda/device_backend.h"

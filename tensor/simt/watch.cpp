@@ -1,11 +1,12 @@
 #include "tensor/simt/watch.h"
 
+#include <dlfcn.h>
 #include <link.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "tensor/check.h"
@@ -21,20 +22,18 @@ bool checking = true;
 
 namespace {
 
-// Where the program's code begins: lines in cells are counted from here to fit into 32 bits.
-const char* code_begin() {
-  static const char* const begin = [] {
-    const char* address = nullptr;
-    dl_iterate_phdr(
-        [](dl_phdr_info* info, size_t, void* to) {
-          *static_cast<const char**>(to) = reinterpret_cast<const char*>(info->dlpi_addr);
-          return 1;  // the program is the first
-        },
-        &address);
-    return address;
+// The program, or the module that this is part of: lines in cells are counted from where its code begins to fit
+// into 32 bits.
+const link_map& own_module() {
+  static const link_map& map = []() -> const link_map& {
+    Dl_info info;
+    link_map* found = nullptr;
+    dladdr1(reinterpret_cast<const void*>(&own_module), &info, reinterpret_cast<void**>(&found), RTLD_DL_LINKMAP);
+    return *found;
   }();
-  return begin;
+  return map;
 }
+const char* code_begin() { return reinterpret_cast<const char*>(own_module().l_addr); }
 uint32_t line_of(const void* from) {
   return static_cast<uint32_t>(static_cast<const char*>(from) - code_begin());
 }
@@ -190,10 +189,10 @@ void watch(Access access, const void* address, size_t bytes, size_t alignment, c
 // Asks addr2line, of binutils. Where the line was inlined, the innermost of the project's own is named, and
 // the line of the kernel's file that it was inlined to.
 std::string where(const void* code) {
-  char program[4096] = {};
-  if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0) return fmt::format("{}", code);
+  std::string module = own_module().l_name;
+  if (module.empty()) module = std::filesystem::read_symlink("/proc/self/exe");  // the program
   const auto address = static_cast<const char*>(code) - code_begin() - 1;  // of the call, not behind it
-  const std::string command = fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", program, address);
+  const std::string command = fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", module, address);
   std::unique_ptr<FILE, int (*)(FILE*)> answer(popen(command.c_str(), "r"), pclose);
   std::string innermost, kernel;
   for (char text[4096]; answer && fgets(text, sizeof(text), answer.get());) {

@@ -87,7 +87,7 @@ TEST_CASE("tensor: errors of making and reshaping") {
                     "reshape: 6 numbers of (2, 3) do not divide into (4, -1)");
   CHECK_THROWS_WITH(counted({2, 3}).transpose(0, 1).upload(nullptr),
                     "upload: the tensor is a view with gaps");
-  CHECK_THROWS_WITH(backend("abacus"), doctest::Contains("no backend 'abacus' here; there are: cpu"));
+  CHECK_THROWS_WITH(backend("abacus"), doctest::Contains("no backend 'abacus' here; there are: "));
 }
 
 TEST_CASE("ops: errors name the op and both sides") {

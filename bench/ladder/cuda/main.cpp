@@ -12,7 +12,7 @@
 
 #include "apps/machine.h"
 #include "bench/ladder/cuda/rungs.h"
-#include "tensor/module.h"
+#include "tensor/backend_module.h"
 #include "tensor/ops.h"
 
 namespace chapbook::ladder {

@@ -1,11 +1,13 @@
-#include "tensor/module.h"
+#include "tensor/backend_module.h"
 
 #include <dlfcn.h>
+
+#include <cstdlib>
 
 namespace chapbook {
 
 // The library has one function for us, which gives the backend, or the reason why not.
-Module open_module(const std::filesystem::path& library) {
+BackendModule open_module(const std::filesystem::path& library) {
   std::error_code error;
   if (!std::filesystem::exists(library, error)) return {.absent = "not built (see tensor/cuda/README.md)"};
   void* module = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -18,9 +20,13 @@ Module open_module(const std::filesystem::path& library) {
   return {backend, reason, module};
 }
 
-const Module& cuda_module() {
-  static const Module& module = *new Module(
-      open_module(std::filesystem::read_symlink("/proc/self/exe").replace_filename("libchapbook_cuda.so")));
+const BackendModule& cuda_module() {
+  const auto library = [] {
+    const char* named = std::getenv("CHAPBOOK_CUDA_MODULE");
+    return named ? std::filesystem::path(named)
+                 : std::filesystem::read_symlink("/proc/self/exe").replace_filename("libchapbook_cuda.so");
+  };
+  static const BackendModule& module = *new BackendModule(open_module(library()));
   return module;
 }
 

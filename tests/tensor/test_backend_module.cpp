@@ -1,5 +1,5 @@
 // Backends that lie in modules: what is said when there is none.
-#include "tensor/module.h"
+#include "tensor/backend_module.h"
 
 #include <doctest/doctest.h>
 
@@ -12,7 +12,7 @@ TEST_CASE("a module that is not there, is no library or is another one says so")
   CHECK(open_module("/nowhere/libchapbook_cuda.so").absent == "not built (see tensor/cuda/README.md)");
   const auto file = std::filesystem::temp_directory_path() / "chapbook_no_library.so";
   std::ofstream(file) << "text";
-  const Module text = open_module(file);
+  const BackendModule text = open_module(file);
   CHECK(!text.backend);
   CHECK(text.absent.find("chapbook_no_library.so") != std::string::npos);
   std::filesystem::remove(file);
@@ -21,7 +21,7 @@ TEST_CASE("a module that is not there, is no library or is another one says so")
 TEST_CASE("cuda is there, or backend() and backend_names() agree that it is not, and why") {
   const auto names = backend_names();
   const bool listed = std::find(names.begin(), names.end(), "cuda") != names.end();
-  const Module& cuda = cuda_module();
+  const BackendModule& cuda = cuda_module();
   MESSAGE("cuda: ", cuda.backend ? cuda.backend->description() : "absent: " + cuda.absent);
   CHECK(listed == (cuda.backend != nullptr));
   if (cuda.backend) {

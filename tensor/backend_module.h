@@ -8,13 +8,15 @@
 
 namespace chapbook {
 
-struct Module {
+struct BackendModule {
   Backend* backend = nullptr;
   std::string absent;       // why there is no backend
   void* library = nullptr;  // as dlopen gave it, for what else is in there
 };
 
-Module open_module(const std::filesystem::path& library);
-const Module& cuda_module();  // libchapbook_cuda.so beside the program; opened the first time
+BackendModule open_module(const std::filesystem::path& library);
+// libchapbook_cuda.so beside the program, or what the environment variable CHAPBOOK_CUDA_MODULE names; opened
+// the first time.
+const BackendModule& cuda_module();
 
 }  // namespace chapbook
