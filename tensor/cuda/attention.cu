@@ -70,8 +70,9 @@ constexpr int ahead = 4;     // keys that a warp takes at once
 // One query against all its keys, as in generation: blockIdx (head, query). The warps share the keys; the
 // lanes share the D numbers, lane l has l, l + 32, .... At the end the warps' sums are joined.
 template <class T, class N = Wide<T>>
-__global__ void attend_one(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal, int64_t D, N scale,
-                           Heads<T> ys, Heads<N> log_sums) {
+__global__ void __launch_bounds__(32 * readers)
+    attend_one(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal, int64_t D, N scale, Heads<T> ys,
+               Heads<N> log_sums) {
   constexpr int most = largest_head / 32;  // numbers of a lane
   const int64_t head = blockIdx.x, t = blockIdx.y, keys = causal.keys_of(t);
   const int lane = threadIdx.x, warp = threadIdx.y;
