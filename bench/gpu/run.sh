@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# All that needs a GPU, in one call: builds, runs the tests on it, has NVIDIA's compute-sanitizer watch the ops, and measures beside
-# PyTorch.
+# All that needs a GPU, in one call: builds, runs the tests on it, measures beside PyTorch and kernel by kernel, and has NVIDIA's
+# compute-sanitizer watch the ops. A stage that fails does not keep the others from running; results are written as they come.
 #
-#   bench/gpu/run.sh [build] [test] [sanitize] [small] [large] [story]    # all but story, when nothing is named
+#   bench/gpu/run.sh [build] [test] [large] [small] [profile] [ladder] [sanitize] [story]    # all but story, when nothing is named
 #
-#   small, large  training steps of both `small` batches, or of GPT-2 124M, beside PyTorch: train_cuda_small.json, train_cuda_large.json
+#   large, small  training steps of GPT-2 124M, or of both `small` batches, beside PyTorch: train_cuda_large.json, train_cuda_small.json
+#   profile       a step of GPT-2 124M in bf16, op by op: profile_cuda.txt
+#   ladder        the rungs of bench/ladder/cuda and what Chapbook uses: ladder_cuda.json
 #   story         trains preset `small` on the text in $TEXT/train.txt and $TEXT/valid.txt; its run goes to build/gpu/story
 #
 # Results go to $OUT, or to bench/results. Needs nvcc, cmake, ninja, for the measurements Python with PyTorch, and the headers of fmt,
@@ -16,7 +18,8 @@ out=${OUT:-bench/results}
 build=build/gpu
 mkdir -p "$out" "$build"
 stages=("$@")
-(($#)) || stages=(build test sanitize small large)
+(($#)) || stages=(build test large small profile ladder sanitize)
+command -v nvcc >/dev/null || PATH=/usr/local/cuda/bin:$PATH
 
 use_dependencies() {
   [[ ${DEPENDENCIES:-} ]] || return 0
@@ -28,29 +31,59 @@ use_dependencies() {
   export PKG_CONFIG_LIBDIR=$libraries/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
 }
 
+# cuBLASLt where the CUDA Toolkit was installed without it: PyTorch brings it along.
+options_for_cublas() {
+  local header
+  [[ ! -e $(dirname "$(readlink -f "$(command -v nvcc)")")/../include/cublasLt.h ]] || return 0
+  header=$(python3 -c 'import glob, nvidia; print(*(h for p in nvidia.__path__ for h in glob.glob(p + "/*/include/cublasLt.h")))')
+  [[ $header ]] || return 0
+  echo "-DCUDA_cublasLt_LIBRARY=$(ls "${header%include/*}"lib/libcublasLt.so.*)" "-DCMAKE_CXX_FLAGS=-idirafter\ ${header%/*}"
+}
+
 build() {
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCHAPBOOK_CUDA=ON -DCHAPBOOK_BENCH=ON -DCHAPBOOK_OPENBLAS=OFF
-  ninja -C "$build" chapbook test_tensor test_autograd test_nn test_optim bench_train_step
+  local options
+  eval "options=($(options_for_cublas))"
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCHAPBOOK_CUDA=ON -DCHAPBOOK_BENCH=ON -DCHAPBOOK_OPENBLAS=OFF "${options[@]}"
+  ninja -k 0 -C "$build" chapbook test_tensor test_autograd test_nn test_optim test_apps bench_train_step ladder_cuda
   "$build/chapbook" doctor
 }
 
-# Every op in every dtype and layout, gradients, the tiny GPT's numbers and its training steps, on the GPU alone.
+# Every op in every dtype and layout, gradients, the tiny GPT's numbers, its training steps, and steps from a recording (a CUDA graph):
+# on the GPU alone.
 run_tests() {
-  local folder
-  for folder in tensor autograd nn optim; do
+  local folder cases failed=
+  for folder in tensor autograd nn optim apps; do
     echo "== test_$folder on cuda"
-    REQUIRE_BACKENDS=cuda ONLY_BACKENDS=cuda "$build/test_$folder"
+    cases='*'
+    [[ $folder != apps ]] || cases='steps from a recording*,in bf16 and f16*'
+    export REQUIRE_BACKENDS=cuda ONLY_BACKENDS=cuda
+    timeout 240 "$build/test_$folder" --test-case="$cases" && continue
+    failed+=" $folder"
+    echo "== once more, each kernel waited for, so that an error names its kernel"
+    CUDA_LAUNCH_BLOCKING=1 timeout 120 "$build/test_$folder" --test-case="$cases" 2>&1 | tail -n 30 || true
   done
+  [[ ! $failed ]] || { echo "failed:$failed"; return 1; }
 }
 
-# The same ops watched: bounds, uninitialised reads, barriers, races on shared memory.
+# Our kernels watched while the ops are tested: bounds and alignment first, then races on shared memory where it is used. What simt
+# finds without a GPU too (barriers, reads of what nobody wrote) takes TOOLS="synccheck initcheck". Each tool has $SECONDS_EACH.
 sanitize() {
-  local tool
-  for tool in memcheck initcheck synccheck racecheck; do
+  local tool status failed=
+  for tool in ${TOOLS:-memcheck racecheck}; do
     echo "== compute-sanitizer $tool"
-    REQUIRE_BACKENDS=cuda ONLY_BACKENDS=cuda compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$build/test_tensor" --test-case="every op*,every kernel*" 2>&1 | tee "$out/sanitize_$tool.log" | tail -n 5
+    local kernels=(--kernel-name kns=chapbook)
+    [[ $tool != racecheck ]] || kernels+=(--kernel-name-exclude regex='(unary|binary|where|copy|fill|triangle|random)_numbers|adamw|gather')
+    status=0
+    REQUIRE_BACKENDS=cuda ONLY_BACKENDS=cuda timeout "${SECONDS_EACH:-240}" compute-sanitizer --tool "$tool" "${kernels[@]}" \
+      --error-exitcode 1 "$build/test_tensor" --test-case="every op gives*,every kernel*" >"$out/sanitize_$tool.log" 2>&1 || status=$?
+    tail -n 5 "$out/sanitize_$tool.log"
+    if ((status == 124)); then
+      echo "the time was over; errors until then: $(grep -c '^========= \(Invalid\|Error\|Uninitialized\|Misaligned\|Barrier\)' "$out/sanitize_$tool.log")"
+    elif ((status)); then
+      failed+=" $tool"
+    fi
   done
+  [[ ! $failed ]] || { echo "failed:$failed"; return 1; }
 }
 
 measure() {
@@ -60,6 +93,11 @@ measure() {
     --out "$out/train_cuda_$name.json"
 }
 
+profile() {
+  "$build/chapbook" profile --backend cuda --precision bf16 --preset large --set context=1024 --set batch=16 --steps 5 \
+    --out "$build/profile" | tee "$out/profile_cuda.txt"
+}
+
 # To the lowest validation loss there is.
 story() {
   "$build/chapbook" train --backend cuda --precision bf16 --preset small --data "$TEXT/train.txt" --valid "$TEXT/valid.txt" \
@@ -67,17 +105,31 @@ story() {
   cp "$build/story/results.json" "$out/story_cuda.json"
 }
 
+known=" build test large small profile ladder sanitize story "
+for stage in "${stages[@]}"; do
+  [[ $known == *" $stage "* ]] || { echo "run.sh: no stage '$stage'; there are$known" >&2; exit 2; }
+done
+
+run_stage() {
+  case $1 in
+    test) run_tests ;;
+    large) measure large "124M" ;;
+    small) measure small "small, 2k tokens" "small, 16k tokens" ;;
+    ladder) "$build/ladder_cuda" --out "$out/ladder_cuda.json" ;;
+    *) "$1" ;;
+  esac
+}
+
 use_dependencies
+failed=()
 for stage in "${stages[@]}"; do
   SECONDS=0
-  case $stage in
-    build) build ;;
-    test) run_tests ;;
-    sanitize) sanitize ;;
-    small) measure small "small, 2k tokens" "small, 16k tokens" ;;
-    large) measure large "124M" ;;
-    story) story ;;
-    *) echo "run.sh: no stage '$stage'" >&2 && exit 2 ;;
-  esac
-  echo "== $stage took $SECONDS s"
+  set +e  # a stage ends at its first error, and the next one begins
+  (set -e; run_stage "$stage")
+  status=$?
+  set -e
+  echo "== $stage took $SECONDS s$( ((status == 0)) || echo ", and failed")"
+  ((status == 0)) || failed+=("$stage")
+  if [[ $stage == build && $status != 0 ]]; then break; fi
 done
+((${#failed[@]} == 0)) || { echo "run.sh: failed: ${failed[*]}" >&2; exit 1; }

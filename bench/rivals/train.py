@@ -77,7 +77,9 @@ def torch_stepper(shape, compiled, device="cpu", precision="f32"):
     others = [p for p in model.parameters() if p.dim() != 2]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
                                   lr=1e-3, betas=(0.9, 0.99), fused=True)
-    run = torch.compile(model) if compiled else model
+    # For this shape alone: after a model of another batch, PyTorch would compile for any batch, and slower.
+    torch.compiler.reset()
+    run = torch.compile(model, dynamic=False) if compiled else model
 
     def step():
         tokens = torch.randint(vocabulary, (batch, context + 1))
@@ -148,6 +150,37 @@ def measure_memory(options, name):
     return {contender: peak_megabytes(command) for contender, command in {"chapbook": ours, **theirs}.items()}
 
 
+def compare(shape, precision, options, limits):
+    """The contenders in turns, on one model: what a row of the results holds of it."""
+    tokens = shape[3] * shape[5]
+    contenders = {"torch eager": torch_stepper(shape, False, options.device, precision)}
+    if not options.no_compile:
+        contenders["torch.compile"] = torch_stepper(shape, True, options.device, precision)
+    for step in contenders.values():
+        for _ in range(3):
+            step()
+    seconds = contenders["torch eager"]()
+    steps = max(2, round(options.seconds / seconds))
+    speeds = {"chapbook": [], **{contender: [] for contender in contenders}}
+    for _ in range(options.rounds):
+        output = subprocess.run([options.program, *map(str, shape), str(steps), "bf16" if precision == "bf16" else "f32"],
+                                check=True, capture_output=True, text=True,
+                                env={**os.environ, "CHAPBOOK_THREADS": str(options.threads), "CHAPBOOK_BACKEND": options.device,
+                                     "CHAPBOOK_TF32": str(int(precision == "tf32"))})
+        speeds["chapbook"].append(tokens / statistics.median(map(float, output.stdout.split())))
+        for contender, step in contenders.items():
+            step()
+            speeds[contender].append(tokens / statistics.median(step() for _ in range(steps)))
+    median = {contender: statistics.median(values) for contender, values in speeds.items()}
+    best_rival = max(value for contender, value in median.items() if contender != "chapbook")
+    row = {"tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
+                                 for contender, values in speeds.items()},
+           "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3)}
+    if limits:
+        row["share_of_peak"] = {contender: round(value * flops_per_token(shape) / limits[precision], 3) for contender, value in median.items()}
+    return row
+
+
 def main():
     if sys.argv[1:2] == ["--only"]:  # a process of its own, for its memory
         torch.set_num_threads(os.cpu_count())
@@ -172,43 +205,6 @@ def main():
     out = options.out or f"bench/results/train{'_cuda' if cuda else ''}.json"
     limits = device_limits() if cuda else None
 
-    rows = []
-    precisions = options.precisions or (["f32", "tf32", "bf16"] if cuda else ["f32"])
-    for name, precision in ((name, precision) for name in options.models or models for precision in precisions):
-        shape = models[name]
-        tokens = shape[3] * shape[5]
-        contenders = {"torch eager": torch_stepper(shape, False, options.device, precision)}
-        if not options.no_compile:
-            contenders["torch.compile"] = torch_stepper(shape, True, options.device, precision)
-        for step in contenders.values():
-            for _ in range(3):
-                step()
-        seconds = contenders["torch eager"]()
-        steps = max(2, round(options.seconds / seconds))
-        speeds = {"chapbook": [], **{contender: [] for contender in contenders}}
-        for _ in range(options.rounds):
-            output = subprocess.run([options.program, *map(str, shape), str(steps), "bf16" if precision == "bf16" else "f32"],
-                                    check=True, capture_output=True, text=True,
-                                    env={**os.environ, "CHAPBOOK_THREADS": str(options.threads), "CHAPBOOK_BACKEND": options.device,
-                                         "CHAPBOOK_TF32": str(int(precision == "tf32"))})
-            speeds["chapbook"].append(tokens / statistics.median(map(float, output.stdout.split())))
-            for contender, step in contenders.items():
-                step()
-                speeds[contender].append(tokens / statistics.median(step() for _ in range(steps)))
-        median = {contender: statistics.median(values) for contender, values in speeds.items()}
-        best_rival = max(value for contender, value in median.items() if contender != "chapbook")
-        rows.append({
-            "model": name, "precision": precision, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape)),
-            "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
-                                  for contender, values in speeds.items()},
-            "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3)})
-        if cuda:
-            rows[-1]["share_of_peak"] = {contender: round(value * flops_per_token(shape) / limits[precision], 3)
-                                         for contender, value in median.items()}
-        elif not options.no_compile:
-            rows[-1]["peak_megabytes"] = measure_memory(options, name)
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = os.environ.get("CHAPBOOK_COMMIT")  # where there is no git
     commit = commit or subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
@@ -216,10 +212,25 @@ def main():
               "command": " ".join(["python bench/rivals/train.py", *sys.argv[1:]]), "device": torch.cuda.get_device_name() if cuda else "cpu",
               "limits": {what: float(f"{value:.4g}") for what, value in limits.items()} if cuda else None,
               "rounds": options.rounds, "threads": options.threads, "processor": processor, "torch": torch.__version__, "commit": commit,
-              "date": datetime.date.today().isoformat(), "rows": rows}
-    with open(out, "w") as file:
-        json.dump(result, file, indent=1)
-        file.write("\n")
+              "date": datetime.date.today().isoformat(), "rows": []}
+    failed = False
+    precisions = options.precisions or (["bf16", "tf32", "f32"] if cuda else ["f32"])  # what matters most comes first
+    for name, precision in ((name, precision) for name in options.models or models for precision in precisions):
+        shape = models[name]
+        row = {"model": name, "precision": precision, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape))}
+        try:
+            row |= compare(shape, precision, options, limits)
+            if not cuda and not options.no_compile:
+                row["peak_megabytes"] = measure_memory(options, name)
+        except subprocess.CalledProcessError as error:  # the next row may work
+            row["failed"] = error.stderr.strip()
+            failed = True
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        result["rows"].append(row)
+        with open(out, "w") as file:  # after each row: on a lent machine the time may end
+            json.dump(result, file, indent=1)
+            file.write("\n")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
