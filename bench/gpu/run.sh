@@ -44,15 +44,15 @@ build() {
   local options
   eval "options=($(options_for_cublas))"
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCHAPBOOK_CUDA=ON -DCHAPBOOK_BENCH=ON -DCHAPBOOK_OPENBLAS=OFF "${options[@]}"
-  ninja -k 0 -C "$build" chapbook test_tensor test_autograd test_nn test_optim test_apps bench_train_step ladder_cuda
+  ninja -k 0 -C "$build" chapbook test_cuda test_tensor test_autograd test_nn test_optim test_apps bench_train_step ladder_cuda
   "$build/chapbook" doctor
 }
 
-# Every op in every dtype and layout, gradients, the tiny GPT's numbers, its training steps, and steps from a recording (a CUDA graph):
+# Memory, copies and recordings, every op in every dtype and layout, gradients, the tiny GPT's numbers, its training steps, and steps from a recording (a CUDA graph):
 # on the GPU alone.
 run_tests() {
   local folder cases failed=
-  for folder in tensor autograd nn optim apps; do
+  for folder in cuda tensor autograd nn optim apps; do
     echo "== test_$folder on cuda"
     cases='*'
     [[ $folder != apps ]] || cases='steps from a recording*,in bf16 and f16*'
