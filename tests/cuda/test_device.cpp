@@ -2,6 +2,7 @@
 // late as may be; on a GPU, where these tests run too, as it comes.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "apps/recorded_pass.h"
@@ -133,6 +134,20 @@ TEST_CASE("cuda: products of half types with long axes that leave a rest") {
       };
       CHECK(product(cuda()) == product(backend("cpu")));
     }
+}
+
+// What the library was told of alignment for one must not be taken for the other.
+TEST_CASE("cuda: like products whose operands begin elsewhere") {
+  if (!here()) return;
+  const Tensor numbers = Tensor::from(pattern(200, 0), {200}, cuda()), same = numbers.to(backend("cpu"));
+  const auto product = [](const Tensor& from, int64_t a, int64_t b, int64_t y) {
+    const Tensor result = Tensor::zeros({200}, DType::f32, from.backend());
+    const auto matrix = [](const Tensor& of, int64_t at) { return of.slice(0, at, at + 64).reshape({8, 8}); };
+    from.backend().matmul(matrix(from, a).view(), matrix(from, b).view(), matrix(result, y).view());
+    return result.to_vector<float>();
+  };
+  for (const auto& [a, b, y] : {std::array{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {64, 32, 16}, {3, 2, 1}})
+    CHECK(product(numbers, a, b, y) == product(same, a, b, y));
 }
 
 TEST_CASE("cuda: a machine without it is told why") {
