@@ -38,7 +38,6 @@ void count_launch(const std::string& kernel) {
 namespace {
 
 struct Request {
-  bool shared;
   size_t bytes;  // of each lane
   uint32_t lanes = 0;
   std::array<uintptr_t, 32> address;
@@ -47,7 +46,8 @@ struct Site {                      // a line of code
   std::array<size_t, 32> times{};  // that each lane was there
   std::vector<Request> requests;   // by time
 };
-std::unordered_map<const void*, Site> sites;  // where the running warp was
+// Where the running warp was; a copy from global to shared memory is an access of either kind.
+std::unordered_map<const void*, Site> sites[2];
 int running_warp = 0;
 
 int64_t sectors(const Request& request) {
@@ -93,21 +93,23 @@ void count_access(bool shared, bool write, const void* address, size_t bytes, co
     running_warp = thread / 32;
   }
   const int lane = thread % 32;
-  Site& site = sites[from];
+  Site& site = sites[shared][from];
   const size_t time = site.times[lane]++;
-  if (time == site.requests.size()) site.requests.push_back({shared, bytes, 0, {}});
+  if (time == site.requests.size()) site.requests.push_back({bytes, 0, {}});
   site.requests[time].lanes |= 1u << lane;
   site.requests[time].address[lane] = reinterpret_cast<uintptr_t>(address);
 }
 
 void end_requests() {
-  for (const auto& [from, site] : sites)
-    for (const Request& request : site.requests) {
-      ++(request.shared ? counting->shared : counting->global).requests;
-      (request.shared ? counting->bank_conflicts : counting->sectors) +=
-          request.shared ? conflicts(request) : sectors(request);
-    }
-  sites.clear();
+  for (bool shared : {false, true}) {
+    for (const auto& [from, site] : sites[shared])
+      for (const Request& request : site.requests) {
+        ++(shared ? counting->shared : counting->global).requests;
+        (shared ? counting->bank_conflicts : counting->sectors) +=
+            shared ? conflicts(request) : sectors(request);
+      }
+    sites[shared].clear();
+  }
 }
 
 std::string report() {

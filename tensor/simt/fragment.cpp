@@ -3,10 +3,13 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
+#include "tensor/check.h"
 #include "tensor/dtype.h"
 #include "tensor/simt/block.h"
+#include "tensor/simt/counters.h"
 #include "tensor/simt/watch.h"
 
 namespace chapbook::simt {
@@ -99,12 +102,15 @@ void load_matrices(bool transposed, uint32_t* x, const void* row, Line line) {
       line);
 }
 
+constexpr size_t copied = 16;  // bytes
+
 // Copies under way, by thread of the running block.
 struct Copies {
   struct Copy {
-    void* to;
+    char* to;
     const void* from;  // null: zeros
     int group;
+    const void* code;  // where it began
   };
   std::vector<Copy> copies;
   int groups = 0;  // ended
@@ -114,17 +120,36 @@ static std::map<int, Copies> under_way;
 // What is to be overwritten counts as not written until the copy arrives.
 void copy_later(void* to, const void* from, bool inside) {
   const void* const code = __builtin_return_address(0);
-  if (inside) watch(Access::read, from, 16, 16, code);
-  watch(Access::write, to, 16, 16, code);
+  if (inside) watch(Access::read, from, copied, copied, code);
+  watch(Access::write, to, copied, copied, code);
   const Unwatched here;
-  shared_memory().set_unwritten(to, 16);
+  shared_memory().set_unwritten(to, copied);
   Copies& mine = under_way[block.running()];
-  mine.copies.push_back({to, inside ? from : nullptr, mine.groups});
+  mine.copies.push_back({static_cast<char*>(to), inside ? from : nullptr, mine.groups, code});
 }
 
 void end_copies() {
   const Unwatched here;
   ++under_way[block.running()].groups;
+}
+
+// The copy arrives: a write, which was counted when it began. If something was written there meanwhile,
+// nobody knows what a GPU would leave.
+static void deliver(const Copies::Copy& copy, const void* code) {
+  for (size_t byte = 0; checking && byte < copied; byte += 4)
+    if (shared_memory().cell(copy.to + byte).write.written)
+      block.fault([&] {
+        return fmt::format(
+            "{} waits at {} for its copy to {}, begun at {}, where something was written meanwhile",
+            block.name(block.running()), where(code), describe(copy.to + byte).name, where(copy.code));
+      });
+  if (copy.from)
+    std::memcpy(copy.to, copy.from, copied);
+  else
+    std::memset(copy.to, 0, copied);
+  Counters* const counted = std::exchange(counting, nullptr);
+  watch(Access::write, copy.to, copied, copied, code);
+  counting = counted;
 }
 
 void wait_for_copies(int newest) {
@@ -133,15 +158,20 @@ void wait_for_copies(int newest) {
   Copies& mine = under_way[block.running()];
   std::erase_if(mine.copies, [&](const Copies::Copy& copy) {
     if (copy.group >= mine.groups - newest) return false;
-    if (copy.from)
-      std::memcpy(copy.to, copy.from, 16);
-    else
-      std::memset(copy.to, 0, 16);
-    watch(Access::write, copy.to, 16, 16, code);
+    deliver(copy, code);
     return true;
   });
 }
 
 void forget_copies() { under_way.clear(); }
+
+std::string copy_under_way(const void* address) {
+  for (const auto& [thread, each] : under_way)
+    for (const Copies::Copy& copy : each.copies)
+      if (address >= copy.to && address < copy.to + copied)
+        return fmt::format("the copy that {} began at {} {}", block.name(thread), where(copy.code),
+                           copy.group < each.groups ? "was not waited for" : "is in a group that has no end");
+  return "";
+}
 
 }  // namespace chapbook::simt

@@ -12,6 +12,7 @@
 #include "tensor/check.h"
 #include "tensor/simt/block.h"
 #include "tensor/simt/counters.h"
+#include "tensor/simt/fragment.h"
 #include "tensor/simt/machine.h"
 
 namespace chapbook::simt {
@@ -168,7 +169,10 @@ void watch(Access access, const void* address, size_t bytes, size_t alignment, c
     const Attempt attempt{access, reinterpret_cast<const void*>(std::max(word, begin)), from};
     if (bits & ~cell.read.valid) attempt.out_of_bounds();
     if (access != Access::write && bits & ~cell.write.written)
-      attempt.fault([] { return "where nothing has been written yet"; });
+      attempt.fault([&] {
+        const std::string copy = copy_under_way(attempt.address);
+        return "where nothing has been written yet" + (copy.empty() ? "" : ": " + copy);
+      });
 
     const auto& write = cell.write;
     if (write.tick >= order.launch && (write.bytes & bits) && !is_behind(write.tick, write.thread, self) &&
@@ -199,7 +203,9 @@ std::string where(const void* code) {
     std::string line(text);
     line.resize(line.find_first_of(" \n"));
     line = from_root(line);
-    if (line[0] == '?' || line.starts_with("/usr/") || line.starts_with("tensor/simt/")) continue;
+    if (line[0] == '?' || line.starts_with("/usr/") || line.starts_with("tensor/simt/") ||
+        line.starts_with("tensor/cuda/fragment.h:"))  // words, as in tensor/simt/words.h
+      continue;
     if (innermost.empty()) innermost = line;
     kernel = line.find(".cu:") == line.npos ? kernel : line;
     if (!kernel.empty()) break;

@@ -1,6 +1,7 @@
 // What the simt machine counts.
 #include <doctest/doctest.h>
 
+#include "tensor/cuda/fragment.h"
 #include "tensor/cuda/launch.h"
 #include "tensor/simt/counters.h"
 #include "tensor/tensor.h"
@@ -85,6 +86,24 @@ TEST_CASE("simt: lanes are served together, but in groups where they move much")
   CHECK(count<write_shared<float2>>({1, 32, 4096}, 1u).bank_conflicts == 0);
   CHECK(count<write_shared<float4>>({1, 32, 4096}, 1u).bank_conflicts == 0);
   CHECK(count<write_shared<float4>>({1, 32, 4096}, 2u).bank_conflicts == 4);  // one in each group of 8
+}
+
+static __global__ void copy_rows(const float* x, unsigned pitch, unsigned lanes) {
+  copy_later(launched_shared<float4>() + threadIdx.x * pitch, x + threadIdx.x * 4, threadIdx.x < lanes);
+  end_copies();
+  wait_for_copies();
+}
+
+TEST_CASE("simt: an asynchronous copy is one access to either memory") {
+  const Tensor x = zeros(32 * 4);
+  for (unsigned pitch : {1u, 2u}) {
+    const simt::Counters c = count<copy_rows>({1, 32, 4096}, x.view().as<float>(), pitch, 16u);
+    CHECK(c.global.reads == 16);
+    CHECK(c.sectors == 8);
+    CHECK(c.shared.writes == 32);
+    CHECK(c.shared.requests == 1);
+    CHECK(c.bank_conflicts == (pitch == 1 ? 0 : 4));
+  }
 }
 
 TEST_CASE("simt: the report has a line for each kernel") {

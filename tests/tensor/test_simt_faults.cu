@@ -274,22 +274,74 @@ TEST_CASE("simt: what was never written is not read") {
   CHECK(report_on<copy_numbers>({1, 8}, zeros(8).view().as<float>(), out) == "");
 }
 
-template <bool right>
+// Two copies, each a group of its own, and then a look at one of them.
+enum class Fault { none, no_wait, no_end, wait_for_the_other, written_meanwhile };
+template <Fault fault>
 static __global__ void copy_and_use(const float* x, float* y) {
+  CHAPBOOK_SHARED(float4, first, [8]);
+  CHAPBOOK_SHARED(float4, second, [8]);
+  copy_later(&first[threadIdx.x], x + threadIdx.x * 4);
+  end_copies();
+  copy_later(&second[threadIdx.x], x + threadIdx.x * 4);
+  if (fault == Fault::written_meanwhile) second[threadIdx.x].y = 1;
+  if (fault != Fault::no_end) end_copies();
+  if (fault == Fault::wait_for_the_other)
+    wait_for_copies<1>();
+  else if (fault != Fault::no_wait)
+    wait_for_copies();
+  y[threadIdx.x] = first[threadIdx.x].x + second[threadIdx.x].x;
+}
+// Of eight copies each thread waits for its own only, and uses that of another.
+template <bool right>
+static __global__ void copy_for_others(const float* x, float* y) {
   CHAPBOOK_SHARED(float4, tile, [8]);
   copy_later(&tile[threadIdx.x], x + threadIdx.x * 4);
   end_copies();
-  if (right) wait_for_copies();
-  y[threadIdx.x] = tile[threadIdx.x].x;
+  wait_for_copies();
+  if (right) __syncthreads();
+  y[threadIdx.x] = tile[7 - threadIdx.x].x;
+}
+// The tile is filled again while others may still read it.
+template <bool right>
+static __global__ void copy_again(const float* x, float* y) {
+  CHAPBOOK_SHARED(float4, tile, [8]);
+  copy_later(&tile[threadIdx.x], x + threadIdx.x * 4);
+  end_copies();
+  wait_for_copies();
+  __syncthreads();
+  y[threadIdx.x] = tile[7 - threadIdx.x].x;
+  if (right) __syncthreads();
+  copy_later(&tile[threadIdx.x], x + threadIdx.x * 4);
+  end_copies();
+  wait_for_copies();
 }
 
-TEST_CASE("simt: a copy that was not waited for has not arrived") {
+TEST_CASE("simt: a copy arrives when its group is waited for, and not before") {
   const Tensor x = zeros(32), y = room_for(8);
-  CHECK(report_on<copy_and_use<true>>({1, 8}, x.view().as<float>(), y.view().as<float>()) == "");
-  CHECK(report_on<copy_and_use<false>>({1, 8}, x.view().as<float>(), y.view().as<float>()) ==
-        "copy_and_use<false>: block (0, 0, 0): thread 0 reads number 0 of tile at line, where nothing has "
-        "been written "
-        "yet");
+  const float* const in = x.view().as<float>();
+  float* const out = y.view().as<float>();
+  CHECK(report_on<copy_and_use<Fault::none>>({1, 8}, in, out) == "");
+  CHECK(
+      report_on<copy_and_use<Fault::no_wait>>({1, 8}, in, out)
+          .ends_with("thread 0 reads number 0 of first at line, where nothing has been written yet: the copy "
+                     "that thread 0 began at line was not waited for"));
+  CHECK(report_on<copy_and_use<Fault::no_end>>({1, 8}, in, out)
+            .ends_with("thread 0 reads number 0 of second at line, where nothing has been written yet: the "
+                       "copy that thread 0 began at line is in a group that has no end"));
+  CHECK(report_on<copy_and_use<Fault::wait_for_the_other>>({1, 8}, in, out)
+            .ends_with("thread 0 reads number 0 of second at line, where nothing has been written yet: the "
+                       "copy that thread 0 began at line was not waited for"));
+  CHECK(report_on<copy_and_use<Fault::written_meanwhile>>({1, 8}, in, out)
+            .ends_with("thread 0 waits at line for its copy to number 0 of second, begun at line, where "
+                       "something was written meanwhile"));
+  CHECK(report_on<copy_for_others<true>>({1, 8}, in, out) == "");
+  CHECK(report_on<copy_for_others<false>>({1, 8}, in, out)
+            .ends_with("thread 0 reads number 7 of tile at line, where nothing has been written yet"));
+  CHECK(report_on<copy_again<true>>({1, 8}, in, out) == "");
+  CHECK(
+      report_on<copy_again<false>>({1, 8}, in, out)
+          .ends_with("thread 4 reads number 3 of tile at line, which thread 3 wrote at line; no barrier lies "
+                     "between"));
 }
 
 TEST_CASE("simt: CHAPBOOK_SIMT_CHECK=0 looks away") {
