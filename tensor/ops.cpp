@@ -329,6 +329,7 @@ Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
             q.shape().with(2, 0) == k.shape().with(2, 0) && q.size(2) <= k.size(2),
         "attention: q {}, k {} and v {} do not fit (B, H, T, D), (B, H, S, D), (B, H, S, D) with T <= S",
         q.shape(), k.shape(), v.shape());
+  check(scale > 0, "attention: a scale of {}; it must be positive", scale);
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);
   Attended result{Tensor::empty({B, T, H, D}, q.dtype(), q.backend()).transpose(1, 2),
                   Tensor::empty({B, H, T}, wide(q.dtype()), q.backend())};

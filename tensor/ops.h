@@ -95,7 +95,7 @@ Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, Cross
                               const Tensor& log_sum, const Tensor& dloss);
 
 // Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, H, S, D), S >= T; the queries are the
-// last T of S places.
+// last T of S places. scale > 0.
 struct Attended {
   Tensor y, log_sum;  // y: (B, H, T, D), stored as (B, T, H, D) so that joining the heads moves nothing;
                       // log_sum (B, H, T)

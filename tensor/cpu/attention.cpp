@@ -55,6 +55,13 @@ void multiply(int64_t m, int64_t k, const float* a, int64_t row, int64_t step, c
   }
 }
 
+// y (keys, block) = k columns: the products of keys and queries, 64 numbers of a head at a time. exp makes
+// the rounding of a score a relative error, which grows with the products added one by one to one sum.
+void score(int64_t keys, int64_t D, const float* k, const float* columns, float* y) {
+  for (int64_t d = 0; d == 0 || d < D; d += 64)
+    multiply(keys, std::min<int64_t>(64, D - d), k + d, D, 1, columns + d * block, block, y, block, d > 0);
+}
+
 // The rows (T, D) of one head.
 struct Head {
   float* data;
@@ -100,7 +107,7 @@ void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const f
   float *columns = scratch<5>(2 * D * block), *result = columns + D * block,
         *scores = scratch<6>(keys * block);
   q.columns_to(t0, scale, columns);
-  multiply(keys, D, k, D, 1, columns, block, scores, block, false);
+  score(keys, D, k, columns, scores);
   hide_future(scores, first, keys);
   float largest[block], sum[block] = {};
   std::fill(largest, largest + block, -HUGE_VALF);
@@ -145,9 +152,9 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
   float *q_rows = result + D * block, *dy_rows = q_rows + width * block;
   float *p = scratch<6>(keys * block), *ds = scratch<7>(keys * block);
   q.columns_to(t0, scale, columns);
-  multiply(keys, D, k, D, 1, columns, block, p, block, false);
+  score(keys, D, k, columns, p);
   dy.columns_to(t0, 1, columns);
-  multiply(keys, D, v, D, 1, columns, block, ds, block, false);
+  score(keys, D, v, columns, ds);
   hide_future(p, first, keys);
   float row_log_sum[block] = {}, dy_y[block] = {};  // where there is no query, q and dy are 0 and add nothing
   for (int64_t j = 0; j < here; ++j) {

@@ -1,6 +1,6 @@
 // Causal attention without its scores in memory (Dao 2023, "FlashAttention-2"): a block owns a tile of
-// queries and goes through the keys tile by tile with a softmax that is rescaled when a larger score turns
-// up. Scores are in base 2: exp(x) = 2^(x log2(e)), and log2(e) goes into the scale.
+// queries and goes through the keys tile by tile with a softmax that is rescaled when a much larger score
+// turns up. Scores are in base 2: exp(x) = 2^(x log2(e)), and log2(e) goes into the scale, which is positive.
 #include "tensor/cuda/attention.h"
 
 #include "tensor/cuda/cuda_backend.h"
@@ -13,6 +13,10 @@ namespace chapbook {
 
 namespace {
 
+// How far a score may rise above the one that p is relative to, in powers of 2: p up to 256 is as good as p
+// up to 1, and most tiles need no rescaling (Zadouri et al. 2026, "FlashAttention-4").
+constexpr int slack = 8;
+
 // One block for Tiles::rows queries of one head: blockIdx (head, tile).
 template <class Tiles, class T = typename Tiles::Type, class N = typename Tiles::N>
 __global__ void __launch_bounds__(Tiles::threads) attend(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal,
@@ -23,44 +27,52 @@ __global__ void __launch_bounds__(Tiles::threads) attend(Heads<T> qs, Heads<T> k
   const int64_t keys = min(causal.keys_of(t0 + Tiles::rows - 1), causal.S);  // that any of the queries sees
   const auto q = tiles.own(qs[head], t0, causal.T);
   typename Tiles::Sums y = {};
-  N largest[Tiles::slots], sum[Tiles::slots] = {};
+  N largest[Tiles::slots], sum[Tiles::slots] = {};  // before they are scaled; of p of this thread's columns
   for (N& x : largest) x = -std::numeric_limits<N>::infinity();
 
-  for (int64_t s0 = 0; s0 < keys; s0 += Tiles::columns) {
-    tiles.begin_tiles();
-    const auto k = tiles.tile(0, ks[head], s0, causal.S), v = tiles.tile(1, vs[head], s0, causal.S);
-    tiles.end_tiles();
+  tiles.each_pair(ks[head], vs[head], 0, keys, causal.S, [&](int64_t s0, auto k, auto v) {
+    const int64_t seen = causal.keys_of(t0) - s0;  // of this tile by query t0
+    if (seen + tiles.last_row() <= 0) return;      // nothing by any query of this warp
+    typename Tiles::Scores p = {};
+    tiles.add_products(p, q, k);
+    if (seen < Tiles::columns)
+      tiles.each(p, [&](int slot, int column, N& x) {
+        if (column >= static_cast<int>(seen) + tiles.row(slot)) x = -std::numeric_limits<N>::infinity();
+      });
 
-    typename Tiles::Scores scores = {};
-    tiles.add_products(scores, q, k);
-    const bool all_visible = causal.visible(t0, s0 + Tiles::columns - 1);
-    N before[Tiles::slots];
-    for (int slot = 0; slot < Tiles::slots; ++slot) before[slot] = largest[slot];
-    tiles.each(scores, [&](int slot, int column, N& x) {
-      const bool visible = all_visible || causal.visible(t0 + tiles.row(slot), s0 + column);
-      x = visible ? x * scale : -std::numeric_limits<N>::infinity();
-      largest[slot] = Max::combine(largest[slot], x);
-    });
+    N highest[Tiles::slots], shift[Tiles::slots];
+    for (int slot = 0; slot < Tiles::slots; ++slot) highest[slot] = largest[slot];
+    tiles.each(p, [&](int slot, int, N& x) { highest[slot] = max(highest[slot], x); });
+    bool rescales = false;
     for (int slot = 0; slot < Tiles::slots; ++slot) {
-      largest[slot] = row_reduce<Tiles::lanes, Max>(largest[slot]);
-      before[slot] = power_of_2(before[slot] - largest[slot]);  // what the sums so far are multiplied with
-      sum[slot] *= before[slot];
+      highest[slot] = row_reduce<Tiles::lanes, Max>(highest[slot]);
+      rescales |= !((highest[slot] - largest[slot]) * scale <= slack);  // also where a score is NaN
     }
-    tiles.each(scores, [&](int slot, int, N& x) {
-      x = power_of_2(x - largest[slot]);
-      sum[slot] += x;  // of this thread's columns
+    if (__any_sync(0xffffffffu, rescales)) {
+      N shrink[Tiles::slots];
+      for (int slot = 0; slot < Tiles::slots; ++slot) {
+        shrink[slot] = power_of_2((largest[slot] - highest[slot]) * scale);
+        largest[slot] = highest[slot];
+        sum[slot] *= shrink[slot];
+      }
+      tiles.each(y, [&](int slot, int, N& x) { x *= shrink[slot]; });
+    }
+    for (int slot = 0; slot < Tiles::slots; ++slot) shift[slot] = largest[slot] * scale;
+    tiles.each(p, [&](int slot, int, N& x) {
+      x = power_of_2(x * scale - shift[slot]);
+      sum[slot] += x;
     });
-    tiles.each(y, [&](int slot, int, N& x) { x *= before[slot]; });
-    tiles.add_weighted(y, scores, v);
-  }
+    tiles.add_weighted(y, p, v);
+  });
 
   for (int slot = 0; slot < Tiles::slots; ++slot) {
     sum[slot] = row_reduce<Tiles::lanes, Sum>(sum[slot]);
     const int64_t t = t0 + tiles.row(slot);
     if (tiles.leads_row() && t < causal.T)
-      log_sums[head](t) = (largest[slot] + std::log2(sum[slot])) / static_cast<N>(log2_e);
+      log_sums[head](t) = (largest[slot] * scale + std::log2(sum[slot])) / static_cast<N>(log2_e);
   }
-  tiles.each(y, [&](int slot, int, N& x) { x /= sum[slot]; });
+  for (N& x : sum) x = 1 / x;
+  tiles.each(y, [&](int slot, int, N& x) { x *= sum[slot]; });
   tiles.store(y, ys[head], t0, causal.T);
 }
 
@@ -133,19 +145,20 @@ void CudaBackend::attention(View q, View k, View v, double scale, View y, View l
   const Causal causal{q.shape[2], k.shape[2]};
   const int64_t D = q.shape[3];
   if (log_sum.count() == 0) return;
-  visit_tiles("attention", q.dtype, D, [&]<class Tiles>(Type<Tiles>) {
-    using T = typename Tiles::Type;
-    using N = typename Tiles::N;
+  visit_float(q.dtype, [&]<class T>(Type<T>) {
+    using N = Wide<T>;
     const Heads<T> qs(q), ks(k), vs(v), ys(y);
     const Heads<N> log_sums(log_sum);
     const N scale_2 = static_cast<N>(scale * log2_e);
-    if (causal.T < 8)  // a tile would be mostly empty
-      launch<attend_one<T>>({{heads, blocks_for(causal.T, 1)}, {32, readers}}, qs, ks, vs, causal, D, scale_2,
-                            ys, log_sums);
-    else
-      launch<attend<Tiles>>(
-          {{heads, blocks_for(causal.T, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
-          causal, D, scale_2, ys, log_sums);
+    visit_tiles<T, 2, 64>("attention", D, [&]<class Tiles>(Type<Tiles>) {
+      if (causal.T < 8)  // a tile would be mostly empty
+        launch<attend_one<T>>({{heads, blocks_for(causal.T, 1)}, {32, readers}}, qs, ks, vs, causal, D,
+                              scale_2, ys, log_sums);
+      else
+        launch<attend<Tiles>>(
+            {{heads, blocks_for(causal.T, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
+            causal, D, scale_2, ys, log_sums);
+    });
   });
 }
 

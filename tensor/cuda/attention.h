@@ -36,10 +36,9 @@ struct Heads {
   }
 };
 
-// T queries over S keys: query t sees the keys 0 to S - T + t.
+// T queries over S keys: query t sees the keys 0 to S - T + t, each query one more than the one before.
 struct Causal {
   int64_t T, S;
-  CHAPBOOK_DEVICE bool visible(int64_t t, int64_t s) const { return s <= S - T + t; }
   CHAPBOOK_DEVICE int64_t keys_of(int64_t t) const { return S - T + t + 1; }
 };
 

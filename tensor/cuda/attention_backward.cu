@@ -33,8 +33,8 @@ template <class Tiles, class T = typename Tiles::Type, class N = typename Tiles:
 __global__ void __launch_bounds__(Tiles::threads)
     attention_dk_dv(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal, int64_t D, N scale,
                     Heads<N> log_sums, const N* deltas, Heads<T> dys, Heads<T> dks, Heads<T> dvs) {
-  CHAPBOOK_SHARED(N, log_sum, [Tiles::columns]);
-  CHAPBOOK_SHARED(N, delta, [Tiles::columns]);
+  CHAPBOOK_SHARED(N, log_sum, [2][Tiles::columns]);  // in base 2, of this tile's queries and of the next's
+  CHAPBOOK_SHARED(N, delta, [2][Tiles::columns]);
   const Tiles tiles(D);
   const int64_t head = blockIdx.x, s0 = int64_t{blockIdx.y} * Tiles::rows;
   const N scale_2 = scale * static_cast<N>(log2_e);
@@ -42,28 +42,42 @@ __global__ void __launch_bounds__(Tiles::threads)
   typename Tiles::Sums dk = {}, dv = {};
 
   const int64_t first = max(s0 - (causal.S - causal.T), int64_t{0});  // query that sees key s0
-  for (int64_t t0 = first; t0 < causal.T; t0 += Tiles::columns) {
-    tiles.begin_tiles();
-    const auto q = tiles.tile(0, qs[head], t0, causal.T), dy = tiles.tile(1, dys[head], t0, causal.T);
-    if (threadIdx.x < Tiles::columns) {
-      const int64_t t = t0 + threadIdx.x;
-      log_sum[threadIdx.x] = t < causal.T ? log_sums[head](t) * static_cast<N>(log2_e) : 0;
-      delta[threadIdx.x] = t < causal.T ? deltas[head * causal.T + t] : 0;
+  const auto log_sum_of = [&](int64_t t) {
+    return t < causal.T ? log_sums[head](t) * static_cast<N>(log2_e) : 0;
+  };
+  const auto delta_of = [&](int64_t t) { return t < causal.T ? deltas[head * causal.T + t] : 0; };
+  const int mine = threadIdx.x;
+  if (mine < Tiles::columns) {
+    log_sum[0][mine] = log_sum_of(first + mine);
+    delta[0][mine] = delta_of(first + mine);
+  }
+  int here = 0;
+  tiles.each_pair(qs[head], dys[head], first, causal.T, causal.T, [&](int64_t t0, auto q, auto dy) {
+    N next_log_sum = 0, next_delta = 0;  // read now, needed after the products
+    if (mine < Tiles::columns) {
+      next_log_sum = log_sum_of(t0 + Tiles::columns + mine);
+      next_delta = delta_of(t0 + Tiles::columns + mine);
     }
-    tiles.end_tiles();
-
     typename Tiles::Scores p = {}, ds = {};
     tiles.add_products(p, k, q);
     tiles.add_products(ds, v, dy);
-    const bool all_visible = causal.visible(t0, s0 + Tiles::rows - 1);
-    tiles.each(p, ds, [&](int slot, int column, N& p, N& dp) {
-      const bool visible = all_visible || causal.visible(t0 + column, s0 + tiles.row(slot));
-      p = visible ? power_of_2(p * scale_2 - log_sum[column]) : 0;
-      dp = p * (dp - delta[column]);
+    tiles.each(p, ds, [&](int, int column, N& p, N& dp) {
+      p = power_of_2(p * scale_2 - log_sum[here][column]);
+      dp = p * (dp - delta[here][column]);
     });
+    const int64_t seen = causal.keys_of(t0) - s0;  // of the block's keys by query t0
+    if (seen < Tiles::rows)
+      tiles.each(p, ds, [&](int slot, int column, N& p, N& ds) {
+        if (tiles.row(slot) >= static_cast<int>(seen) + column) p = ds = 0;
+      });
     tiles.add_weighted(dv, p, dy);
     tiles.add_weighted(dk, ds, q);
-  }
+    here = 1 - here;
+    if (mine < Tiles::columns) {
+      log_sum[here][mine] = next_log_sum;
+      delta[here][mine] = next_delta;
+    }
+  });
   tiles.each(dk, [&](int, int, N& x) { x *= scale; });
   tiles.store(dk, dks[head], s0, causal.S);
   tiles.store(dv, dvs[head], s0, causal.S);
@@ -88,22 +102,22 @@ __global__ void __launch_bounds__(Tiles::threads)
     delta[slot] = t < causal.T ? deltas[head * causal.T + t] : 0;
   }
 
-  for (int64_t s0 = 0; s0 < keys; s0 += Tiles::columns) {
-    tiles.begin_tiles();
-    const auto k = tiles.tile(0, ks[head], s0, causal.S), v = tiles.tile(1, vs[head], s0, causal.S);
-    tiles.end_tiles();
-
+  tiles.each_pair(ks[head], vs[head], 0, keys, causal.S, [&](int64_t s0, auto k, auto v) {
+    const int64_t seen = causal.keys_of(t0) - s0;  // of this tile by query t0
+    if (seen + tiles.last_row() <= 0) return;      // nothing by any query of this warp
     typename Tiles::Scores p = {}, ds = {};
     tiles.add_products(p, q, k);
     tiles.add_products(ds, dy, v);
-    const bool all_visible = causal.visible(t0, s0 + Tiles::columns - 1);
-    tiles.each(p, ds, [&](int slot, int column, N& p, N& dp) {
-      const bool visible = all_visible || causal.visible(t0 + tiles.row(slot), s0 + column);
-      p = visible ? power_of_2(p * scale_2 - log_sum[slot]) : 0;
+    tiles.each(p, ds, [&](int slot, int, N& p, N& dp) {
+      p = power_of_2(p * scale_2 - log_sum[slot]);
       dp = p * (dp - delta[slot]);
     });
+    if (seen < Tiles::columns)
+      tiles.each(ds, [&](int slot, int column, N& x) {
+        if (column >= static_cast<int>(seen) + tiles.row(slot)) x = 0;
+      });
     tiles.add_weighted(dq, ds, k);
-  }
+  });
   tiles.each(dq, [&](int, int, N& x) { x *= scale; });
   tiles.store(dq, dqs[head], t0, causal.T);
 }
@@ -117,22 +131,25 @@ void CudaBackend::attention_backward(View q, View k, View v, double scale, View 
   const int64_t D = q.shape[3];
   constexpr unsigned queries_of_block = 4;
   if (heads * causal.S * D == 0) return;
-  visit_tiles("attention_backward", q.dtype, D, [&]<class Tiles>(Type<Tiles>) {
-    using T = typename Tiles::Type;
-    using N = typename Tiles::N;
+  visit_float(q.dtype, [&]<class T>(Type<T>) {
+    using N = Wide<T>;
     const Heads<T> qs(q), ks(k), vs(v), dys(dy);
     const Heads<N> log_sums(log_sum);
     const Scratch<N> deltas(*this, heads * causal.T);
     if (causal.T > 0)
       launch<attention_deltas<T>>({{heads, blocks_for(causal.T, queries_of_block)}, {32, queries_of_block}},
                                   Heads<T>(y), dys, causal.T, D, deltas.data());
-    launch<attention_dk_dv<Tiles>>(
-        {{heads, blocks_for(causal.S, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
-        causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dk), Heads<T>(dv));
-    if (causal.T > 0)
+    visit_tiles<T, 1, 64>("attention_backward", D, [&]<class Tiles>(Type<Tiles>) {
+      launch<attention_dk_dv<Tiles>>(
+          {{heads, blocks_for(causal.S, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
+          causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dk), Heads<T>(dv));
+    });
+    if (causal.T == 0) return;
+    visit_tiles<T, 2, 32>("attention_backward", D, [&]<class Tiles>(Type<Tiles>) {
       launch<attention_dq<Tiles>>(
           {{heads, blocks_for(causal.T, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
           causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dq));
+    });
   });
 }
 

@@ -19,6 +19,21 @@
 
 namespace chapbook {
 
+// Two numbers rounded to half ones, the first in the low bits.
+template <class T>
+__device__ uint32_t pair_of(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800  // one instruction
+  uint32_t pair;
+  if constexpr (std::is_same_v<T, bf16>)
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  else
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return T(low).bits | uint32_t{T(high).bits} << 16;
+#endif
+}
+
 // d += a b, with a and b of T (bf16 or f16) and sums in f32.
 template <class T>
 __device__ void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

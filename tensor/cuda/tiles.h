@@ -4,6 +4,7 @@
 //   add_weighted    y[i] += sum over j of x[i][j] times row j of the tile  (rows, columns) (columns, D)
 // Each thread keeps some numbers of x (Scores) and of y (Sums) in registers; each() walks over them. Its
 // numbers lie in `slots` rows, and the `lanes` threads that share a row are neighbours in a warp.
+// each_pair() brings the tiles, those of two operands at a time: a kernel calls it once.
 //
 // There are two ways to do it: FragmentTiles on tensor cores, for half types; PlainTiles for all others.
 #pragma once
@@ -13,7 +14,9 @@
 namespace chapbook {
 
 // Any type and any head size D <= most: 16 x 16 threads, each with slots x slots numbers of x. What they
-// multiply comes through shared memory 16 numbers of every row at a time.
+// multiply comes through shared memory 16 numbers of every row at a time, and is added up 16 products at a
+// time: exp makes the rounding of a score a relative error, and 256 products added one by one to a sum of
+// f32 would cost four times as much of it.
 template <class T, int most>
 class PlainTiles {
  public:
@@ -37,11 +40,19 @@ class PlainTiles {
   static size_t shared_bytes() { return 0; }
 
   __device__ Tile own(Head<T> head, int64_t first, int64_t count) const { return {head, first, count}; }
-  __device__ void begin_tiles() const { __syncthreads(); }
-  __device__ Tile tile(int, Head<T> head, int64_t first, int64_t count) const { return {head, first, count}; }
-  __device__ void end_tiles() const { __syncthreads(); }
+
+  // Calls f(first, tile of a, tile of b) for first = begin, begin + columns, ... below end; from row `count`
+  // on rows are 0. A barrier lies before each call.
+  template <class F>
+  __device__ void each_pair(Head<T> a, Head<T> b, int64_t begin, int64_t end, int64_t count, F f) const {
+    for (int64_t first = begin; first < end; first += columns) {
+      __syncthreads();
+      f(first, Tile{a, first, count}, Tile{b, first, count});
+    }
+  }
 
   __device__ int row(int slot) const { return y_ * slots + slot; }
+  __device__ int last_row() const { return rows - 1; }  // of the threads that go the same way
   __device__ bool leads_row() const { return x_ == 0; }
   template <class F>
   __device__ void each(Scores& scores, F f) const {
@@ -71,13 +82,15 @@ class PlainTiles {
         staged[1][x_][r] = number(b, r, d + x_);
       }
       __syncthreads();
+      Scores stretch = {};
       for (int k = 0; k < side; ++k) {
         N a_k[slots], b_k[slots];
         for (int i = 0; i < slots; ++i) a_k[i] = staged[0][k][row(i)];
         for (int j = 0; j < slots; ++j) b_k[j] = staged[1][k][x_ + side * j];
         for (int i = 0; i < slots; ++i)
-          for (int j = 0; j < slots; ++j) scores.x[i][j] += a_k[i] * b_k[j];
+          for (int j = 0; j < slots; ++j) stretch.x[i][j] += a_k[i] * b_k[j];
       }
+      each(scores, stretch, [](int, int, N& sum, N& x) { sum += x; });
       __syncthreads();
     }
   }
@@ -122,86 +135,79 @@ class PlainTiles {
   int x_, y_;
 };
 
-// Two numbers rounded to half ones, the first in the low bits.
-template <class T>
-__device__ uint32_t pair_of(float low, float high) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800  // one instruction
-  uint32_t pair;
-  if constexpr (std::is_same_v<T, bf16>)
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  else
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
-  return pair;
-#else
-  return T(low).bits | uint32_t{T(high).bits} << 16;
-#endif
-}
-
-// Half types with D a multiple of 16: four warps, each with 16 rows, whose own operand stays in registers as
-// the fragments of the products (fragment.h says which numbers a lane holds). Tiles lie in shared memory.
-template <class T, int D>
+// Half types with D a multiple of 16: four warps, each with `parts` times 16 rows, whose own operand stays in
+// registers as the fragments of the products (fragment.h says which numbers a lane holds). Tiles lie in
+// shared memory, where every warp reads all of them: what it has read it uses for all its parts. There is
+// room for two pairs of tiles, so that the next pair is on its way while the products of one are computed.
+template <class T, int D, int parts, int columns_>
 class FragmentTiles {
  public:
   using Type = T;
   using N = float;
-  static constexpr int threads = 128, rows = 64, columns = D > 64 ? 32 : 64, slots = 2, lanes = 4;
+  static constexpr int threads = 128, rows = 64 * parts, columns = columns_, slots = 2 * parts, lanes = 4;
   static constexpr int pitch = D + 8;  // of a row of a tile: eight rows begin in different banks
 
   struct Own {
-    uint32_t a[D / 16][4];
+    uint32_t a[parts][D / 16][4];
   };
   using Tile = const T*;
   struct Scores {
-    float x[columns / 8][4];
+    float x[parts][columns / 8][4];
   };
   struct Sums {
-    float x[D / 8][4];
+    float x[parts][D / 8][4];
   };
 
   __device__ explicit FragmentTiles(int64_t)
       : warp_(threadIdx.x / 32), lane_(threadIdx.x % 32), row_(lane_ / 4), pair_(2 * (lane_ % 4)) {}
-  static size_t shared_bytes() { return 2 * columns * pitch * sizeof(T); }
+  static size_t shared_bytes() { return 4 * columns * pitch * sizeof(T); }
 
   __device__ Own own(Head<T> head, int64_t first, int64_t count) const {
+    const bool pairs = head.packs_of(2);
     Own own;
-    for (int k = 0; k < D / 16; ++k)
-      for (int i = 0; i < 4; ++i) {
-        const int64_t r = first + row(i % 2), d = 16 * k + pair_ + i / 2 * 8;
-        own.a[k][i] = r < count ? head(r, d).bits | uint32_t{head(r, d + 1).bits} << 16 : 0;
-      }
+#pragma unroll
+    for (int part = 0; part < parts; ++part)
+      for (int k = 0; k < D / 16; ++k)
+        for (int i = 0; i < 4; ++i) {
+          const int64_t r = first + row(2 * part + i % 2), d = 16 * k + pair_ + i / 2 * 8;
+          own.a[part][k][i] = r >= count ? 0
+                              : pairs    ? *reinterpret_cast<const uint32_t*>(&head(r, d))
+                                         : head(r, d).bits | uint32_t{head(r, d + 1).bits} << 16;
+        }
     return own;
   }
 
-  // Rows first.. of a head into the shared tile number `which` (0 or 1); from row `count` on they are 0. The
-  // numbers are there after end_tiles.
-  __device__ void begin_tiles() const { __syncthreads(); }
-  __device__ Tile tile(int which, Head<T> head, int64_t first, int64_t count) const {
-    T* const tile = launched_shared<T>() + which * columns * pitch;
-    const bool packs = head.packs_of(8);
-    for (int i = threadIdx.x; i < columns * (D / 8); i += threads) {
-      const int64_t r = i / (D / 8), d = i % (D / 8) * 8;
-      const bool inside = first + r < count;
-      T* const to = tile + r * pitch + d;
-      if (packs)
-        copy_later(to, inside ? &head(first + r, d) : head.data, inside);
-      else
-        for (int k = 0; k < 8; ++k) to[k] = inside ? head(first + r, d + k) : T(0.0f);
+  // As PlainTiles::each_pair.
+  template <class F>
+  __device__ void each_pair(Head<T> a, Head<T> b, int64_t begin, int64_t end, int64_t count, F f) const {
+    if (begin >= end) return;
+    T *here = launched_shared<T>(), *next = here + 2 * columns * pitch;
+    const bool packs = a.packs_of(8) && b.packs_of(8);
+    const auto bring = [&](int64_t first, T* to) {
+      bring_tile(a, first, count, packs, to);
+      bring_tile(b, first, count, packs, to + columns * pitch);
+      end_copies();
+    };
+    bring(begin, here);
+    for (int64_t first = begin; first < end; first += columns) {
+      wait_for_copies();
+      __syncthreads();  // every thread's copies are here, and all are done with the pair before
+      if (first + columns < end) bring(first + columns, next);
+      f(first, here, here + columns * pitch);
+      T* const done = here;
+      here = next, next = done;
     }
-    return tile;
-  }
-  __device__ void end_tiles() const {
-    end_copies();
-    wait_for_copies();
-    __syncthreads();
   }
 
-  __device__ int row(int slot) const { return 16 * warp_ + row_ + 8 * slot; }
+  __device__ int row(int slot) const { return 16 * (parts * warp_ + slot / 2) + row_ + 8 * (slot % 2); }
+  __device__ int last_row() const { return 16 * parts * (warp_ + 1) - 1; }  // of this warp
   __device__ bool leads_row() const { return pair_ == 0; }
   template <class F, int n>
-  __device__ void each(float (&x)[n][4], F f) const {
+  __device__ void each(float (&x)[parts][n][4], F f) const {
 #pragma unroll
-    for (int j = 0; j < n; ++j)
-      for (int i = 0; i < 4; ++i) f(i / 2, 8 * j + pair_ + i % 2, x[j][i]);
+    for (int part = 0; part < parts; ++part)
+      for (int j = 0; j < n; ++j)
+        for (int i = 0; i < 4; ++i) f(2 * part + i / 2, 8 * j + pair_ + i % 2, x[part][j][i]);
   }
   template <class F>
   __device__ void each(Scores& scores, F f) const {
@@ -210,8 +216,10 @@ class FragmentTiles {
   template <class F>
   __device__ void each(Scores& a, Scores& b, F f) const {
 #pragma unroll
-    for (int j = 0; j < columns / 8; ++j)
-      for (int i = 0; i < 4; ++i) f(i / 2, 8 * j + pair_ + i % 2, a.x[j][i], b.x[j][i]);
+    for (int part = 0; part < parts; ++part)
+      for (int j = 0; j < columns / 8; ++j)
+        for (int i = 0; i < 4; ++i)
+          f(2 * part + i / 2, 8 * j + pair_ + i % 2, a.x[part][j][i], b.x[part][j][i]);
   }
   template <class F>
   __device__ void each(Sums& sums, F f) const {
@@ -219,28 +227,37 @@ class FragmentTiles {
   }
 
   __device__ void add_products(Scores& scores, const Own& own, Tile tile) const {
+#pragma unroll
     for (int k = 0; k < D / 16; ++k)
       for (int j = 0; j < columns / 8; j += 2) {
         // Rows 8j and 8j + 8 of the tile, at columns 16k and 16k + 8.
         uint32_t b[4];
         load_matrices(b, tile + (8 * j + lane_ / 16 * 8 + lane_ % 8) * pitch + 16 * k + lane_ / 8 % 2 * 8);
-        mma_16x8x16<T>(scores.x[j], own.a[k], {b[0], b[1]});
-        mma_16x8x16<T>(scores.x[j + 1], own.a[k], {b[2], b[3]});
+        for (int part = 0; part < parts; ++part) {
+          mma_16x8x16<T>(scores.x[part][j], own.a[part][k], {b[0], b[1]});
+          mma_16x8x16<T>(scores.x[part][j + 1], own.a[part][k], {b[2], b[3]});
+        }
       }
   }
 
   // The fragments of x as sums of a product are those of the next product's first operand, two by two.
   __device__ void add_weighted(Sums& sums, const Scores& weights, Tile tile) const {
+#pragma unroll
     for (int k = 0; k < columns / 16; ++k) {
-      const float(&left)[4] = weights.x[2 * k], (&right)[4] = weights.x[2 * k + 1];
-      const uint32_t a[4] = {pair_of<T>(left[0], left[1]), pair_of<T>(left[2], left[3]),
-                             pair_of<T>(right[0], right[1]), pair_of<T>(right[2], right[3])};
+      uint32_t a[parts][4];
+      for (int part = 0; part < parts; ++part)
+        for (int i = 0; i < 4; ++i) {
+          const float(&x)[4] = weights.x[part][2 * k + i / 2];
+          a[part][i] = pair_of<T>(x[i % 2 * 2], x[i % 2 * 2 + 1]);
+        }
       for (int j = 0; j < D / 8; j += 2) {
         // Rows 16k and 16k + 8 of the tile, at columns 8j and 8j + 8.
         uint32_t b[4];
         load_matrices<true>(b, tile + (16 * k + lane_ % 16) * pitch + 8 * j + lane_ / 16 * 8);
-        mma_16x8x16<T>(sums.x[j], a, {b[0], b[1]});
-        mma_16x8x16<T>(sums.x[j + 1], a, {b[2], b[3]});
+        for (int part = 0; part < parts; ++part) {
+          mma_16x8x16<T>(sums.x[part][j], a[part], {b[0], b[1]});
+          mma_16x8x16<T>(sums.x[part][j + 1], a[part], {b[2], b[3]});
+        }
       }
     }
   }
@@ -251,7 +268,8 @@ class FragmentTiles {
     for (int j = 0; j < D / 8; ++j)
       for (int slot = 0; slot < slots; ++slot) {
         const int64_t r = first + row(slot), d = 8 * j + pair_;
-        const uint32_t pair = pair_of<T>(sums.x[j][2 * slot], sums.x[j][2 * slot + 1]);
+        const float* const x = &sums.x[slot / 2][j][slot % 2 * 2];
+        const uint32_t pair = pair_of<T>(x[0], x[1]);
         if (r >= count) continue;
         if (pairs) {
           *reinterpret_cast<uint32_t*>(&head(r, d)) = pair;
@@ -263,6 +281,24 @@ class FragmentTiles {
   }
 
  private:
+  // Begins to copy rows first.. of a head: neighbouring threads take 8 numbers each of one row.
+  __device__ void bring_tile(const Head<T>& head, int64_t first, int64_t count, bool packs, T* to) const {
+    constexpr int across = D / 8, down = threads / across;
+    const int r = threadIdx.x / across, d = threadIdx.x % across * 8;
+    const int there = static_cast<int>(min(count - first, int64_t{columns}));  // rows
+    to += r * pitch + d;
+    if (packs) {
+      const T* from = &head(first + r, d);
+#pragma unroll
+      for (int i = 0; i < columns; i += down, from += down * head.row_step)
+        copy_later(to + i * pitch, from, i + r < there);
+    } else {
+#pragma unroll 1
+      for (int i = 0; i < columns; i += down)
+        for (int k = 0; k < 8; ++k) to[i * pitch + k] = i + r < there ? head(first + i + r, d + k) : T(0.0f);
+    }
+  }
+
   int warp_, lane_, row_, pair_;
 };
 

@@ -24,22 +24,21 @@ inline bool has_fragments() {
 #endif
 }
 
-// Calls f(Type<Tiles>{}).
-template <class F>
-void visit_tiles(const char* op, DType dtype, int64_t D, F&& f) {
+// Calls f(Type<Tiles>{}) for numbers of T. For heads of up to 64 numbers a warp of FragmentTiles has so many
+// parts and a tile so many rows; beyond, one part and 32 rows, or the registers would not hold the sums.
+template <class T, int parts, int columns, class F>
+void visit_tiles(const char* op, int64_t D, F&& f) {
   check(D <= largest_head, "{}: heads of {} numbers; on a GPU at most {}", op, D, largest_head);
-  visit_float(dtype, [&]<class T>(Type<T>) {
-    if constexpr (sizeof(T) == 2)
-      if (has_fragments()) {
-        if (D == 32) return f(Type<FragmentTiles<T, 32>>{});
-        if (D == 64) return f(Type<FragmentTiles<T, 64>>{});
-        if (D == 128) return f(Type<FragmentTiles<T, 128>>{});
-      }
-    if (D <= 64)
-      f(Type<PlainTiles<T, 64>>{});
-    else
-      f(Type<PlainTiles<T, largest_head>>{});
-  });
+  if constexpr (sizeof(T) == 2)
+    if (has_fragments()) {
+      if (D == 32) return f(Type<FragmentTiles<T, 32, parts, columns>>{});
+      if (D == 64) return f(Type<FragmentTiles<T, 64, parts, columns>>{});
+      if (D == 128) return f(Type<FragmentTiles<T, 128, 1, 32>>{});
+    }
+  if (D <= 64)
+    f(Type<PlainTiles<T, 64>>{});
+  else
+    f(Type<PlainTiles<T, largest_head>>{});
 }
 
 }  // namespace chapbook

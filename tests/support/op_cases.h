@@ -26,6 +26,7 @@ struct OpCase {
   bool gradient = true;                       // has a rule
   bool integers = false;                      // has a meaning for i32 too
   std::vector<std::vector<Shape>> real = {};  // what bench/ measures; the largest last, as in training
+  double sensitivity = 1;  // how many tolerances (run_case.h) a result may be off, if more than one
 };
 
 // Every row, in the order of autograd/ops.h and tensor/ops.h.

@@ -37,7 +37,8 @@ static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType d
       CHECK(got.shape == wanted.shape);
       const double error = relative_error(got.y, wanted.y);
       const bool exact_result = !is_float(got.dtype);
-      if (!(error <= (exact_result ? 0 : tolerance(dtype)))) FAIL_CHECK("value is off by ", error);
+      if (!(error <= (exact_result ? 0 : row.sensitivity * tolerance(dtype))))
+        FAIL_CHECK("value is off by ", error);
       tally.count(*backend, row.name);
     }
   }

@@ -121,6 +121,8 @@ TEST_CASE("ops: errors name the op and both sides") {
   CHECK_THROWS_WITH(
       attention(counted({1, 1, 3, 2}), counted({1, 1, 2, 2}), counted({1, 1, 2, 2}), 1),
       doctest::Contains("attention: q (1, 1, 3, 2), k (1, 1, 2, 2) and v (1, 1, 2, 2) do not fit"));
+  CHECK_THROWS_WITH(attention(counted({1, 1, 2, 2}), counted({1, 1, 2, 2}), counted({1, 1, 2, 2}), 0),
+                    "attention: a scale of 0; it must be positive");
 }
 
 TEST_CASE("ops: numbers that index are in range") {
