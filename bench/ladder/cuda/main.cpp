@@ -92,17 +92,22 @@ const CudaLadder& ladder_of(const std::string& op) {
 
 nlohmann::ordered_json run(Backend& backend, const Course& course, int rounds) {
   Random random{1};
-  std::vector<Tensor> xs;
-  std::vector<View> views;
+  std::vector<Tensor> xs, halves;  // in f32 and in bf16
+  std::vector<View> views, half_views;
   for (const Shape& shape : course.shapes) {
     xs.push_back(normal(shape, random, DType::f32, backend));
     views.push_back(xs.back().view());
+    halves.push_back(xs.back().to(DType::bf16));
+    half_views.push_back(halves.back().view());
   }
   const Tensor y = Tensor::empty(course.shape, DType::f32, backend);
   std::vector<std::pair<CudaRung, std::function<void()>>> all;
   for (const CudaRung& rung : ladder_of(course.op).rungs)
-    all.push_back({rung, [&, rung] { rung.run(backend, views, y.view()); }});
+    all.push_back(
+        {rung, [&, rung] { rung.run(backend, rung.operands == DType::f32 ? views : half_views, y.view()); }});
   all.push_back({{"in use", "what Chapbook computes with", nullptr}, [&] { course.in_use(xs); }});
+  if (ladder_of(course.op).rungs.back().operands == DType::bf16)
+    all.push_back({{"in use, bf16", "the same on half numbers", nullptr}, [&] { course.in_use(halves); }});
   std::vector<std::vector<double>> rates(all.size());
   for (int round = 0; round < rounds; ++round)
     for (size_t i = 0; i < all.size(); ++i) rates[i].push_back(course.work / seconds(backend, all[i].second));

@@ -1,6 +1,6 @@
 // The ladders of CUDA kernels: the same function several times, each with one idea more than the one before.
-// f32, rows without gaps. They are tested on the simt machine and timed on a GPU; what Chapbook uses is in
-// tensor/cuda.
+// f32 (or operands of bf16 and results of f32), rows without gaps. They are tested on the simt machine and
+// timed on a GPU; what Chapbook uses is in tensor/cuda.
 #pragma once
 #include <span>
 #include <string>
@@ -14,7 +14,9 @@ struct CudaRung {
   const char* name;
   const char* change;  // what it does that the rung before does not
   void (*run)(Backend& backend, std::span<const View> xs, const View& y);
-  double rounding = 0;  // relative, of the operands; 0: they are taken as they are
+  double rounding = 0;          // relative, of the operands; 0: they are taken as they are
+  DType operands = DType::f32;  // how they come
+  double error = 2e-6;          // of y, relative: sums of f32, or of what is rounded on the way
 };
 
 struct CudaLadder {
