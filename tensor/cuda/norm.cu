@@ -19,24 +19,25 @@ __global__ void layer_norm_rows(Rows<T> xs, Row<Weight> weight, Row<Weight> bias
   if (i >= rows) return;
   const Row<T> x = xs[i];
   const Row<T> y = ys[i];
-  const bool packs = x.packs() && y.packs() && weight.packs() && (!bias.data || bias.packs());
 
+  const int64_t head = head_of(n, x);
   Wide<T> mean = 0;
-  for_columns<full_pack<T>>(n, packs, [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(n, head, [&]<int c>(Count<c>, int64_t j) {
     const Pack<Wide<T>, c> numbers = load<c>(x, j);
     for (int k = 0; k < c; ++k) mean += numbers[k];
   });
   mean = warp_sum(mean) / static_cast<Wide<T>>(n);
 
   Wide<T> variance = 0;
-  for_columns<full_pack<T>>(n, packs, [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(n, head, [&]<int c>(Count<c>, int64_t j) {
     const Pack<Wide<T>, c> numbers = load<c>(x, j);
     for (int k = 0; k < c; ++k) variance += (numbers[k] - mean) * (numbers[k] - mean);
   });
   variance = warp_sum(variance) / static_cast<Wide<T>>(n);
   const Wide<T> rstd = 1 / math::sqrt(variance + epsilon);
 
-  for_columns<full_pack<T>>(n, packs, [&]<int c>(Count<c>, int64_t j) {
+  const int64_t in_all = bias.data ? head_of(n, x, y, weight, bias) : head_of(n, x, y, weight);
+  for_columns<full_pack<T>>(n, in_all, [&]<int c>(Count<c>, int64_t j) {
     Pack<Wide<T>, c> numbers = load<c>(x, j), added = {};
     const Pack<Wide<T>, c> factor = load<c>(weight, j);
     if (bias.data) added = load<c>(bias, j);

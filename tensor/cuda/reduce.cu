@@ -5,6 +5,7 @@
 #include "tensor/cuda/cuda_backend.h"
 #include "tensor/cuda/each.h"
 #include "tensor/cuda/parts.h"
+#include "tensor/cuda/row.h"
 #include "tensor/recycle.h"
 #include "tensor/tensor.h"
 
@@ -16,6 +17,7 @@ struct Reduction {
   Loop<1> gone;  // of x
   int64_t results, count, pieces;
   int64_t piece_step;  // how far apart the pieces are in y
+  bool side_by_side;   // the elements of gone lie so in x
 
   // Where element j of gone is in x. With packs, gone has a single axis.
   template <int n>
@@ -24,25 +26,35 @@ struct Reduction {
   }
 };
 
+// Which of the n neighbours from x[at] on is the first that packs may be read from (row.h).
+template <class T>
+__device__ int64_t head_of(int64_t n, const Known<T>& x, int64_t at) {
+  return head_of(n, Row<T>{x.data + at, 1});
+}
+__device__ inline int64_t head_of(int64_t n, const Any&, int64_t) { return n; }
+
 // A warp for each result and piece. Lane l takes the packs l, l + 32, l + 64, ... of its piece.
 constexpr int64_t row_piece = 4096;
+constexpr unsigned warps = 8;  // of a block
 
-template <class Op, class X, int n>
+template <class Op, class X>
 __global__ void reduce_rows(const __grid_constant__ Reduction r, Any y, X x) {
-  const int64_t warp = thread_number() / 32, lane = threadIdx.x % 32;
+  constexpr int n = X::pack;
+  const int64_t warp = int64_t{blockIdx.x} * warps + threadIdx.y;
   const int64_t result = warp / r.pieces, piece = warp % r.pieces;
   if (result >= r.results) return;
   const auto [to, from] = r.kept.at(result);
   Pack<typename X::number, n> sums;
   for (int i = 0; i < n; ++i) sums[i] = Op::template start<typename X::number>;
-  const int64_t end = std::min(r.count, (piece + 1) * row_piece);
-  for (int64_t j = piece * row_piece + lane * n; j < end; j += 32 * n) {
-    const auto numbers = x.template load<n>(from + r.gone_at<n>(j));
-    for (int i = 0; i < n; ++i) sums[i] = Op::combine(sums[i], numbers[i]);
-  }
+  const int64_t first = piece * row_piece, length = min(r.count - first, row_piece);
+  const int64_t head = r.side_by_side ? head_of(length, x, from + first) : length;
+  for_columns<n>(length, head, [&, from = from]<int c>(Count<c>, int64_t j) {
+    const auto numbers = x.template load<c>(from + r.gone_at<c>(first + j));
+    for (int i = 0; i < c; ++i) sums[i] = Op::combine(sums[i], numbers[i]);
+  });
   for (int i = 1; i < n; ++i) sums[0] = Op::combine(sums[0], sums[i]);
   const auto sum = warp_reduce<Op>(sums[0]);
-  if (lane == 0) y.write(to + piece * r.piece_step, sum);
+  if (threadIdx.x == 0) y.write(to + piece * r.piece_step, sum);
 }
 
 // A block of 32 x 8 threads for 32 packs of neighbouring results and a piece. Thread (column, row) combines
@@ -101,17 +113,18 @@ static void reduce_as(CudaBackend& backend, Reduce op, const View& x, const View
     to = partial.view();
     kept = Loop<2>(y.shape, {to.strides, x.strides});
   }
-  const Reduction r{kept, gone, results, count, pieces, pieces > 1 ? to.strides[gone_axis] : 0};
-
-  // Packs lie along the last axis of one loop, and the steps of the other must not break them.
-  const auto whole = [&](const Shape& along, const Strides& steps, const Shape& other,
-                         const Strides& other_steps, int64_t n) {
-    return gone.shape.rank == 1 && in_packs({x.data, x.dtype, along, steps}, n) &&
-           steps_in_packs(other, other_steps, other.rank, n);
-  };
+  const Reduction r{kept,
+                    gone,
+                    results,
+                    count,
+                    pieces,
+                    pieces > 1 ? to.strides[gone_axis] : 0,
+                    gone.shape.rank == 1 && gone.step(0) == 1};
   if (columns) {
+    // Packs lie along the results, and the steps between those of one result must not break them.
     constexpr int n = std::min(4, X::pack);
-    const bool packs = whole(kept.shape, kept.strides[1], gone.shape, gone.strides[0], n);
+    const bool packs = gone.shape.rank == 1 && in_packs({x.data, x.dtype, kept.shape, kept.strides[1]}, n) &&
+                       steps_in_packs(gone.shape, gone.strides[0], 1, n);
     const int64_t tiles = blocks_for(kept.shape[-1], 32 * (packs ? n : 1));
     const Grid grid{static_cast<unsigned>(results / kept.shape[-1] * pieces * tiles), {32, 8}};
     if (packs)
@@ -119,13 +132,7 @@ static void reduce_as(CudaBackend& backend, Reduce op, const View& x, const View
     else
       launch<reduce_columns<Op, X, 1>>(grid, r, tiles, Any(to), X(x));
   } else {
-    constexpr int n = X::pack;
-    const bool packs = whole(gone.shape, gone.strides[0], kept.shape, kept.strides[1], n);
-    const Grid grid{blocks_for(results * pieces, 8), 8 * 32};
-    if (packs)
-      launch<reduce_rows<Op, X, n>>(grid, r, Any(to), X(x));
-    else
-      launch<reduce_rows<Op, X, 1>>(grid, r, Any(to), X(x));
+    launch<reduce_rows<Op, X>>({blocks_for(results * pieces, warps), {32, warps}}, r, Any(to), X(x));
   }
   if (pieces > 1) backend.reduce(op, to, y);
 }
@@ -151,13 +158,15 @@ __global__ void argmax_rows(const __grid_constant__ Loop<2> rows, int64_t length
   const auto [to, from] = rows.at(blockIdx.x);
   auto best = x.read(from);
   int place = 0;
-  for (int64_t j = threadIdx.x; j < length; j += blockDim.x) {
-    const auto number = x.read(from + j * step);
-    if (number > best) {
-      best = number;
-      place = static_cast<int>(j);
-    }
-  }
+  const int64_t head = step == 1 ? head_of(length, x, from) : length;
+  for_columns<X::pack>(length, head, [&, from = from]<int c>(Count<c>, int64_t j) {
+    const auto numbers = x.template load<c>(from + j * step);
+    for (int i = 0; i < c; ++i)
+      if (numbers[i] > best || (numbers[i] == best && j + i < place)) {  // of equal ones the first
+        best = numbers[i];
+        place = static_cast<int>(j) + i;
+      }
+  });
   const auto largest = block_max(best);
   place = block_reduce<Min>(best < largest ? Min::start<int> : place);
   if (threadIdx.x == 0) y[to] = place;

@@ -1,5 +1,6 @@
-// Rows of numbers, as kernels walk along them: the threads of x share a row, 16 bytes at a time where it lies
-// that way and one number at a time where it does not.
+// Rows of numbers, as kernels walk along them: the threads of x share a row, 16 bytes at a time from the
+// first multiple of 16 bytes on, and one number at a time before it, behind the last, and where the numbers
+// of a row do not lie side by side.
 #pragma once
 #include "tensor/cuda/pack.h"
 
@@ -12,8 +13,10 @@ struct Row {
   int64_t step;
 
   CHAPBOOK_DEVICE T& operator[](int64_t j) const { return data[j * step]; }
-  // Whether packs of 16 bytes may be moved. They begin at multiples of their size.
-  CHAPBOOK_DEVICE bool packs() const { return step == 1 && reinterpret_cast<uintptr_t>(data) % 16 == 0; }
+  // Whether packs of 16 bytes may be moved from column j on. They begin at multiples of their size.
+  CHAPBOOK_DEVICE bool packs(int64_t j = 0) const {
+    return step == 1 && reinterpret_cast<uintptr_t>(data + j) % 16 == 0;
+  }
 };
 
 template <class T>
@@ -48,14 +51,23 @@ struct Rows {
 template <int n>
 using Count = std::integral_constant<int, n>;
 
-// Shares columns 0 to n of a row among the threads of x: calls f(Count<c>{}, j) for the c columns from j on,
-// with c = width while `packs`, else (and for what is left at the end) with c = 1.
+// The first column from which on packs may be moved in all of these rows of n numbers; n where there is none,
+// since they lie differently. Rows of 50,257 numbers begin at other places of 16 bytes each. Where the rows
+// are of two types, x is of the smaller one.
+template <class T, class... Others>
+__device__ int64_t head_of(int64_t n, const Row<T>& x, const Row<Others>&... others) {
+  const int64_t head = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(x.data) % 16 / sizeof(T));
+  return head < n && x.packs(head) && (others.packs(head) && ...) ? head : n;
+}
+
+// Shares columns 0 to n of a row among the threads of x: calls f(Count<c>{}, j) for the c columns from j on.
+// c is `width` from column `head` (head_of) on, while so many are left; else it is 1.
 template <int width, class F>
-__device__ void for_columns(int64_t n, bool packs, F f) {
-  const int64_t in_packs = packs ? n / width * width : 0;
-  for (int64_t j = int64_t{threadIdx.x} * width; j < in_packs; j += int64_t{blockDim.x} * width)
+__device__ void for_columns(int64_t n, int64_t head, F f) {
+  const int64_t packed = (n - head) / width * width;
+  for (int64_t j = head + int64_t{threadIdx.x} * width; j < head + packed; j += int64_t{blockDim.x} * width)
     f(Count<width>{}, j);
-  for (int64_t j = in_packs + threadIdx.x; j < n; j += blockDim.x) f(Count<1>{}, j);
+  for (int64_t i = threadIdx.x; i < n - packed; i += blockDim.x) f(Count<1>{}, i < head ? i : i + packed);
 }
 
 // The c numbers of a row from column j on, widened; and back.

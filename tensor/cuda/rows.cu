@@ -21,7 +21,7 @@ __global__ void gather(Rows<Table> table, int64_t limit, Row<int32_t> ids, int64
   const bool good = id >= 0 && id < limit;
   const Row<Table> from = table[good ? id : 0];
   const Row<T> to = rows[i];
-  for_columns<full_pack<T>>(n, from.packs() && to.packs(), [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(n, head_of(n, to, from), [&]<int c>(Count<c>, int64_t j) {
     Pack<Wide<T>, c> numbers = {};
     if (good) numbers = load<c>(from, j);
     store<c>(to, j, numbers);

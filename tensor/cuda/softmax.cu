@@ -40,7 +40,7 @@ struct Exponentials {
 template <class T>
 __device__ Exponentials<Wide<T>> exponentials_of(Row<T> x, int64_t n) {
   Exponentials<Wide<T>> row;
-  for_columns<full_pack<T>>(n, x.packs(), [&]<int c>(Count<c>, int64_t j) { row.add(load<c>(x, j)); });
+  for_columns<full_pack<T>>(n, head_of(n, x), [&]<int c>(Count<c>, int64_t j) { row.add(load<c>(x, j)); });
   row.join_block();
   return row;
 }
@@ -81,7 +81,7 @@ template <class Formula, class T>
 __global__ void softmax_forward(Rows<T> xs, Rows<T> ys, int64_t n) {
   const Row<T> x = xs[blockIdx.x], y = ys[blockIdx.x];
   const Exponentials<Wide<T>> row = exponentials_of(x, n);
-  for_columns<full_pack<T>>(n, x.packs() && y.packs(), [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(n, head_of(n, x, y), [&]<int c>(Count<c>, int64_t j) {
     Pack<Wide<T>, c> numbers = load<c>(x, j);
     for (int i = 0; i < c; ++i) numbers[i] = Formula::y(numbers[i], row);
     store<c>(y, j, numbers);
@@ -91,14 +91,14 @@ __global__ void softmax_forward(Rows<T> xs, Rows<T> ys, int64_t n) {
 template <class Formula, class T>
 __global__ void softmax_backward(Rows<T> ys, Rows<T> dys, Rows<T> dxs, int64_t n) {
   const Row<T> y = ys[blockIdx.x], dy = dys[blockIdx.x], dx = dxs[blockIdx.x];
-  const bool packs = y.packs() && dy.packs() && dx.packs();
+  const int64_t head = head_of(n, y, dy, dx);
   Wide<T> sum = 0;
-  for_columns<full_pack<T>>(n, packs, [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(n, head, [&]<int c>(Count<c>, int64_t j) {
     const Pack<Wide<T>, c> a = load<c>(y, j), b = load<c>(dy, j);
     for (int i = 0; i < c; ++i) sum += Formula::term(a[i], b[i]);
   });
   sum = block_sum(sum);
-  for_columns<full_pack<T>>(n, packs, [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(n, head, [&]<int c>(Count<c>, int64_t j) {
     Pack<Wide<T>, c> a = load<c>(y, j);
     const Pack<Wide<T>, c> b = load<c>(dy, j);
     for (int i = 0; i < c; ++i) a[i] = Formula::dx(a[i], b[i], sum);
@@ -139,7 +139,7 @@ __global__ void cross_entropy_rows(Rows<T> logits, Row<int32_t> targets, int64_t
   const Wide<T> at_target = counts ? static_cast<Wide<T>>(x[target]) : 0;
   Wide<T> below = 0;    // x[target] - mean(x)
   if (smoothing > 0) {  // for all threads or for none
-    for_columns<full_pack<T>>(classes, x.packs(), [&]<int c>(Count<c>, int64_t j) {
+    for_columns<full_pack<T>>(classes, head_of(classes, x), [&]<int c>(Count<c>, int64_t j) {
       const Pack<Wide<T>, c> numbers = load<c>(x, j);
       for (int k = 0; k < c; ++k) below += at_target - numbers[k];
     });
@@ -179,7 +179,7 @@ __global__ void cross_entropy_backward_rows(Rows<T> logits, Row<int32_t> targets
   const bool counts = target != ignore;
   const Wide<T> log_sum = log_sums[i], share = smoothing / static_cast<Wide<T>>(classes);
   const Wide<T> scale = counts ? static_cast<Wide<T>>(*dloss / *counted) : 0;
-  for_columns<full_pack<T>>(classes, x.packs() && dx.packs(), [&]<int c>(Count<c>, int64_t j) {
+  for_columns<full_pack<T>>(classes, head_of(classes, x, dx), [&]<int c>(Count<c>, int64_t j) {
     Pack<Wide<T>, c> numbers = load<c>(x, j);
     for (int k = 0; k < c; ++k) {
       const Wide<T> wanted = share + (j + k == target ? 1 - smoothing : 0);

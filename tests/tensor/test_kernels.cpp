@@ -202,4 +202,56 @@ TEST_CASE("every kernel writes its results, and nothing else, into views with ga
   MESSAGE("kernels: ", tally.to_string());
 }
 
+// Rows of n numbers, each of which begins at another place of the 16 bytes that are read at once.
+TEST_CASE("kernels along rows take rows that begin anywhere") {
+  const auto results = [](int64_t n, int64_t offset, DType dtype, Backend& backend) {
+    const Shape shape{9, n};
+    const auto placed = [&](const Tensor& x) {
+      const Tensor whole = Tensor::full({9, n + 8}, NAN, dtype, backend);  // what is read beside a row shows
+      const Tensor part = whole.slice(1, offset, offset + n);
+      backend.copy(x.view(), part.view());
+      return part;
+    };
+    const auto numbers = [&](int which) {  // halves of whole numbers, so that some are equal
+      return placed(tensor_of(numbers_for({-4, 4, 0.5}, shape, which), shape, dtype, backend));
+    };
+    const DType wide = dtype == DType::f64 ? DType::f64 : DType::f32;
+    const Tensor x = numbers(1), dy = numbers(2), y = numbers(3), weight = numbers(4).select(0, 1);
+    const Tensor ids =
+        tensor_of(numbers_for({0, static_cast<double>(n) - 1, 1}, {9}, 5), {9}, DType::i32, backend);
+    const Tensor sums = Tensor::empty({9, 1}, wide, backend), others = Tensor::empty({9}, wide, backend);
+    const Tensor places = Tensor::empty({9}, DType::i32, backend), loss = Tensor::empty({}, wide, backend);
+    std::vector<Numbers64> all;
+    const auto keep = [&](const Tensor& result) { all.push_back(result.to_vector<double>()); };
+    for (Reduce op : {Reduce::sum, Reduce::max}) backend.reduce(op, x.view(), sums.view()), keep(sums);
+    backend.argmax(x.view(), places.view()), keep(places);
+    backend.fill(y.view(), 1), backend.fill(y.slice(1, 0, 1).view(), 0);  // all equal but the first
+    backend.argmax(y.view(), places.view()), keep(places);
+    backend.softmax(x.view(), y.view()), keep(y);
+    backend.softmax_backward(x.view(), dy.view(), y.view()), keep(y);
+    backend.log_softmax(x.view(), y.view()), keep(y);
+    backend.layer_norm(x.view(), weight.view(), {}, 0.1, y.view(), sums.select(1, 0).view(), others.view());
+    keep(y), keep(sums), keep(others);
+    backend.cross_entropy(x.view(), ids.view(), {.smoothing = 0.1}, loss.view(), others.view());
+    keep(loss), keep(others);
+    const Tensor rows = tensor_of(numbers_for({0, 8, 1}, {9}, 6), {9}, DType::i32, backend);
+    backend.gather_rows(x.view(), rows.view(), y.view()), keep(y);
+    return all;
+  };
+  for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16})
+    for (int64_t n : {1, 7, 8, 30, 131})
+      for (int64_t offset : {0, 1, 3, 8}) {
+        const auto wanted = results(n, offset, dtype, backend("reference"));
+        for (Backend* to : tested_backends()) {
+          const auto got = results(n, offset, dtype, *to);
+          for (size_t i = 0; i < wanted.size(); ++i) {
+            INFO("result ", i, " of rows of ", n, " from ", offset, " of ", name_of(dtype), " on ",
+                 to->name());
+            const double error = relative_error(got[i], wanted[i]);
+            if (!(error <= tolerance(dtype))) FAIL_CHECK("is off by ", error);
+          }
+        }
+      }
+}
+
 }  // namespace chapbook

@@ -1,10 +1,12 @@
 // What the simt machine counts.
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "tensor/cuda/fragment.h"
 #include "tensor/cuda/launch.h"
+#include "tensor/ops.h"
 #include "tensor/simt/counters.h"
-#include "tensor/tensor.h"
 
 namespace chapbook {
 
@@ -117,6 +119,21 @@ TEST_CASE("simt: the report has a line for each kernel") {
   CHECK(simt::counters().at("strided_copy").faults == 1);
   INFO(simt::report());
   CHECK(simt::report().find("\nstrided_copy   ") != std::string::npos);
+}
+
+// Rows of 1,003 f32 begin at each of the four places of 16 bytes; those packs are most of what is read.
+TEST_CASE("simt: rows that begin anywhere are read 16 bytes at a time") {
+  const Tensor x = zeros(8 * 1003).reshape({8, 1003});
+  for (const auto& f : std::vector<std::function<void()>>{[&] { sum(x, {1}); }, [&] { argmax(x, 1); },
+                                                          [&] { log_softmax(x); }}) {
+    simt::start_counting();
+    f();
+    simt::stop_counting();
+    int64_t reads = 0;
+    for (const auto& [kernel, counters] : simt::counters()) reads += counters.global.reads;
+    CHECK(reads > 8 * 250);
+    CHECK(reads < 2 * 8 * 1003 / 3);  // log_softmax reads twice
+  }
 }
 
 }  // namespace chapbook
