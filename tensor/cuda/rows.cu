@@ -1,10 +1,10 @@
 // Rows of a table by number, and its gradient. Many rows may be added into one row of the table, and always
-// in the same order: their places are sorted by id first, then each row of the table has one block that adds.
+// in the same order: their ids are sorted first, then blocks add up pieces of equal length of that order.
 #include "tensor/cuda/cuda_backend.h"
 #include "tensor/cuda/launch.h"
-#include "tensor/cuda/reduce.h"
 #include "tensor/cuda/row.h"
 #include "tensor/cuda/scratch.h"
+#include "tensor/cuda/sort.h"
 
 namespace chapbook {
 
@@ -28,69 +28,73 @@ __global__ void gather(Rows<Table> table, int64_t limit, Row<int32_t> ids, int64
   });
 }
 
-constexpr int sorters = 64;  // threads of a block that sorts
+constexpr int piece = 32;  // sorted places that a block adds up
 
-// order[p] = i and sorted[p] = ids[i], where p ids come before ids[i]: the smaller ones, and the equal ones
-// before i. Each thread finds the place of one id by comparing it with all others: count^2 comparisons, but
-// all at once, and few as long as a batch has some ten thousand ids.
-__global__ void sort_ids(Row<int32_t> ids, int64_t count, int32_t* sorted, int32_t* order) {
-  CHAPBOOK_SHARED(int32_t, tile, [sorters]);
-  const int64_t i = int64_t{blockIdx.x} * sorters + threadIdx.x;
-  const int32_t id = i < count ? ids[i] : 0;
-  int32_t place = 0;
-  for (int64_t first = 0; first < count; first += sorters) {
-    if (first + threadIdx.x < count) tile[threadIdx.x] = ids[first + threadIdx.x];
-    __syncthreads();
-    const int here = static_cast<int>(min(count - first, int64_t{sorters}));
-    for (int k = 0; k < here; ++k) place += tile[k] < id || (tile[k] == id && first + k < i);
-    __syncthreads();
-  }
-  if (i >= count) return;
-  sorted[place] = id;
-  order[place] = static_cast<int32_t>(i);
+// y[j...] += sum
+template <int c, class Table>
+__device__ void add(const Row<Table>& y, int64_t j, Pack<Wide<Table>, c> sum) {
+  const Pack<Wide<Table>, c> before = load<c>(y, j);
+  for (int k = 0; k < c; ++k) sum[k] += before[k];
+  store<c>(y, j, sum);
 }
 
-constexpr int adders = 8;  // warps of a block that adds
-
-// table[id] += the rows with that id, which are neighbours in the sorted order. The block of the first of
-// them adds them all, each warp its stretch of them; the sums of the warps are added in order. c columns for
-// each lane.
+// table[id] += the rows with that id, which are neighbours in the sorted order: a run. A block takes a piece
+// of that order, its threads c columns each. A run that lies in one piece is added to its row of the table;
+// what this piece has of a longer one goes to `carried`, whose rows 2 i and 2 i + 1 belong to piece i: one
+// for a run that came from the piece before, one for a run that begins here. Ids of `limit` have no row.
 template <class T, class Table, int c>
-__global__ void add_rows(Rows<T> rows, const int32_t* sorted, const int32_t* order, int64_t count,
-                         Rows<Table> table, int64_t limit, int64_t n) {
+__global__ void add_rows(Rows<T> rows, const IdAt* sorted, int64_t count, Rows<Table> table, int64_t limit,
+                         int64_t n, Wide<T>* carried) {
   using Sums = Pack<Wide<T>, c>;
-  CHAPBOOK_SHARED(Sums, sums, [adders][32]);
-  const int64_t begin = blockIdx.x;
-  const int32_t id = sorted[begin];
-  if (id < 0 || id >= limit) return;                 // reported elsewhere
-  if (begin > 0 && sorted[begin - 1] == id) return;  // another block's
-
-  int64_t length = 0;
-  for (int found = adders * 32; found == adders * 32; length += found) {
-    const int64_t p = begin + length + threadIdx.y * 32 + threadIdx.x;
-    found = __syncthreads_count(p < count && sorted[p] == id);
-  }
-  const int64_t from = begin + length * threadIdx.y / adders,
-                to = begin + length * (threadIdx.y + 1) / adders;
-  for (int64_t first = 0; first < n; first += 32 * c) {
-    const int64_t j = first + threadIdx.x * c;
+  constexpr int ahead = 4;  // rows that are read before the first of them is added
+  const int64_t begin = int64_t{blockIdx.x} * piece, end = min(begin + piece, count);
+  const auto same = [&](int64_t p, int64_t q) { return sorted[p].id == sorted[q].id; };
+  const bool came = begin > 0 && same(begin - 1, begin), goes_on = end < count && same(end - 1, end);
+  for (int64_t j = int64_t{threadIdx.x} * c; j < n; j += int64_t{blockDim.x} * c) {
     Sums sum = {};
-    if (j < n)
-      for (int64_t p = from; p < to; ++p) {
-        const Sums x = load<c>(rows[order[p]], j);
-        for (int k = 0; k < c; ++k) sum[k] += x[k];
+    for (int64_t first = begin; first < end; first += ahead) {
+      Sums x[ahead];
+      for (int i = 0; i < ahead; ++i)
+        if (first + i < end) x[i] = load<c>(rows[sorted[first + i].place], j);
+      for (int i = 0; i < ahead; ++i) {
+        const int64_t p = first + i;
+        if (p >= end) break;
+        for (int k = 0; k < c; ++k) sum[k] += x[i][k];
+        if (p + 1 < end && same(p, p + 1)) continue;
+        if (came && same(begin, p))
+          store<c>(carried + 2 * blockIdx.x * n + j, sum);
+        else if (goes_on && p + 1 == end)
+          store<c>(carried + (2 * blockIdx.x + 1) * n + j, sum);
+        else if (sorted[p].id < limit)
+          add<c>(table[sorted[p].id], j, sum);
+        sum = {};
       }
-    sums[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
-    if (threadIdx.y == 0 && j < n) {
-      for (int warp = 1; warp < adders; ++warp)
-        for (int k = 0; k < c; ++k) sum[k] += sums[warp][threadIdx.x][k];
-      const Row<Table> y = table[id];
-      const Pack<Wide<Table>, c> before = load<c>(y, j);
-      for (int k = 0; k < c; ++k) sum[k] += before[k];
-      store<c>(y, j, sum);
     }
-    __syncthreads();
+  }
+}
+
+// Adds the runs that lie in several pieces, from what `add_rows` has carried. A block for each piece but the
+// last: it adds the run that begins in its piece and goes on.
+template <class T, class Table, int c>
+__global__ void add_carried(const Wide<T>* carried, const IdAt* sorted, int64_t count, Rows<Table> table,
+                            int64_t limit, int64_t n) {
+  const int64_t begin = int64_t{blockIdx.x} * piece, end = begin + piece;
+  const int32_t id = sorted[end - 1].id;
+  const bool began_before = begin > 0 && sorted[begin - 1].id == id;
+  if (id == limit || sorted[end].id != id || began_before) return;
+
+  int64_t more = 0;  // pieces it goes on in
+  for (int found = static_cast<int>(blockDim.x); found == static_cast<int>(blockDim.x); more += found) {
+    const int64_t p = end + (more + threadIdx.x) * piece;
+    found = __syncthreads_count(p < count && sorted[p].id == id);
+  }
+  for (int64_t j = int64_t{threadIdx.x} * c; j < n; j += int64_t{blockDim.x} * c) {
+    Pack<Wide<T>, c> sum = load<c>(carried + (2 * blockIdx.x + 1) * n + j);
+    for (int64_t i = 1; i <= more; ++i) {
+      const Pack<Wide<T>, c> x = load<c>(carried + 2 * (blockIdx.x + i) * n + j);
+      for (int k = 0; k < c; ++k) sum[k] += x[k];
+    }
+    add<c>(table[id], j, sum);
   }
 }
 
@@ -121,13 +125,18 @@ void CudaBackend::gather_rows(View table, View ids, View rows) {
 void CudaBackend::scatter_add_rows(View rows, View ids, View table) {
   const int64_t count = rows.shape[0], n = rows.shape[1];
   if (rows.count() == 0) return;
-  const Scratch<int32_t> sorted(*this, count), order(*this, count);
-  launch<sort_ids>({blocks_for(count, sorters), sorters}, row_of<int32_t>(ids), count, sorted.data(),
-                   order.data());
+  const Scratch<IdAt> sorted(*this, count);
+  sort_ids(*this, ids, table.shape[0], sorted.data());
   visit_table("scatter_add_rows", rows.dtype, table.dtype, [&]<class T, class Table>(Type<T>, Type<Table>) {
+    const unsigned pieces = blocks_for(count, piece);
+    const Scratch<Wide<T>> carried(*this, 2 * pieces * n);
     const auto add = [&]<int c>(Count<c>) {
-      launch<add_rows<T, Table, c>>({blocks_for(count, 1), {32, adders}}, Rows<T>(rows), sorted.data(),
-                                    order.data(), count, Rows<Table>(table), table.shape[0], n);
+      const unsigned threads = threads_for(n, c);
+      launch<add_rows<T, Table, c>>({pieces, threads}, Rows<T>(rows), sorted.data(), count,
+                                    Rows<Table>(table), table.shape[0], n, carried.data());
+      if (pieces > 1)
+        launch<add_carried<T, Table, c>>({pieces - 1, threads}, carried.data(), sorted.data(), count,
+                                         Rows<Table>(table), table.shape[0], n);
     };
     constexpr int width = full_pack<T>;
     in_packs(rows, width) && in_packs(table, width) ? add(Count<width>{}) : add(Count<1>{});

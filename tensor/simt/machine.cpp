@@ -196,6 +196,26 @@ uint32_t ballot(uint32_t mask, bool predicate, Line line) {
   return mine.result;
 }
 
+uint32_t alike(uint32_t mask, uint64_t value, Line line) {
+  line.code = __builtin_return_address(0);
+  struct Match {
+    uint64_t value;
+    uint32_t result;
+  } mine{value, 0};
+  meet(
+      mask, &mine,
+      [](void* const* lanes) {
+        for (int lane = 0; lane < warp_lanes; ++lane)
+          for (int other = 0; lanes[lane] && other < warp_lanes; ++other) {
+            auto* each = static_cast<Match*>(lanes[lane]);
+            if (lanes[other] && static_cast<Match*>(lanes[other])->value == each->value)
+              each->result |= 1u << other;
+          }
+      },
+      line);
+  return mine.result;
+}
+
 uint64_t compare_and_swap(void* address, size_t bytes, uint64_t expected, uint64_t value) {
   watch(Access::atomic, address, bytes, bytes, __builtin_return_address(0));
   uint64_t old = 0;

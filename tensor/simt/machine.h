@@ -68,6 +68,7 @@ void meet(uint32_t mask, void* mine, Finish* finish, Line line);
 // What is built on it. 64 bits hold any value that can be exchanged. `source` is a lane.
 uint64_t shuffle(uint32_t mask, uint64_t value, int source, Line line);
 uint32_t ballot(uint32_t mask, bool predicate, Line line);
+uint32_t alike(uint32_t mask, uint64_t value, Line line);  // the lanes that bring the same value
 void sync_warp(uint32_t mask, Line line);
 
 // The integer of so many bytes at the address becomes `value` if it is `expected`. Returns what it was.

@@ -146,6 +146,12 @@ inline int __any_sync(unsigned mask, int predicate, CHAPBOOK_LINE) {
 inline int __all_sync(unsigned mask, int predicate, CHAPBOOK_LINE) {
   return ::chapbook::simt::ballot(mask, !predicate, line) == 0;
 }
+// Which lanes bring the same value.
+template <class T>
+unsigned __match_any_sync(unsigned mask, T value, CHAPBOOK_LINE) {
+  static_assert(std::is_integral_v<T> && (sizeof(T) == 4 || sizeof(T) == 8), "compares 32 or 64 bits");
+  return ::chapbook::simt::alike(mask, static_cast<uint64_t>(value), line);
+}
 #undef CHAPBOOK_LINE
 
 // Atomics, on integers only: a floating-point sum in no fixed order would differ from run to run. `old` and

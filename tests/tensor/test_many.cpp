@@ -119,6 +119,86 @@ TEST_CASE("of many ids the first bad one is reported, once") {
   }
 }
 
+// The table after rows of whole numbers, whose sums have no rounding, were added by these ids.
+static Numbers64 added(const std::vector<int32_t>& ids, int64_t limit, int64_t n, DType rows, DType table,
+                       Backend& backend) {
+  const auto count = static_cast<int64_t>(ids.size());
+  const Tensor from = tensor_of(numbers_for({-4, 4, 1}, {count, n}, 5), {count, n}, rows, backend);
+  const Tensor into = tensor_of(numbers_for({-4, 4, 1}, {limit, n}, 6), {limit, n}, table, backend);
+  backend.scatter_add_rows(from.view(), Tensor::from(ids, {count}, backend).view(), into.view());
+  return into.to_vector<double>();
+}
+
+TEST_CASE("rows are added into a table, whatever the ids") {
+  struct Table {
+    int64_t limit, distinct;  // rows of the table, and how many of them the ids name
+  };
+  for (int64_t count : {0, 1, 31, 33, 1023, 5000})
+    for (const auto& [limit, distinct] : {Table{1, 1}, {300, 1}, {300, 3}, {256, 256}, {70'000, 70'000}}) {
+      std::vector<int32_t> ids(static_cast<size_t>(count));
+      for (size_t i = 0; i < ids.size(); ++i)
+        ids[i] = static_cast<int32_t>(limit - 1 - static_cast<int64_t>(i * i * 7919) % distinct);
+      const Numbers64 wanted = added(ids, limit, 5, DType::f32, DType::f32, backend("reference"));
+      for (Backend* to : tested_backends()) {
+        INFO(count, " ids, ", distinct, " of ", limit, " rows, on ", to->name());
+        CHECK((added(ids, limit, 5, DType::f32, DType::f32, *to) == wanted));
+      }
+    }
+  std::vector<int32_t> ids(1023);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = i % 3 == 1 ? 5 : static_cast<int32_t>(i % 41);
+  for (DType rows : {DType::f32, DType::f64, DType::bf16, DType::f16})
+    for (int64_t n : {33, 64, 4136}) {  // in single columns, in packs, and more than a block has threads for
+      const Numbers64 wanted = added(ids, 41, n, rows, DType::f32, backend("reference"));
+      if (rows != DType::f64)
+        for (Backend* to : tested_backends()) {
+          INFO(n, " columns of ", name_of(rows), " on ", to->name());
+          CHECK((added(ids, 41, n, rows, DType::f32, *to) == wanted));
+        }
+    }
+}
+
+TEST_CASE("rows with equal ids are added in their order") {
+  // 1 disappears beside 2^24, so each order has a sum of its own. The reference, in f64, has only one.
+  const std::vector<float> numbers = {1, 0x1p24f, 1, -0x1p24f, 1, 1, 0x1p24f, -0x1p24f, 1, 0x1p24f, 1, 1};
+  const auto count = static_cast<int64_t>(numbers.size());
+  for (Backend* to : tested_backends()) {
+    if (to->name() == "reference") continue;
+    CAPTURE(to->name());
+    std::vector<int32_t> ids;
+    std::vector<float> sums(3);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      ids.push_back(static_cast<int32_t>(i * i % 3));
+      sums[static_cast<size_t>(ids.back())] += numbers[i];
+    }
+    const Tensor table = Tensor::zeros({3, 1}, DType::f32, *to);
+    to->scatter_add_rows(Tensor::from(numbers, {count, 1}, *to).view(),
+                         Tensor::from(ids, {count}, *to).view(), table.view());
+    CHECK(table.to_vector<float>() == sums);
+  }
+}
+
+// On a device a bad id is found when the host next waits, and the kernel meets it before.
+TEST_CASE("ids outside the table add nothing on a device") {
+  for (Backend* to : tested_backends()) {
+    if (to->name() != "simt" && to->name() != "cuda") continue;
+    CAPTURE(to->name());
+    for (int64_t count : {7, 500}) {
+      std::vector<int32_t> ids(static_cast<size_t>(count)), good;
+      for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i % 5);
+      Numbers64 wanted(5);
+      for (size_t i = 0; i < ids.size(); ++i)
+        if (i % 4 == 1)
+          ids[i] = i % 3 == 0 ? -1 : i % 3 == 1 ? 5 : i % 8 == 1 ? INT32_MIN : INT32_MAX;
+        else
+          wanted[static_cast<size_t>(ids[i])] += 1;
+      const Tensor table = Tensor::zeros({5, 1}, DType::f32, *to);
+      to->scatter_add_rows(Tensor::full({count, 1}, 1, DType::f32, *to).view(),
+                           Tensor::from(ids, {count}, *to).view(), table.view());
+      CHECK(table.to_vector<double>() == wanted);
+    }
+  }
+}
+
 TEST_CASE("numbers of every dtype are copied into every other") {
   constexpr DType dtypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
                               DType::i32, DType::u16, DType::u8};

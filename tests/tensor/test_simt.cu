@@ -135,6 +135,24 @@ TEST_CASE("simt: shuffles of 32 and of 64 bits") {
   check_shuffles<int>();
 }
 
+static __global__ void matches(uint64_t* y, uint64_t x, uint64_t modulus) {
+  y[threadIdx.x] = __match_any_sync(0xffffffffu, x + threadIdx.x % modulus);
+}
+
+TEST_CASE("simt: lanes with the same value find each other") {
+  for (uint64_t modulus : {1u, 2u, 7u, 32u}) {
+    const Tensor y = room_for(2 * 32);  // two i32 for each lane
+    launch<matches>({1, 32}, static_cast<uint64_t*>(y.view().data), uint64_t{5} << 40, modulus);
+    const auto got = y.to_vector<int>();
+    for (unsigned lane = 0; lane < 32; ++lane) {
+      uint32_t wanted = 0;
+      for (unsigned other = 0; other < 32; ++other)
+        if (other % modulus == lane % modulus) wanted |= 1u << other;
+      CHECK(static_cast<uint32_t>(got[2 * lane]) == wanted);
+    }
+  }
+}
+
 // Half a warp for itself, and a last warp that is not whole.
 static __global__ void part_of_a_warp(int* y) {
   const int i = static_cast<int>(threadIdx.x);
