@@ -1,4 +1,5 @@
-// The number types a tensor can hold. Half types are stored, never computed with: kernels read them as f32.
+// The number types a tensor can hold. Half types are stored, never computed with: kernels read them as f32. A
+// GPU has instructions that round and widen as written here; rounding, they make every NaN the same, 0x7fff.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -16,9 +17,13 @@ struct bf16 {
   uint16_t bits;
   bf16() = default;
   CHAPBOOK_DEVICE explicit bf16(float x) {
+#if __CUDA_ARCH__ >= 800
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+#else
     const uint32_t u = std::bit_cast<uint32_t>(x);
     const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+#endif
   }
   CHAPBOOK_DEVICE explicit operator float() const {
     return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
@@ -35,6 +40,9 @@ struct f16 {
 };
 
 CHAPBOOK_DEVICE inline f16::f16(float x) {
+#ifdef __CUDA_ARCH__
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+#else
   const uint32_t u = std::bit_cast<uint32_t>(x);
   const uint16_t sign = static_cast<uint16_t>((u >> 16) & 0x8000u);
   const uint32_t magnitude = u & 0x7fffffffu;
@@ -51,9 +59,15 @@ CHAPBOOK_DEVICE inline f16::f16(float x) {
     const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
     bits = static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
   }
+#endif
 }
 
 CHAPBOOK_DEVICE inline f16::operator float() const {
+#ifdef __CUDA_ARCH__
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+  return x;
+#else
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
   if (exponent == 0) {  // subnormal: fraction times 2^-24
@@ -62,6 +76,7 @@ CHAPBOOK_DEVICE inline f16::operator float() const {
   }
   const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112u) << 23;
   return std::bit_cast<float>(sign | wide | (fraction << 13));
+#endif
 }
 
 // The C++ type of a dtype's elements, and back.
