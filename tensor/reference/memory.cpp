@@ -15,8 +15,8 @@ namespace chapbook {
 void* ReferenceBackend::allocate(size_t bytes) {
   constexpr size_t line = 64, page = 2 << 20;
   const size_t alignment = bytes < page ? line : page;
-  void* block = std::aligned_alloc(alignment, (bytes + line - 1) / line * line);
-  if (!block) throw std::bad_alloc();
+  void* block = nullptr;  // not by aligned_alloc, whose sizes are multiples of the alignment
+  if (posix_memalign(&block, alignment, bytes) != 0) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
   if (alignment == page) madvise(block, bytes, MADV_HUGEPAGE);
 #endif
