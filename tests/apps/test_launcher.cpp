@@ -18,7 +18,7 @@ static std::pair<int, std::string> shell(const std::string& command) {
 }
 
 TEST_CASE("the scripts are sound bash") {
-  for (const char* script : {"chapbook", ".ci/run"}) {
+  for (const char* script : {"chapbook", ".ci/run", "tests/mutants/run"}) {
     CAPTURE(script);
     const auto [code, output] = shell("bash -n '" + root + "/" + script + "'");
     CHECK_MESSAGE(code == 0, output);
