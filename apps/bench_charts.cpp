@@ -9,6 +9,7 @@
 #include "apps/files.h"
 #include "apps/svg.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -183,7 +184,7 @@ std::string roofline_svg(const Comparison& comparison, const BenchFile& file) {
 }
 
 StepTimes read_profile(const std::string& path) {
-  const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
+  const auto json = nlohmann::ordered_json::parse(read_file(path), shallow, false);
   const auto bad = [&](const char* what) {
     fail("{}: not a profile.json of ./chapbook profile: {}", path, what);
   };

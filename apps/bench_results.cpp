@@ -11,6 +11,7 @@
 #include "apps/files.h"
 #include "apps/machine.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -89,7 +90,7 @@ BenchFile read_bench_file(const std::string& path) {
   for (size_t begin = 0; begin < all.size();) {
     const size_t end = std::min(all.find('\n', begin), all.size());
     const std::string where = fmt::format("{}:{}", path, ++line);
-    const Json json = Json::parse(all.begin() + begin, all.begin() + end, nullptr, false);
+    const Json json = Json::parse(all.begin() + begin, all.begin() + end, shallow, false);
     check(json.is_object(), "{}: not a line of ./chapbook bench{}", where,
           end == all.size() ? "; is the file cut off?" : "");
     if (line == 1) {

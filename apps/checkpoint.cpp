@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "apps/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -49,9 +50,10 @@ SavedRun load_last(const std::string& run) {
   check(fs::exists(run), "there is no run '{}'", run);
   check(fs::exists(path), "'{}' has no checkpoint to go on from (no last/trainer.json)", run);
   try {
-    const Json json = Json::parse(read_file(path));
+    const Json json = Json::parse(read_file(path), shallow);
     SavedRun saved;
     saved.trainer = json.at("trainer");
+    saved.step = saved.trainer.at("step");
     saved.state.best_loss = json.at("best_loss");
     saved.state.evaluations = json.at("evaluations");
     saved.state.evaluations_since_best = json.at("evaluations_since_best");

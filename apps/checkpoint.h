@@ -28,6 +28,7 @@ void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer);
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {
   RunState state;
+  int64_t step = 0;  // how many are done
   nlohmann::ordered_json trainer;
   NamedTensors optimizer;
 };

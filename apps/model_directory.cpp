@@ -6,6 +6,7 @@
 #include "apps/files.h"
 #include "data/tokenizer_file.h"
 #include "tensor/file.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -69,7 +70,7 @@ static int64_t size_in(const Json& config, const char* name, const std::string& 
 }
 
 static GPTConfig read_config(const std::string& path) {
-  const Json config = Json::parse(read_file(path), nullptr, false);
+  const Json config = Json::parse(read_file(path), shallow, false);
   check(config.is_object(), "{}: not a JSON object", path);
   // What a GPT-2 may be told to do otherwise, and we do not.
   const Json fixed = {{"model_type", "gpt2"},        {"activation_function", "gelu_new"},
@@ -111,10 +112,21 @@ static NamedTensors as_named_here(NamedTensors tensors, const GPTConfig& config)
   return result;
 }
 
+// A model that is larger than its file is refused before memory is taken for it.
+static void check_size(const GPTConfig& config, const NamedTensors& tensors, const std::string& path) {
+  double there = 0;
+  for (const auto& [name, tensor] : tensors) there += static_cast<double>(tensor.count());
+  const double layers = config.layers, width = config.width, rows = config.vocabulary + config.context;
+  const double weights = (rows + 12 * layers * width) * width;  // biases and norms aside
+  check(weights <= there, "{}: holds {:.0f} numbers, but config.json is of a model of more than {:.0f}", path,
+        there, weights);
+}
+
 std::unique_ptr<GPT> load_gpt(const std::string& directory) {
   const GPTConfig config = read_config(directory + "/config.json");
   const std::string path = directory + "/model.safetensors";
   const NamedTensors tensors = as_named_here(load_tensors(path).tensors, config);
+  check_size(config, tensors, path);
   try {
     auto gpt = std::make_unique<GPT>(config);
     load(*gpt, tensors);

@@ -9,6 +9,7 @@
 #include "apps/files.h"
 #include "apps/nearest.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -151,14 +152,14 @@ void set(Settings& settings, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"", assignment);
   const std::string value = assignment.substr(equals + 1);
-  const Json json = Json::parse(value, nullptr, false);  // what is not JSON is a word, as in schedule=cosine
+  const Json json = Json::parse(value, shallow, false);  // what is not JSON is a word, as in schedule=cosine
   set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
 }
 
 void read_settings(Settings& settings, const std::string& json) {
   Json object;
   try {
-    object = Json::parse(json);
+    object = Json::parse(json, shallow);
   } catch (const Json::exception& error) {
     fail("not JSON: {}", error.what());
   }

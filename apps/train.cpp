@@ -289,8 +289,7 @@ std::unique_ptr<Run> resume(const TrainOptions& options) {
   Data data = open_data(fs::path(options.resume) / saved.state.data);
   check_same_tokenizer(data.train, model.tokenizer.hash());
   describe(options.resume, saved.state.settings, data, *model.gpt);
-  fmt::print("resuming   at step {} of {}\n", saved.trainer.at("step").get<int64_t>(),
-             saved.state.settings.steps);
+  fmt::print("resuming   at step {} of {}\n", saved.step, saved.state.settings.steps);
   const RunState state = saved.state;
   return std::make_unique<Run>(options.resume, state, std::move(data), std::move(model.gpt), &saved);
 }

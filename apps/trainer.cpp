@@ -127,14 +127,21 @@ nlohmann::ordered_json Trainer::state() const {
 }
 
 void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state) {
-  optimizer_->load(optimizer_state, state.at("step"));
-  const auto& loader = state.at("loader");
-  loader_ = Loader(data_, settings_.batch, settings_.context,
-                   {loader.at("seed"), loader.at("epoch"), loader.at("position")});
-  dropout_random_.counter = state.at("dropout_counter");
-  if (precision_ == DType::f16) {
-    const auto& scaler = state.at("loss_scaler");
-    scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
+  try {
+    const int64_t step = state.at("step");
+    check(step >= 0 && step <= settings_.steps, "the run to go on with is at step {} of {}", step,
+          settings_.steps);
+    optimizer_->load(optimizer_state, step);
+    const auto& loader = state.at("loader");
+    loader_ = Loader(data_, settings_.batch, settings_.context,
+                     {loader.at("seed"), loader.at("epoch"), loader.at("position")});
+    dropout_random_.counter = state.at("dropout_counter");
+    if (precision_ == DType::f16) {
+      const auto& scaler = state.at("loss_scaler");
+      scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
+    }
+  } catch (const nlohmann::json::exception& error) {
+    fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }
 }
 

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace fs = std::filesystem;
@@ -83,7 +84,7 @@ std::optional<TokenFileInfo> read_json(const fs::path& path) {
   if (!fs::exists(path, error)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto json = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
   check(json.is_object(), "token file {}: is not a JSON object; {}", path.string(), again);
 
   const auto number = [&](const char* name) {

@@ -11,6 +11,7 @@
 
 #include "data/byte_alphabet.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -40,7 +41,7 @@ void write_text(const path& file, std::string_view text) {
 
 json parse_json(const path& file) {
   try {
-    return json::parse(read_text(file));
+    return json::parse(read_text(file), shallow);
   } catch (const json::exception& error) {
     fail("{}: not valid JSON: {}", file.string(), error.what());
   }

@@ -147,6 +147,7 @@ TEST_CASE("a config that asks for something else is refused by name") {
       {"\"n_embd\": 16", "\"n_embd\": 32"},
       {"\"n_head\": 2", "\"n_head\": 3"},
       {"\"n_layer\": 1", "\"n_layer\": 2"},
+      {"\"n_layer\": 1", "\"n_layer\": 16777216"},  // of which none is made
       {"\"n_layer\": 1", "\"n_layer\": -1"},
       {"\"n_layer\": 1", "\"n_layer\": \"1\""},
       {"1e-05", "1e-06"},

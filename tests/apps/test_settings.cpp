@@ -96,6 +96,11 @@ TEST_CASE("a configuration file says where it is wrong") {
     CHECK_THROWS_AS(read_settings_file(settings, path), Error);
   }
   CHECK_THROWS_AS(read_settings_file(settings, directory / "none.json"), Error);
+  // Brackets for which no stack would be deep enough.
+  const std::string deep = std::string(300000, '[') + std::string(300000, ']');
+  write_file(path, "{\"layers\": " + deep + "}");
+  CHECK_THROWS_AS(read_settings_file(settings, path), Error);
+  CHECK_THROWS_AS(set(settings, "layers=" + deep), Error);
 }
 
 TEST_CASE("preset, file and command line: the later wins") {
@@ -117,7 +122,8 @@ TEST_CASE("every preset is sound, and the ladder is the field's") {
   CHECK(large.context == 512);
   CHECK(large.vocabulary == 50257);
   CHECK_THROWS_WITH_AS(preset("huge"),
-                       "there is no preset \"huge\"; there are tiny, story, nano, small, medium, large", Error);
+                       "there is no preset \"huge\"; there are tiny, story, nano, small, medium, large",
+                       Error);
 }
 
 TEST_CASE("settings that contradict each other are refused") {

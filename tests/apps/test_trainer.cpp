@@ -233,3 +233,27 @@ TEST_CASE("a precision the backend does not have is refused in one line") {
       checked_precision(settings, plain),
       "precision bf16: the backend 'reference' cannot train in it here; f32 works everywhere", Error);
 }
+
+TEST_CASE("a state that nobody saved is refused") {
+  const std::vector<uint16_t> data = tokens(2000);
+  GPT gpt = fresh(small());
+  Trainer trainer(small(), gpt, data);
+  Saved saved(trainer, gpt);
+  const nlohmann::ordered_json good = saved.trainer;
+  using Json = nlohmann::ordered_json;
+  for (const auto& [name, value] : {std::pair<const char*, Json>{"step", -1},
+                                    {"step", small().steps + 1},
+                                    {"step", "1"},
+                                    {"loader", 7},
+                                    {"loader", {{"seed", 1}, {"epoch", 0}}},
+                                    {"loader", {{"seed", 1}, {"epoch", 0}, {"position", -1}}},
+                                    {"dropout_counter", Json::array()}}) {
+    CAPTURE(name);
+    CAPTURE(value.dump());
+    saved.trainer = good;
+    saved.trainer[name] = value;
+    CHECK_THROWS_AS(saved.restore(trainer, gpt), Error);
+  }
+  saved.trainer = good;
+  CHECK_NOTHROW(saved.restore(trainer, gpt));
+}

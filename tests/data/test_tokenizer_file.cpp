@@ -252,6 +252,20 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("tokenizer files: brackets for which no stack would be deep enough") {
+  const Scratch scratch;
+  const std::string deep = std::string(300000, '[') + std::string(300000, ']');
+  save_tokenizer(small_tokenizer(), scratch.directory);
+  const std::string good = read(scratch.directory / "tokenizer.json");
+  for (const std::string setting : {"\"normalizer\"", "\"dropout\""}) {
+    std::string text = good;
+    const size_t place = text.find(setting) + setting.size() + 2;
+    REQUIRE(text.substr(place, 4) == "null");
+    write(scratch.directory / "x.json", text.replace(place, 4, deep));
+    CHECK(refusal(scratch.directory / "x.json").find(setting) != std::string::npos);
+  }
+}
+
 TEST_CASE("tokenizer files: random damage never does worse than an Error") {
   const Scratch scratch;
   save_tokenizer(small_tokenizer(), scratch.directory);
