@@ -36,7 +36,10 @@ bool RecordedPass::record(Pass& pass, const std::function<Tensor()>& compute) {
     pass.result = compute();
     keep_gradients();
   } catch (...) {
-    backend_.stop_recording();
+    try {
+      backend_.stop_recording();
+    } catch (const std::exception&) {  // a consequence; the cause says more
+    }
     throw;
   }
   pass.recording = backend_.stop_recording();

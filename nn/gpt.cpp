@@ -142,7 +142,8 @@ double training_flops_per_token(const GPTConfig& config) {
   return 6 * (12 * L * C * C + config.vocabulary * C) + 14 * L * C * (T + 1) / 2;
 }
 
-int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute, DType dtype) {
+int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute, DType dtype,
+                         const Backend& backend) {
   const int64_t N = batch * config.context, C = config.width, masks = config.dropout > 0;
   const int64_t bytes = size_of(dtype), V = config.vocabulary;
   const bool half = dtype != DType::f32;
@@ -152,8 +153,8 @@ int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute,
   const int64_t rounded_weights = half ? bytes * 12 * C * C : 0;
   const int64_t block = N * ((16 + 2 * masks) * C * bytes + (4 + config.heads) * 4) + rounded_weights;
   // The head keeps the last norm and the gradient of its result, and needs room for a tile of logits.
-  const int64_t head =
-      N * (3 * C * bytes + 2 * 4) + logits_at_once(N, V) * (V * bytes + 4) + (half ? bytes * V * C : 0);
+  const int64_t tile = logits_at_once(N, V, backend);
+  const int64_t head = N * (3 * C * bytes + 2 * 4) + tile * (V * bytes + 4) + (half ? bytes * V * C : 0);
   // Blocks that are computed again keep their input; the last one's inside comes back when the head's is
   // gone.
   const int64_t blocks = config.layers * (recompute ? N * C * bytes : block);

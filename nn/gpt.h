@@ -101,6 +101,6 @@ double training_flops_per_token(const GPTConfig& config);
 // the optimizer's state come on top. `dtype` is that of hidden states; with a half type, products have copies
 // of the weights in it.
 int64_t activation_bytes(const GPTConfig& config, int64_t batch, bool recompute = false,
-                         DType dtype = DType::f32);
+                         DType dtype = DType::f32, const Backend& backend = default_backend());
 
 }  // namespace chapbook

@@ -90,6 +90,10 @@ class Backend {
   // Whether models can be trained in this dtype here: f32, and the half types where the device has them.
   virtual bool trains_in(DType dtype) const { return is_float(dtype); }
 
+  // How many numbers of a result to make at a time when it need not be held whole: few enough for the last
+  // cache, but enough to keep all processors busy.
+  virtual int64_t numbers_at_once() const { return 1 << 22; }
+
   // From here to stop_recording() calls are only written down; none may move numbers to or from the host. The
   // blocks they use are kept for the recording while it lives. Returns false where the backend cannot.
   virtual bool start_recording() { return false; }

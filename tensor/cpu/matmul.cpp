@@ -113,7 +113,9 @@ void CpuBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
                      cpu::all_f32({epilogue.bias, epilogue.residual, epilogue.before, epilogue.b_sums}) &&
                      cpu::dense_rows({epilogue.bias, epilogue.residual, epilogue.before, epilogue.b_sums})) ||
                     (y.dtype == DType::f64 && epilogue.nothing()));
-  if (!covered || a.shape[-1] == 0) return ReferenceBackend::matmul(a, b, y, epilogue);
+  // The product is added to y as it is summed: an activation would change what y held, too.
+  const bool changes_y = epilogue.residual.data == y.data && epilogue.activation != Activation::none;
+  if (!covered || changes_y || a.shape[-1] == 0) return ReferenceBackend::matmul(a, b, y, epilogue);
   if (y.count() == 0) return;
   merge_batch(a, b, y);
   // A result that lies column by column is the transposed product: y^T = b^T a^T. So is one of a single

@@ -14,6 +14,7 @@ class DeviceBackend final : public CudaBackend {
   std::string_view name() const override { return "cuda"; }
   std::string description() const override;
   bool trains_in(DType dtype) const override;
+  int64_t numbers_at_once() const override { return 1 << 28; }  // no cache holds what keeps a GPU busy
 
   void* allocate(size_t bytes) override;
   void release(void* block) noexcept override;
@@ -30,7 +31,6 @@ class DeviceBackend final : public CudaBackend {
   class Graph;
   // The product with its whole epilogue in one call of cuBLASLt, if that has one.
   bool multiply(const View& a, const View& b, const View& y, const Epilogue& epilogue);
-  std::optional<bool> multiply_in_parts(const View& a, const View& b, const View& y, const Epilogue& epilogue);
   void wait();
 
   const cudaDeviceProp device_;

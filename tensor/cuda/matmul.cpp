@@ -60,35 +60,7 @@ bool fusible(const View& y, const Epilogue& epilogue) {
                      reinterpret_cast<uintptr_t>(before.data) % 16 == 0);
 }
 
-// Tensor cores read half types in packs of eight numbers, and one number left over at the end of an axis, as in a
-// vocabulary of 50,257, makes all of a product slow. So of a long axis the rest is a product of its own.
-int64_t rest_of(int64_t size) { return size > 1024 ? size % 8 : 0; }
-
-View part(const View& x, int axis, int64_t from, int64_t to) { return x ? x.slice(axis, from, to) : x; }
-
 }  // namespace
-
-// y in two products, if it should be. The second is a plain one, which there always is.
-std::optional<bool> DeviceBackend::multiply_in_parts(const View& a, const View& b, const View& y,
-                                                     const Epilogue& epilogue) {
-  const bool half = a.dtype == DType::bf16 || a.dtype == DType::f16;
-  if (!half || y.shape.rank != 2 || epilogue.bias || epilogue.b_sums || epilogue.activation != Activation::none)
-    return {};
-  const int64_t m = y.shape[0], n = y.shape[1], k = a.shape[1];
-  const auto multiply_part = [&](const View& a, const View& b, int axis, int64_t from, int64_t to) {
-    return multiply(a, b, y.slice(axis, from, to), {.residual = part(epilogue.residual, axis, from, to)});
-  };
-  if (const int64_t rest = rest_of(n))
-    return multiply_part(a, b.slice(1, 0, n - rest), 1, 0, n - rest) &&
-           multiply_part(a, b.slice(1, n - rest, n), 1, n - rest, n);
-  if (const int64_t rest = rest_of(m))
-    return multiply_part(a.slice(0, 0, m - rest), b, 0, 0, m - rest) &&
-           multiply_part(a.slice(0, m - rest, m), b, 0, m - rest, m);
-  if (const int64_t rest = rest_of(k))  // the little one first: y rounds its numbers
-    return multiply(a.slice(1, k - rest, k), b.slice(0, k - rest, k), y, {.residual = epilogue.residual}) &&
-           multiply(a.slice(1, 0, k - rest), b.slice(0, 0, k - rest), y, {.residual = y});
-  return {};
-}
 
 bool DeviceBackend::multiply(const View& a, const View& b, const View& y, const Epilogue& epilogue) {
   if (y.shape.rank > 3) {  // cuBLASLt steps through one axis of a batch
@@ -103,7 +75,6 @@ bool DeviceBackend::multiply(const View& a, const View& b, const View& y, const 
     return epilogue.nothing() &&
            multiply(b.transpose(-1, -2), a.transpose(-1, -2), y.transpose(-1, -2), epilogue);
   if (!epilogue.nothing() && !fusible(y, epilogue)) return false;
-  if (const auto done = multiply_in_parts(a, b, y, epilogue)) return *done;
   return products_.run({.m = y.shape[-2],
                         .n = y.shape[-1],
                         .k = a.shape[-1],

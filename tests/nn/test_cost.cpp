@@ -68,7 +68,7 @@ TEST_CASE("what a step keeps between forward and backward is what was planned") 
         backward(loss);
         const double peak = static_cast<double>(device.blocks().peak_bytes()) - before;
         const double gradients = 4.0 * static_cast<double>(count_parameters(model));
-        const double planned = static_cast<double>(activation_bytes(config, batch, false, dtype));
+        const double planned = static_cast<double>(activation_bytes(config, batch, false, dtype, device));
         MESSAGE(name_of(dtype), ": planned ", planned, ", kept ", kept / planned, " of it, peak ",
                 peak / planned);
         // Blocks are rounded up to shared sizes, and a step needs some room to work in.
@@ -86,7 +86,7 @@ TEST_CASE("the loss from tiles of logits is the loss from all of them") {
     if (name != "cpu") continue;  // large: the reference would take its time
     Backend& device = backend(name);
     const int64_t N = 1100, V = 8200, C = 3;
-    CHECK(logits_at_once(N, V) < N);
+    CHECK(logits_at_once(N, V, device) < N);
     Random random{1};
     const Tensor x = normal({N, C}, random, DType::f32, device),
                  w = normal({V, C}, random, DType::f32, device);

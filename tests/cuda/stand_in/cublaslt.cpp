@@ -1,5 +1,5 @@
 // cuBLASLt's products as NVIDIA documents them: column-major matrices, D = epilogue(alpha A B + beta C). Slow,
-// and strict: whatever the documentation forbids is answered with INVALID_VALUE and a line on stderr. To show
+// and strict: it throws where the documentation forbids something. To show
 // that callers can do without, it knows no epilogues in f64, and keeps one promise badly: when it comes to it,
 // it does not sum the rows of A where there are an odd number of them.
 #include <cublasLt.h>
@@ -63,8 +63,7 @@ DType dtype(cudaDataType type) {
 template <class T>
 cublasStatus_t assign(T& to, const void* value, size_t bytes) {
   if (bytes != sizeof(T)) {
-    complain("an attribute of another size");
-    return CUBLAS_STATUS_INVALID_VALUE;
+    forbidden("an attribute of another size");
   }
   std::memcpy(&to, value, bytes);
   return CUBLAS_STATUS_SUCCESS;
@@ -159,21 +158,16 @@ struct Call {
 
 bool aligned(const void* data, uint32_t bytes) { return reinterpret_cast<uintptr_t>(data) % bytes == 0; }
 
-cublasStatus_t invalid(const char* what) {
-  complain(what);
-  return CUBLAS_STATUS_INVALID_VALUE;
-}
-
 // What the documentation demands of the descriptions.
 cublasStatus_t examine(const Description& work, const Layout& a, const Layout& b, const Layout& c,
                        const Layout& d) {
   const uint64_t m = work.a == CUBLAS_OP_N ? a.rows : a.columns, k = work.a == CUBLAS_OP_N ? a.columns : a.rows;
   const uint64_t n = work.b == CUBLAS_OP_N ? b.columns : b.rows;
-  if ((work.b == CUBLAS_OP_N ? b.rows : b.columns) != k) return invalid("A and B do not fit");
-  if (d.rows != m || d.columns != n || c.rows != m || c.columns != n) return invalid("C or D does not fit");
+  if ((work.b == CUBLAS_OP_N ? b.rows : b.columns) != k) forbidden("A and B do not fit");
+  if (d.rows != m || d.columns != n || c.rows != m || c.columns != n) forbidden("C or D does not fit");
   for (const Layout* x : {&a, &b, &c, &d}) {
-    if (x->leading < static_cast<int64_t>(x->rows)) return invalid("the leading dimension is too small");
-    if (x->batch != d.batch) return invalid("batches of different sizes");
+    if (x->leading < static_cast<int64_t>(x->rows)) forbidden("the leading dimension is too small");
+    if (x->batch != d.batch) forbidden("batches of different sizes");
   }
   const bool f64 = a.type == CUDA_R_64F;
   const bool half = a.type == CUDA_R_16BF || a.type == CUDA_R_16F;
@@ -195,16 +189,16 @@ cublasStatus_t examine(const Description& work, const Layout& a, const Layout& b
     case CUBLASLT_EPILOGUE_BGRADA:
       break;
     default:
-      return invalid("there is no such epilogue");
+      forbidden("there is no such epilogue");
   }
-  if (d.batch > 1) return invalid("epilogues of batches want strides for their vectors");
+  if (d.batch > 1) forbidden("epilogues of batches want strides for their vectors");
   if (work.epilogue & (CUBLASLT_EPILOGUE_BIAS | CUBLASLT_EPILOGUE_BGRADA) &&
       !on_device(work.vector, m * static_cast<uint64_t>(size_of(dtype(d.type)))))
-    return invalid("no vector for the bias");
+    forbidden("no vector for the bias");
   if (work.epilogue & 128) {
     if (work.aux_leading % 8 != 0 || work.aux_leading < static_cast<int64_t>(m) || !aligned(work.aux, 16))
-      return invalid("the auxiliary matrix wants rows of whole 16 bytes");
-    if (!on_device(work.aux, 1)) return invalid("no auxiliary matrix");
+      forbidden("the auxiliary matrix wants rows of whole 16 bytes");
+    if (!on_device(work.aux, 1)) forbidden("no auxiliary matrix");
   }
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -236,7 +230,7 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
 }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
 const char* cublasLtGetStatusString(cublasStatus_t status) {
-  return status == CUBLAS_STATUS_INVALID_VALUE ? "CUBLAS_STATUS_INVALID_VALUE" : "another status";
+  return status == CUBLAS_STATUS_NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED" : "another status";
 }
 
 cublasStatus_t cublasLtMatrixLayoutInit_internal(cublasLtMatrixLayout_t layout, size_t, cudaDataType type,
@@ -254,7 +248,7 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
     case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
       return assign(x.batch_stride, value, bytes);
     default:
-      return invalid("an attribute of layouts that the stand-in does not know");
+      forbidden("an attribute of layouts that the stand-in does not know");
   }
 }
 
@@ -281,7 +275,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t work,
     case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
       return assign(x.aux_leading, value, bytes);
     default:
-      return invalid("an attribute of products that the stand-in does not know");
+      forbidden("an attribute of products that the stand-in does not know");
   }
 }
 
@@ -307,7 +301,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t w
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
       return assign(x.d, value, bytes);
     default:
-      return invalid("a preference that the stand-in does not know");
+      forbidden("a preference that the stand-in does not know");
   }
 }
 
@@ -320,7 +314,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   const Preference& asked = ours<Preference>(wish);
   *found = 0;
   // Sums whose parts are added as they come would differ from run to run.
-  if (asked.schemes & CUBLASLT_REDUCTION_SCHEME_INPLACE) return invalid("sums in no fixed order are allowed");
+  if (asked.schemes & CUBLASLT_REDUCTION_SCHEME_INPLACE) forbidden("sums in no fixed order are allowed");
   const cublasStatus_t status =
       examine(x, ours<Layout>(a), ours<Layout>(b), ours<Layout>(c), ours<Layout>(d));
   if (status != CUBLAS_STATUS_SUCCESS) return status;
@@ -347,11 +341,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t work, const
   if (!aligned(A, promised.alignment[0]) || !aligned(B, promised.alignment[1]) ||
       !aligned(C, promised.alignment[2]) || !aligned(D, promised.alignment[3]) ||
       !aligned(call.work.vector, promised.vector) || !aligned(call.work.aux, promised.aux))
-    return invalid("an operand is less aligned than was promised");
-  if (call.work.epilogue != promised.epilogue) return invalid("the plan of another product");
+    forbidden("an operand is less aligned than was promised");
+  if (call.work.epilogue != promised.epilogue) forbidden("the plan of another product");
   if (!lies_on_device(A, call.a) || !lies_on_device(B, call.b) || !lies_on_device(D, call.d))
-    return invalid("an operand does not lie on the device");
-  if (!on_device(workspace, workspace_bytes)) return invalid("the workspace does not lie on the device");
+    forbidden("an operand does not lie on the device");
+  if (!on_device(workspace, workspace_bytes)) forbidden("the workspace does not lie on the device");
   if (call.work.epilogue == CUBLASLT_EPILOGUE_BGRADA && call.d.rows % 2 == 1) return CUBLAS_STATUS_NOT_SUPPORTED;
   const bool f64 = call.work.scale == CUDA_R_64F;
   const auto scalar = [&](const void* x) {
@@ -359,7 +353,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t work, const
   };
   call.alpha = scalar(alpha);
   call.beta = scalar(beta);
-  if (call.beta != 0 && !lies_on_device(C, call.c)) return invalid("C does not lie on the device");
+  if (call.beta != 0 && !lies_on_device(C, call.c)) forbidden("C does not lie on the device");
   submit([call] { call.run(); });
   return CUBLAS_STATUS_SUCCESS;
 }

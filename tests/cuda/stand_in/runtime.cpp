@@ -2,7 +2,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -12,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/check.h"
 #include "tensor/simt/memory.h"
 
 using chapbook::simt::Work;
+using chapbook::stand_in::forbidden;
 using Works = std::vector<Work>;
 
 struct CUgraph_st {
@@ -77,11 +78,6 @@ static cudaError_t answer(cudaError_t status) {
   return status;
 }
 
-static cudaError_t refuse(cudaError_t status, const char* what) {
-  chapbook::stand_in::complain(what);
-  return answer(status);
-}
-
 static bool is_pinned(const void* data, size_t bytes) {
   const char* begin = static_cast<const char*>(data);
   auto after = pinned.upper_bound(begin);
@@ -92,7 +88,7 @@ static bool is_pinned(const void* data, size_t bytes) {
 
 namespace chapbook::stand_in {
 
-void complain(const char* what) { std::fprintf(stderr, "stand-in for CUDA: %s\n", what); }
+void forbidden(const char* what) { fail("the stand-in for CUDA: {}", what); }
 
 void submit(Work work) { simt::submit(std::move(work)); }
 
@@ -107,10 +103,7 @@ extern "C" {
 
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 const char* cudaGetErrorString(cudaError_t status) {
-  return status == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is capturing"
-         : status == cudaErrorInvalidValue           ? "invalid argument"
-         : status == cudaErrorMemoryAllocation       ? "out of memory"
-                                                     : "an error of the stand-in";
+  return status == cudaErrorMemoryAllocation ? "out of memory" : "another error";
 }
 
 // ---- The device ----
@@ -152,7 +145,7 @@ cudaError_t cudaMalloc(void** block, size_t bytes) {
 cudaError_t cudaFree(void* block) {  // waits for the device
   if (!block) return cudaSuccess;
   const auto found = device_blocks.find(block);
-  if (found == device_blocks.end()) return refuse(cudaErrorInvalidValue, "cudaFree of no block");
+  if (found == device_blocks.end()) forbidden("cudaFree of no block");
   the_stream.run();
   in_use -= found->second;
   device_blocks.erase(found);
@@ -177,12 +170,12 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const bool up = kind == cudaMemcpyHostToDevice;
   const void *device = up ? to : from, *host = up ? from : to;
   if (!up && kind != cudaMemcpyDeviceToHost)
-    return refuse(cudaErrorInvalidValue, "no copies of that kind are made");
+    forbidden("no copies of that kind are made");
   if (!chapbook::stand_in::on_device(device, bytes))
-    return refuse(cudaErrorInvalidValue, "a copy from or to what is not the device's");
+    forbidden("a copy from or to what is not the device's");
   const bool waits = is_pinned(host, bytes);
   if (!waits && the_stream.capture)
-    return refuse(cudaErrorStreamCaptureUnsupported, "a copy of memory that is not pinned is captured");
+    forbidden("a copy of memory that is not pinned is captured");
   const auto copy = [=](const void* source) {
     std::memcpy(to, source, bytes);
     if (up) chapbook::simt::global_memory().set_written(to, bytes);
@@ -208,7 +201,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (stream->capture)
-    return refuse(cudaErrorStreamCaptureUnsupported, "the host waits for a stream that is captured");
+    forbidden("the host waits for a stream that is captured");
   stream->run();
   return cudaSuccess;
 }
@@ -222,7 +215,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (stream->capture) return refuse(cudaErrorStreamCaptureUnsupported, "an event of a captured stream");
+  if (stream->capture) forbidden("an event of a captured stream");
   stream->accept();
   event->after = stream->accepted;
   return cudaSuccess;
@@ -233,15 +226,15 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
-  if (stream->capture) return refuse(cudaErrorIllegalState, "two captures at a time");
+  if (stream->capture) forbidden("two captures at a time");
   // Other modes forbid cudaMalloc, which the block cache may need.
-  if (mode != cudaStreamCaptureModeRelaxed) return refuse(cudaErrorInvalidValue, "not a relaxed capture");
+  if (mode != cudaStreamCaptureModeRelaxed) forbidden("not a relaxed capture");
   stream->capture = new CUgraph_st;
   stream->listen();
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  if (!stream->capture) return refuse(cudaErrorIllegalState, "the end of no capture");
+  if (!stream->capture) forbidden("the end of no capture");
   *graph = std::exchange(stream->capture, nullptr);
   stream->listen();
   return cudaSuccess;
@@ -259,7 +252,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
-  if (stream->capture) return refuse(cudaErrorStreamCaptureUnsupported, "a graph in a graph");
+  if (stream->capture) forbidden("a graph in a graph");
   for (const Work& work : executable->works) stream->arrived.push_back(work);
   return cudaSuccess;
 }

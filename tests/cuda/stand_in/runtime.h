@@ -16,8 +16,8 @@ using simt::Work;
 // Adds to the stream, or to the graph that captures it.
 void submit(Work work);
 
-// Says on stderr what was asked wrongly: the status alone would not tell.
-void complain(const char* what);
+// Throws: what was asked is forbidden. What may be refused is refused by its status instead.
+[[noreturn]] void forbidden(const char* what);
 
 // Whether numbers of the device lie there.
 bool on_device(const void* data, size_t bytes);
