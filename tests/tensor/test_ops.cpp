@@ -2,6 +2,7 @@
 // of rows cannot say: special numbers, and that no op is missing from it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -106,6 +107,37 @@ TEST_CASE("special numbers mean the same everywhere") {
       CHECK(std::isnan(softmax(nan).to_vector<float>()[3]));
       CHECK(std::isnan(log_softmax(nan).to_vector<float>()[3]));
       CHECK(std::isnan(global_norm(std::vector{nan}).item()));
+    }
+  }
+}
+
+// The formulas are the reference's too: these must be compared with something else.
+TEST_CASE("comparisons are those of C++, of equals and NaN too; maximum and minimum keep a NaN") {
+  const std::vector<float> values = {1, 2, 0.0f, -0.0f, NAN, INFINITY};
+  const auto n = static_cast<int64_t>(values.size());
+  using Compare = bool (*)(float, float);
+  const std::pair<Binary, Compare> comparisons[] = {
+      {Binary::equal, [](float a, float b) { return a == b; }},
+      {Binary::not_equal, [](float a, float b) { return a != b; }},
+      {Binary::less, [](float a, float b) { return a < b; }},
+      {Binary::less_equal, [](float a, float b) { return a <= b; }},
+      {Binary::greater, [](float a, float b) { return a > b; }},
+      {Binary::greater_equal, [](float a, float b) { return a >= b; }}};
+  for (Backend* to : tested_backends()) {
+    CAPTURE(to->name());
+    const Tensor a = Tensor::from(values, {n, 1}, *to), b = Tensor::from(values, {1, n}, *to);
+    for (const auto& [op, wanted] : comparisons) {
+      const auto got = binary(op, a, b).to_vector<int>();
+      for (size_t i = 0; i < got.size(); ++i)
+        CHECK_MESSAGE(got[i] == wanted(values[i / n], values[i % n]), name_of(op), " of ", values[i / n],
+                      " and ", values[i % n]);
+    }
+    const auto most = maximum(a, b).to_vector<float>(), least = minimum(a, b).to_vector<float>();
+    for (size_t i = 0; i < most.size(); ++i) {
+      const float x = values[i / n], y = values[i % n];
+      const bool nan = std::isnan(x) || std::isnan(y);
+      CHECK((nan ? std::isnan(most[i]) : most[i] == std::max(x, y)));
+      CHECK((nan ? std::isnan(least[i]) : least[i] == std::min(x, y)));
     }
   }
 }
