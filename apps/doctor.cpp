@@ -14,9 +14,9 @@
 #include "apps/machine.h"
 #include "apps/memory.h"
 #include "tensor/backend.h"
+#include "tensor/backend_module.h"
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
-#include "tensor/backend_module.h"
 
 #ifdef CHAPBOOK_OPENBLAS
 extern "C" char* openblas_get_config();

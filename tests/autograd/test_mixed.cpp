@@ -52,7 +52,7 @@ static std::vector<MixedCase> mixed_cases(DType half) {
          return linear_cross_entropy(x[0], x[1], targets_of(x[0], x[1]), {.smoothing = 0.1});
        },
        rounded},
-      {"linear_cross_entropy in tiles",
+      {"linear_cross_entropy of many rows",
        {{1100, 3}, {257, 3}},
        [](const Variables& x) { return linear_cross_entropy(x[0], x[1], targets_of(x[0], x[1])); },
        rounded},

@@ -104,6 +104,13 @@ TEST_CASE("the loss from tiles of logits is the loss from all of them") {
       return cross_entropy(matmul(rows, transpose(weight, 0, 1)), targets);
     });
     for (size_t i = 0; i < tiled.size(); ++i) CHECK(relative_error(tiled[i], whole[i]) <= 2e-6);
+    // Hidden states of a half type and weights in f32, whose rounded copy is filled up to 8,208 rows.
+    const Variable rows = Variable::parameter(x.to(DType::bf16)), weight = Variable::parameter(w);
+    const Variable loss = linear_cross_entropy(rows, weight, targets);
+    backward(loss);
+    CHECK(relative_error(loss.value(), whole[0]) <= 0x1p-6);
+    CHECK(relative_error(rows.gradient().to(DType::f32), whole[1]) <= 0x1p-6);
+    CHECK(relative_error(weight.gradient(), whole[2]) <= 0x1p-6);
     NoGrad no_grad;
     CHECK(relative_error(linear_cross_entropy(x, w, targets).value(), whole[0]) <= 2e-6);
   }
