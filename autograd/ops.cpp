@@ -358,8 +358,8 @@ int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend)
   return std::min(rows, (rows + 16 * tiles - 1) / (16 * tiles) * 16);
 }
 
-// The weights as the product with x reads them. Where they are rounded, that is to say copied, rows of zeros make
-// them whole packs of 16: tensor cores would read 50,257 numbers one by one.
+// The weights as the product with x reads them. Where they are rounded, that is to say copied, rows of zeros
+// make them whole packs of 16: tensor cores would read 50,257 numbers one by one.
 static Tensor rounded_and_filled(const Variable& weight, const Tensor& x) {
   const Tensor& w = weight.value();
   if (w.dtype() != wide(x.dtype()) || w.dtype() == x.dtype()) return w;
@@ -409,7 +409,8 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
   }
   if (!wanted) return loss;
   return record("linear_cross_entropy", loss,
-                {{std::array{x, weight}, [dx, dw = dw ? dw.slice(0, 0, V) : dw, undivided, shape = x.shape()](const Tensor& dloss) {
+                {{std::array{x, weight},
+                  [dx, dw = dw ? dw.slice(0, 0, V) : dw, undivided, shape = x.shape()](const Tensor& dloss) {
                     const Tensor scale = dloss / undivided;
                     const auto scaled = [&](const Tensor& gradient) {
                       const Tensor y = gradient.to(scale.dtype());  // the gradient itself, or in f32

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "tensor/cpu/cpu_backend.h"
 #include "tensor/backend_module.h"
+#include "tensor/cpu/cpu_backend.h"
 #include "tensor/reference/reference_backend.h"
 #ifdef CHAPBOOK_SIMT
 #include "tensor/simt/simt_backend.h"

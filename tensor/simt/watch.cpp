@@ -23,13 +23,14 @@ bool checking = true;
 
 namespace {
 
-// The program, or the module that this is part of: lines in cells are counted from where its code begins to fit
-// into 32 bits.
+// The program, or the module that this is part of: lines in cells are counted from where its code begins to
+// fit into 32 bits.
 const link_map& own_module() {
   static const link_map& map = []() -> const link_map& {
     Dl_info info;
     link_map* found = nullptr;
-    dladdr1(reinterpret_cast<const void*>(&own_module), &info, reinterpret_cast<void**>(&found), RTLD_DL_LINKMAP);
+    dladdr1(reinterpret_cast<const void*>(&own_module), &info, reinterpret_cast<void**>(&found),
+            RTLD_DL_LINKMAP);
     return *found;
   }();
   return map;
@@ -195,7 +196,7 @@ void watch(Access access, const void* address, size_t bytes, size_t alignment, c
 std::string where(const void* code) {
   std::string module = own_module().l_name;
   if (module.empty()) module = std::filesystem::read_symlink("/proc/self/exe");  // the program
-  const auto address = static_cast<const char*>(code) - code_begin() - 1;  // of the call, not behind it
+  const auto address = static_cast<const char*>(code) - code_begin() - 1;        // of the call, not behind it
   const std::string command = fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", module, address);
   std::unique_ptr<FILE, int (*)(FILE*)> answer(popen(command.c_str(), "r"), pclose);
   std::string innermost, kernel;

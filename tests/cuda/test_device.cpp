@@ -1,5 +1,5 @@
-// What only a device with memory and a time of its own can do wrong. On the stand-in (stand_in/runtime.h) work is done as
-// late as may be; on a GPU, where these tests run too, as it comes.
+// What only a device with memory and a time of its own can do wrong. On the stand-in (stand_in/runtime.h)
+// work is done as late as may be; on a GPU, where these tests run too, as it comes.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -48,7 +48,8 @@ TEST_CASE("cuda: the host may change what it has uploaded, and long uploads arri
   const Tensor x = Tensor::from(numbers, {count}, cuda());
   std::fill(numbers.begin(), numbers.end(), -1.0f);
   std::vector<Tensor> small;
-  for (int i = 0; i < 100; ++i) small.push_back(Tensor::from(pattern(1000, static_cast<float>(i)), {1000}, cuda()));
+  for (int i = 0; i < 100; ++i)
+    small.push_back(Tensor::from(pattern(1000, static_cast<float>(i)), {1000}, cuda()));
   CHECK(x.to_vector<float>() == pattern(count, 1));
   for (int i = 0; i < 100; ++i) CHECK(small[i].to_vector<float>() == pattern(1000, static_cast<float>(i)));
 }
@@ -118,7 +119,8 @@ TEST_CASE("cuda: like products whose operands begin elsewhere") {
     from.backend().matmul(matrix(from, a).view(), matrix(from, b).view(), matrix(result, y).view());
     return result.to_vector<float>();
   };
-  for (const auto& [a, b, y] : {std::array{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {64, 32, 16}, {3, 2, 1}})
+  for (const auto& [a, b, y] :
+       {std::array{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {64, 32, 16}, {3, 2, 1}})
     CHECK(product(numbers, a, b, y) == product(same, a, b, y));
 }
 
@@ -132,5 +134,6 @@ TEST_CASE("cuda: a machine without it is told why") {
   };
   CHECK(reason("no-driver") == "no NVIDIA driver");
   CHECK(reason("no-device") == "no device");
-  CHECK(reason("old-driver").find("the NVIDIA driver is too old: it knows CUDA 11.4, and this program was") == 0);
+  CHECK(reason("old-driver").find("the NVIDIA driver is too old: it knows CUDA 11.4, and this program was") ==
+        0);
 }

@@ -1,5 +1,5 @@
-// A product with every part of an Epilogue, alone and together, on every backend and dtype: what a library does
-// on the way to memory, and what is left to kernels of our own, must add up to the same.
+// A product with every part of an Epilogue, alone and together, on every backend and dtype: what a library
+// does on the way to memory, and what is left to kernels of our own, must add up to the same.
 #include <doctest/doctest.h>
 
 #include "tests/support/run_case.h"
@@ -19,13 +19,14 @@ struct Results {
 };
 
 // Rounded to `dtype` by all, so that results in f64 are those of the same numbers.
-Results results_of(const Parts& parts, int64_t m, int64_t n, int64_t k, DType dtype, DType computed, Layout layout,
-                   Backend& backend) {
+Results results_of(const Parts& parts, int64_t m, int64_t n, int64_t k, DType dtype, DType computed,
+                   Layout layout, Backend& backend) {
   const auto operand = [&](const Shape& shape, int which) {
     return tensor_of(numbers_for({-1, 1}, shape, which), shape, dtype, backend).to(computed);
   };
   const auto placed = [&](const Shape& shape, int which) { return Placed(operand(shape, which), layout); };
-  const Placed a = placed({m, k}, 0), b = placed({k, n}, 1), bias = placed({n}, 2), residual = placed({m, n}, 3);
+  const Placed a = placed({m, k}, 0), b = placed({k, n}, 1), bias = placed({n}, 2),
+               residual = placed({m, n}, 3);
   const Placed y = placed({m, n}, 4), before = placed({m, n}, 5), sums = placed({n}, 6);
   Epilogue epilogue{.activation = parts.activation};
   if (parts.bias) epilogue.bias = bias.tensor().view();
@@ -36,7 +37,8 @@ Results results_of(const Parts& parts, int64_t m, int64_t n, int64_t k, DType dt
   backend.matmul(a.tensor().view(), b.tensor().view(), y.tensor().view(), epilogue);
   for (const Placed* each : {&a, &b, &bias, &residual}) check(each->intact(), "an operand was written to");
   for (const Placed* each : {&y, &before, &sums}) check(each->intact_around(), "a stray write");
-  return {y.tensor().to_vector<double>(), before.tensor().to_vector<double>(), sums.tensor().to_vector<double>()};
+  return {y.tensor().to_vector<double>(), before.tensor().to_vector<double>(),
+          sums.tensor().to_vector<double>()};
 }
 
 template <class F>
@@ -64,8 +66,8 @@ TEST_CASE("every kernel writes its results: products with all parts of an epilog
             results_of(parts, m, n, k, dtype, DType::f64, Layout::contiguous, backend("reference"));
         for (Backend* backend : tested_backends())
           for (const Layout layout : {Layout::contiguous, Layout::sliced}) {
-            INFO(m, " ", n, " ", k, " ", name_of(dtype), " ", name_of(layout), " on ", backend->name(), ": bias ",
-                 parts.bias, ", sums ", parts.sums, ", before ", parts.before, ", residual ",
+            INFO(m, " ", n, " ", k, " ", name_of(dtype), " ", name_of(layout), " on ", backend->name(),
+                 ": bias ", parts.bias, ", sums ", parts.sums, ", before ", parts.before, ", residual ",
                  static_cast<int>(parts.residual), ", activation ", static_cast<int>(parts.activation));
             const Results got = results_of(parts, m, n, k, dtype, dtype, layout, *backend);
             CHECK(relative_error(got.y, wanted.y) <= tolerance(dtype));

@@ -1,7 +1,7 @@
-// cuBLASLt's products as NVIDIA documents them: column-major matrices, D = epilogue(alpha A B + beta C). Slow,
-// and strict: it throws where the documentation forbids something. To show
-// that callers can do without, it knows no epilogues in f64, and keeps one promise badly: when it comes to it,
-// it does not sum the rows of A where there are an odd number of them.
+// cuBLASLt's products as NVIDIA documents them: column-major matrices, D = epilogue(alpha A B + beta C).
+// Slow, and strict: it throws where the documentation forbids something. To show that callers can do without,
+// it knows no epilogues in f64, and keeps one promise badly: when it comes to it, it does not sum the rows of
+// A where there are an odd number of them.
 #include <cublasLt.h>
 
 #include <cstring>
@@ -123,8 +123,8 @@ struct Call {
 
   void run() const {
     for (int32_t i = 0; i < d.batch; ++i)
-      run(matrix(A, a, i, work.a == CUBLAS_OP_T), matrix(B, b, i, work.b == CUBLAS_OP_T), matrix(C, c, i, false),
-          matrix(D, d, i, false));
+      run(matrix(A, a, i, work.a == CUBLAS_OP_T), matrix(B, b, i, work.b == CUBLAS_OP_T),
+          matrix(C, c, i, false), matrix(D, d, i, false));
   }
 
   void run(Numbers A, Numbers B, Numbers C, Numbers D) const {
@@ -161,7 +161,8 @@ bool aligned(const void* data, uint32_t bytes) { return reinterpret_cast<uintptr
 // What the documentation demands of the descriptions.
 cublasStatus_t examine(const Description& work, const Layout& a, const Layout& b, const Layout& c,
                        const Layout& d) {
-  const uint64_t m = work.a == CUBLAS_OP_N ? a.rows : a.columns, k = work.a == CUBLAS_OP_N ? a.columns : a.rows;
+  const uint64_t m = work.a == CUBLAS_OP_N ? a.rows : a.columns,
+                 k = work.a == CUBLAS_OP_N ? a.columns : a.rows;
   const uint64_t n = work.b == CUBLAS_OP_N ? b.columns : b.rows;
   if ((work.b == CUBLAS_OP_N ? b.rows : b.columns) != k) forbidden("A and B do not fit");
   if (d.rows != m || d.columns != n || c.rows != m || c.columns != n) forbidden("C or D does not fit");
@@ -175,7 +176,8 @@ cublasStatus_t examine(const Description& work, const Layout& a, const Layout& b
   if (d.type != a.type && !(half && d.type == CUDA_R_32F)) return CUBLAS_STATUS_NOT_SUPPORTED;
   if ((work.compute == CUBLAS_COMPUTE_64F) != f64 || work.scale != (f64 ? CUDA_R_64F : CUDA_R_32F))
     return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (work.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (work.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type != CUDA_R_32F)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
 
   if (work.epilogue == CUBLASLT_EPILOGUE_DEFAULT) return CUBLAS_STATUS_SUCCESS;
   if (f64) return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -331,10 +333,19 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t work, const void* alpha, const void* A,
                               cublasLtMatrixLayout_t a, const void* B, cublasLtMatrixLayout_t b,
                               const void* beta, const void* C, cublasLtMatrixLayout_t c, void* D,
-                              cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t* algorithm, void* workspace,
-                              size_t workspace_bytes, cudaStream_t) {
-  Call call{ours<Description>(work), ours<Layout>(a), ours<Layout>(b), ours<Layout>(c), ours<Layout>(d), A, B,
-            C,                       D,               0,               0};
+                              cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t* algorithm,
+                              void* workspace, size_t workspace_bytes, cudaStream_t) {
+  Call call{ours<Description>(work),
+            ours<Layout>(a),
+            ours<Layout>(b),
+            ours<Layout>(c),
+            ours<Layout>(d),
+            A,
+            B,
+            C,
+            D,
+            0,
+            0};
   const Algorithm& promised = ours<Algorithm>(algorithm);
   const cublasStatus_t status = examine(call.work, call.a, call.b, call.c, call.d);
   if (status != CUBLAS_STATUS_SUCCESS) return status;
@@ -346,7 +357,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t work, const
   if (!lies_on_device(A, call.a) || !lies_on_device(B, call.b) || !lies_on_device(D, call.d))
     forbidden("an operand does not lie on the device");
   if (!on_device(workspace, workspace_bytes)) forbidden("the workspace does not lie on the device");
-  if (call.work.epilogue == CUBLASLT_EPILOGUE_BGRADA && call.d.rows % 2 == 1) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (call.work.epilogue == CUBLASLT_EPILOGUE_BGRADA && call.d.rows % 2 == 1)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   const bool f64 = call.work.scale == CUDA_R_64F;
   const auto scalar = [&](const void* x) {
     return f64 ? *static_cast<const double*>(x) : *static_cast<const float*>(x);

@@ -169,13 +169,10 @@ cudaError_t cudaFreeHost(void* block) {
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
   const bool up = kind == cudaMemcpyHostToDevice;
   const void *device = up ? to : from, *host = up ? from : to;
-  if (!up && kind != cudaMemcpyDeviceToHost)
-    forbidden("no copies of that kind are made");
-  if (!chapbook::stand_in::on_device(device, bytes))
-    forbidden("a copy from or to what is not the device's");
+  if (!up && kind != cudaMemcpyDeviceToHost) forbidden("no copies of that kind are made");
+  if (!chapbook::stand_in::on_device(device, bytes)) forbidden("a copy from or to what is not the device's");
   const bool waits = is_pinned(host, bytes);
-  if (!waits && the_stream.capture)
-    forbidden("a copy of memory that is not pinned is captured");
+  if (!waits && the_stream.capture) forbidden("a copy of memory that is not pinned is captured");
   const auto copy = [=](const void* source) {
     std::memcpy(to, source, bytes);
     if (up) chapbook::simt::global_memory().set_written(to, bytes);
@@ -200,8 +197,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  if (stream->capture)
-    forbidden("the host waits for a stream that is captured");
+  if (stream->capture) forbidden("the host waits for a stream that is captured");
   stream->run();
   return cudaSuccess;
 }
