@@ -4,11 +4,11 @@
 
 #include <filesystem>
 
-#include "apps/bench_charts.h"
-#include "apps/bench_results.h"
 #include "apps/command.h"
-#include "apps/files.h"
+#include "apps/report/bench_charts.h"
+#include "apps/report/bench_results.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "apps/command.h"
-#include "apps/machine.h"
-#include "apps/memory.h"
+#include "apps/report/machine.h"
+#include "apps/report/memory.h"
 #include "tensor/backend.h"
 #include "tensor/backend_module.h"
 #include "tensor/check.h"

@@ -2,8 +2,8 @@
 #include <fmt/core.h>
 
 #include "apps/command.h"
-#include "apps/generator.h"
-#include "apps/model_directory.h"
+#include "apps/run/generator.h"
+#include "apps/run/model_directory.h"
 
 namespace chapbook {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "apps/command.h"
-#include "apps/nearest.h"
+#include "apps/report/nearest.h"
 #include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/cpu/gemm.h"

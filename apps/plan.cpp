@@ -3,10 +3,10 @@
 #include <chrono>
 
 #include "apps/command.h"
-#include "apps/memory.h"
-#include "apps/progress.h"
-#include "apps/settings.h"
-#include "apps/trainer.h"
+#include "apps/report/memory.h"
+#include "apps/report/progress.h"
+#include "apps/run/trainer.h"
+#include "apps/settings_options.h"
 #include "tensor/check.h"
 
 namespace chapbook {

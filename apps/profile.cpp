@@ -3,10 +3,11 @@
 #include <fmt/core.h>
 
 #include "apps/command.h"
-#include "apps/files.h"
-#include "apps/machine.h"
-#include "apps/profile_charts.h"
-#include "apps/trainer.h"
+#include "apps/report/machine.h"
+#include "apps/report/profile_charts.h"
+#include "apps/run/trainer.h"
+#include "apps/settings_options.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

@@ -6,11 +6,11 @@
 #include <cstdio>
 
 #include "apps/command.h"
-#include "apps/files.h"
-#include "apps/prepare.h"
+#include "apps/run/corpus.h"
 #include "data/bpe.h"
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

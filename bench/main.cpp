@@ -1,15 +1,15 @@
 // ./chapbook bench: measures this machine's limits, then what Chapbook makes of them, and writes JSON lines
-// (see apps/bench_results.h) as each section ends. `./chapbook bench compare` shows them.
+// (see apps/report/bench_results.h) as each section ends. `./chapbook bench compare` shows them.
 #include <benchmark/benchmark.h>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <regex>
 
-#include "apps/files.h"
 #include "bench/measure.h"
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "apps/progress.h"
+#include "apps/report/progress.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/loop.h"
 

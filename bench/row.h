@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/bench_results.h"
-#include "apps/limits.h"
+#include "apps/report/bench_results.h"
+#include "apps/report/limits.h"
 #include "tensor/ops.h"
 #include "tensor/profile/profile_backend.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "apps/trainer.h"
+#include "apps/run/trainer.h"
 
 namespace chapbook {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
-#include "tensor/file.h"
+#include "tensor/safetensors.h"
 
 namespace chapbook {
 

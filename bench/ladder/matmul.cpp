@@ -11,8 +11,8 @@
 #include <functional>
 #include <utility>
 
-#include "apps/limits.h"
-#include "apps/machine.h"
+#include "apps/report/limits.h"
+#include "apps/report/machine.h"
 #include "bench/ladder/matmul.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/ops.h"

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "apps/settings.h"
+#include "apps/run/settings.h"
 #include "docs/demo/norm_stack.h"
 #include "docs/demo/story_bytes.h"
 #include "optim/optimizer.h"

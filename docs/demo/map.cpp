@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "apps/generator.h"
+#include "apps/run/generator.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
 #include "nn/gpt.h"

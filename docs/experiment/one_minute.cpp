@@ -6,7 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 #include "docs/tool/results.h"
 #include "docs/tool/shell.h"
 #include "tensor/check.h"
@@ -52,7 +52,8 @@ static Run run(const std::string& more) {
 }
 
 int main() {
-  Results results("one_minute", {"nn/gpt.cpp", "nn/gpt.h", "apps/settings_table.inc", "data/stories.cpp"});
+  Results results("one_minute",
+                  {"nn/gpt.cpp", "nn/gpt.h", "apps/run/settings_table.inc", "data/stories.cpp"});
   results.configuration = {{"command", fmt::format("./chapbook {}", one_minute)}, {"seeds", seeds}};
   std::vector<Run> runs;
   for (int seed = 1; seed <= seeds; ++seed) runs.push_back(run(fmt::format("--set seed={}", seed)));

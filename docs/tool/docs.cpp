@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <regex>
 
-#include "apps/files.h"
 #include "docs/tool/command.h"
 #include "docs/tool/formula.h"
 #include "docs/tool/links.h"
@@ -14,6 +13,7 @@
 #include "docs/tool/site.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

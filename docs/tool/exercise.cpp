@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "apps/files.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace fs = std::filesystem;

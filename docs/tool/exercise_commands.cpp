@@ -1,12 +1,12 @@
 // exercise list, start, solution, and check: what a reader does with exercises.
 #include <algorithm>
 
-#include "apps/files.h"
 #include "docs/tool/command.h"
 #include "docs/tool/exercise.h"
 #include "docs/tool/grade.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace fs = std::filesystem;

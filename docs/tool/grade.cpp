@@ -1,8 +1,8 @@
 #include "docs/tool/grade.h"
 
-#include "apps/files.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace fs = std::filesystem;

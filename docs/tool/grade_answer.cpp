@@ -5,12 +5,12 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "apps/files.h"
-#include "apps/settings.h"
-#include "apps/trainer.h"
+#include "apps/run/settings.h"
+#include "apps/run/trainer.h"
 #include "docs/tool/grade.h"
 #include "nn/gpt.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/files.h"
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 #include "docs/tool/grade.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace fs = std::filesystem;

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 
-#include "apps/files.h"
 #include "docs/tool/grade.h"
 #include "docs/tool/shell.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace fs = std::filesystem;

@@ -7,7 +7,7 @@
 #include <map>
 #include <regex>
 
-#include "apps/nearest.h"
+#include "apps/report/nearest.h"
 #include "tensor/check.h"
 
 namespace chapbook {

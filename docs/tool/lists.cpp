@@ -7,10 +7,10 @@
 #include <regex>
 #include <set>
 
-#include "apps/files.h"
 #include "docs/tool/exercise.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {

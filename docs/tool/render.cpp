@@ -6,12 +6,12 @@
 #include <filesystem>
 #include <regex>
 
-#include "apps/files.h"
 #include "docs/tool/lists.h"
 #include "docs/tool/results.h"
 #include "docs/tool/shell.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 

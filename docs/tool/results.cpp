@@ -5,10 +5,10 @@
 #include <cmath>
 #include <regex>
 
-#include "apps/files.h"
-#include "apps/machine.h"
+#include "apps/report/machine.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 

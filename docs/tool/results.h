@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/plot.h"
+#include "apps/report/plot.h"
 
 namespace chapbook {
 

@@ -7,12 +7,12 @@
 #include <regex>
 #include <set>
 
-#include "apps/files.h"
 #include "docs/tool/links.h"
 #include "docs/tool/lists.h"
 #include "docs/tool/results.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 

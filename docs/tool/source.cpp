@@ -6,7 +6,7 @@
 #include <cctype>
 #include <regex>
 
-#include "apps/nearest.h"
+#include "apps/report/nearest.h"
 #include "tensor/check.h"
 
 namespace chapbook {

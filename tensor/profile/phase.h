@@ -1,6 +1,6 @@
-// Which part of a training step this thread is in. Whoever walks through a step says so (apps/trainer.cpp);
-// a ProfileBackend asks. A loss that makes its gradient at once does so in `forward`; what is computed again
-// for the backward pass counts as `backward`.
+// Which part of a training step this thread is in. Whoever walks through a step says so
+// (apps/run/trainer.cpp); a ProfileBackend asks. A loss that makes its gradient at once does so in `forward`;
+// what is computed again for the backward pass counts as `backward`.
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -4,12 +4,12 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "apps/bench_charts.h"
-#include "apps/bench_results.h"
-#include "apps/files.h"
+#include "apps/report/bench_charts.h"
+#include "apps/report/bench_results.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 #include "tests/apps/program.h"
-#include "tests/apps/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 
@@ -205,9 +205,9 @@ TEST_CASE("bench measures, and what it writes can be read") {
 #ifdef CHAPBOOK_BENCH_PROGRAM
   const TemporaryDirectory directory;
   const std::string out = directory.path + "/out.jsonl";
-  const Outcome outcome =
-      run_program("", fmt::format("{} --quick --filter '(ops|gradients) softmax|smallest' --out {} ; exit 0 ;",
-                                  CHAPBOOK_BENCH_PROGRAM, out));
+  const Outcome outcome = run_program(
+      "", fmt::format("{} --quick --filter '(ops|gradients) softmax|smallest' --out {} ; exit 0 ;",
+                      CHAPBOOK_BENCH_PROGRAM, out));
   CAPTURE(outcome.output);
   const BenchFile file = read_bench_file(out);
   CHECK(file.machine.at("command").get<std::string>().starts_with("./chapbook bench --quick"));

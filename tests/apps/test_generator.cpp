@@ -6,12 +6,12 @@
 #include <cmath>
 #include <map>
 
-#include "apps/files.h"
-#include "apps/generator.h"
-#include "apps/model_directory.h"
+#include "apps/run/generator.h"
+#include "apps/run/model_directory.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
-#include "tests/apps/temporary_directory.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 

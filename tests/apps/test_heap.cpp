@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "apps/generator.h"
-#include "apps/trainer.h"
+#include "apps/run/generator.h"
+#include "apps/run/trainer.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
 #include "tests/support/heap.h"

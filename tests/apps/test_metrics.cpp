@@ -3,10 +3,10 @@
 #include <cmath>
 #include <limits>
 
-#include "apps/files.h"
-#include "apps/metrics.h"
-#include "temporary_directory.h"
+#include "apps/run/metrics.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 

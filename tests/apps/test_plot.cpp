@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <limits>
 
-#include "apps/files.h"
-#include "apps/plot.h"
+#include "apps/report/plot.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 using namespace chapbook;
 using Numbers = std::vector<double>;

@@ -1,11 +1,11 @@
 #include <doctest/doctest.h>
 
-#include "apps/files.h"
-#include "apps/prepare.h"
+#include "apps/run/corpus.h"
 #include "data/tokenizer_file.h"
-#include "temporary_directory.h"
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 

@@ -3,10 +3,10 @@
 
 #include <cstdlib>
 
-#include "apps/files.h"
-#include "apps/profile_charts.h"
+#include "apps/report/profile_charts.h"
 #include "program.h"
-#include "temporary_directory.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 using Json = nlohmann::json;

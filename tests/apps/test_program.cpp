@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "apps/files.h"
 #include "program.h"
-#include "temporary_directory.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 namespace fs = std::filesystem;

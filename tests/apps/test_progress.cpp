@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "apps/progress.h"
+#include "apps/report/progress.h"
 
 using namespace chapbook;
 

@@ -2,7 +2,8 @@
 // go on, and with batches that add up.
 #include <doctest/doctest.h>
 
-#include "apps/trainer.h"
+#include "apps/run/evaluation.h"
+#include "apps/run/trainer.h"
 #include "tests/support/run_case.h"
 
 using namespace chapbook;
@@ -28,7 +29,7 @@ static std::vector<double> run(const Settings& settings, Backend& backend, bool&
       numbers.push_back(trainer.step().loss);
       // What is computed between two steps must not disturb them, nor be disturbed.
       const Tensor between = Tensor::full({64, 8}, static_cast<double>(i), DType::f32, backend);
-      numbers.push_back(evaluate(gpt, tokens, 2, 1).loss);
+      numbers.push_back(evaluate(gpt, tokens, {.batch = 2, .batches = 1}).loss);
       CHECK(between.to_vector<float>() == std::vector<float>(64 * 8, static_cast<float>(i)));
     }
     recorded = trainer.recorded();

@@ -2,11 +2,11 @@
 
 #include <limits>
 
-#include "apps/files.h"
-#include "apps/nearest.h"
-#include "apps/settings.h"
-#include "temporary_directory.h"
+#include "apps/report/nearest.h"
+#include "apps/run/settings.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 

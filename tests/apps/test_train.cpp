@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "apps/files.h"
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
+#include "tensor/files.h"
 #include "tests/apps/program.h"
-#include "tests/apps/temporary_directory.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 namespace fs = std::filesystem;

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "apps/trainer.h"
+#include "apps/run/evaluation.h"
+#include "apps/run/trainer.h"
 #include "tensor/reference/reference_backend.h"
 
 using namespace chapbook;
@@ -83,11 +84,11 @@ TEST_CASE("an evaluation counts each target once, whatever the batch") {
              double(length);
   }
   for (const int64_t batch : {1, 4, 16}) {
-    const Score score = evaluate(gpt, data, batch);
+    const Score score = evaluate(gpt, data, {.batch = batch});
     CHECK(score.targets == 99);
     CHECK(std::abs(score.loss - total / 99) <= 1e-6 * score.loss);
   }
-  CHECK(evaluate(gpt, data, 2, 2).targets == 48);
+  CHECK(evaluate(gpt, data, {.batch = 2, .batches = 2}).targets == 48);
 }
 
 TEST_CASE("bits per byte: nats become bits, tokens become bytes") {

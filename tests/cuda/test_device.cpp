@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdlib>
 
-#include "apps/recorded_pass.h"
+#include "apps/run/recorded_pass.h"
 #include "nn/module.h"
 #include "tensor/backend_module.h"
 #include "tensor/ops.h"

@@ -12,24 +12,19 @@
 #include "data/split.h"
 #include "data/stories.h"
 #include "tensor/check.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "chapbook-split-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
+// A directory to write texts into.
+struct Folder : TemporaryDirectory {
   fs::path write(const std::string& name, std::string_view bytes) const {
-    std::ofstream(path / name, std::ios::binary)
+    std::ofstream(*this / name, std::ios::binary)
         .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    return path / name;
+    return *this / name;
   }
 };
 
@@ -50,7 +45,7 @@ Texts read_all(const fs::path& path) {
 }
 
 Texts read_text(std::string_view text) {
-  const TemporaryFolder folder;
+  const Folder folder;
   return read_all(folder.write("x.txt", text));
 }
 
@@ -96,7 +91,7 @@ TEST_CASE("read_stories: a giant story comes in pieces, cut before white space")
   std::string book;
   for (int i = 0; book.size() < 300'000; ++i) book += (i % 9 ? " word" : "\n\nchapter") + std::to_string(i);
   book = book.substr(2);
-  const TemporaryFolder folder;
+  const Folder folder;
   const fs::path path = folder.write("x.txt", book + "\n<|endoftext|>\nshort\n");
   CHECK(read_all(path) == Texts{book, "short"});
   Texts pieces;
@@ -112,7 +107,7 @@ TEST_CASE("read_stories: a giant story comes in pieces, cut before white space")
 TEST_CASE("read_stories: without white space the cut is between characters") {
   std::string story;
   while (story.size() < 100'000) story += "\xE2\x82\xAC";  // the euro sign
-  const TemporaryFolder folder;
+  const Folder folder;
   const fs::path path = folder.write("x.txt", story);
   CHECK(read_all(path) == Texts{story});
   read_stories(path, [&](std::string_view text, bool) { CHECK(text.size() % 3 == 0); });
@@ -124,21 +119,22 @@ TEST_CASE("read_stories: without white space the cut is between characters") {
 }
 
 TEST_CASE("read_stories: a directory is its .txt files in order") {
-  const TemporaryFolder folder;
+  const Folder folder;
   folder.write("b.txt", "two\n<|endoftext|>\nthree");
   folder.write("a.txt", "one");
   folder.write("c.md", "not this");
-  fs::create_directory(folder.path / "d.txt");
+  fs::create_directory(fs::path(folder.path) / "d.txt");
   CHECK(read_all(folder.path) == Texts{"one", "two", "three"});
-  CHECK(text_files(folder.path) == std::vector<fs::path>{folder.path / "a.txt", folder.path / "b.txt"});
+  CHECK(text_files(folder.path) ==
+        std::vector<fs::path>{fs::path(folder.path) / "a.txt", fs::path(folder.path) / "b.txt"});
   CHECK(text_size(folder.path) == 3 + 23);
 }
 
 TEST_CASE("read_stories: errors") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string name = "text " + folder.path.string();
   CHECK(read_error(folder.path) == name + ": the directory holds no .txt file");
-  CHECK(read_error(folder.path / "no.txt") == name + "/no.txt: no such file or directory");
+  CHECK(read_error(fs::path(folder.path) / "no.txt") == name + "/no.txt: no such file or directory");
   CHECK(read_error(folder.write("empty.txt", "")) == name + "/empty.txt: holds no text");
   CHECK(read_error(folder.write("blank.txt", " \n<|endoftext|>\n\r\n")) ==
         name + "/blank.txt: holds no text");

@@ -12,22 +12,12 @@
 
 #include "data/token_file.h"
 #include "tensor/check.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "chapbook-token-file-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
 
 std::string read_bytes(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -82,7 +72,7 @@ std::string llmc_file(std::vector<uint16_t> tokens, int32_t version = 1, int32_t
 }  // namespace
 
 TEST_CASE("token file: what is written is read, and the bytes are nanoGPT's") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_small(folder / "train.bin");
   CHECK(read_bytes(folder / "train.bin") == std::string("\x07\x00\x2B\x01\x00\x00", 6));
   const TokenFile file = TokenFile::open(folder / "train.bin", 300);
@@ -93,7 +83,7 @@ TEST_CASE("token file: what is written is read, and the bytes are nanoGPT's") {
 }
 
 TEST_CASE("token file: long texts in odd pieces, and the largest id") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   std::vector<int32_t> ids(200'003);
   std::iota(ids.begin(), ids.end(), 0);
   for (auto& id : ids) id %= 65536;
@@ -108,7 +98,7 @@ TEST_CASE("token file: long texts in odd pieces, and the largest id") {
 }
 
 TEST_CASE("token file: moving keeps the mapping") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_small(folder / "a.bin");
   TokenFile first = TokenFile::open(folder / "a.bin");
   TokenFile second = std::move(first);
@@ -119,7 +109,7 @@ TEST_CASE("token file: moving keeps the mapping") {
 }
 
 TEST_CASE("token file: without close nothing is left, and what was there stays") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_small(folder / "x.bin");
   {
     TokenFileWriter writer(folder / "x.bin", info_of(10));
@@ -131,7 +121,7 @@ TEST_CASE("token file: without close nothing is left, and what was there stays")
 }
 
 TEST_CASE("token file: a new file replaces an old one") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   write_small(folder / "x.bin");
   TokenFileWriter writer(folder / "x.bin", info_of(10));
   writer.append(std::vector<int32_t>{1, 2});
@@ -140,7 +130,7 @@ TEST_CASE("token file: a new file replaces an old one") {
 }
 
 TEST_CASE("token file: errors of the writer") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const auto path = [&](const char* name) { return folder / name; };
   CHECK(error_of([&] { TokenFileWriter(path("x.txt"), info_of(9)); }) ==
         "token file " + path("x.txt") + ": the name must end in .bin");
@@ -173,7 +163,7 @@ TEST_CASE("token file: a full disk") {
     MESSAGE("NOT TESTED: there is no /dev/full here");
     return;
   }
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   fs::create_symlink("/dev/full", folder / "x.bin.part");
   CHECK(error_of([&] {
           TokenFileWriter writer(folder / "x.bin", info_of(9));
@@ -188,11 +178,11 @@ TEST_CASE("token file: a full disk") {
 }
 
 TEST_CASE("token file: errors of opening") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder / "x.bin", name = "token file " + path + ": ";
   CHECK(open_error(path) == name + "cannot be opened: No such file or directory");
   CHECK(open_error(folder.path) ==
-        "token file " + folder.path.string() + ": is a directory; give the .bin file in it");
+        "token file " + folder.path + ": is a directory; give the .bin file in it");
   CHECK(open_error("/dev/null") == "token file /dev/null: is not a regular file");
   write_bytes(path, "");
   CHECK(open_error(path) == name + "is empty");
@@ -217,7 +207,7 @@ TEST_CASE("token file: errors of opening") {
 }
 
 TEST_CASE("token file: errors of the JSON") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder / "x.bin", json = folder / "x.json", name = "token file " + json + ": ";
   const std::string again = "; make it again with `chapbook prepare`";
   write_small(path);
@@ -245,7 +235,7 @@ TEST_CASE("token file: errors of the JSON") {
 }
 
 TEST_CASE("token file: truncated at every byte") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder / "x.bin", json = folder / "x.json";
   write_small(path);
   const std::string bytes = read_bytes(path), json_text = read_bytes(json);
@@ -263,7 +253,7 @@ TEST_CASE("token file: truncated at every byte") {
 }
 
 TEST_CASE("token file: nanoGPT's and llm.c's files") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder / "x.bin", name = "token file " + path + ": ";
   write_bytes(path, std::string("\x07\x00\x2B\x01", 4));
   const TokenFile bare = TokenFile::open(path, 300);
@@ -289,7 +279,7 @@ TEST_CASE("token file: nanoGPT's and llm.c's files") {
 }
 
 TEST_CASE("token file: another tokenizer is noticed") {
-  const TemporaryFolder folder;
+  const TemporaryDirectory folder;
   const std::string path = folder / "x.bin";
   write_small(path);
   const TokenFile file = TokenFile::open(path);

@@ -2,8 +2,8 @@
 // there, in one place, and what it adds does not.
 #include <doctest/doctest.h>
 
-#include "apps/files.h"
 #include "docs/tool/source.h"
+#include "tensor/files.h"
 
 using namespace chapbook;
 

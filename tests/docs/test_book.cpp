@@ -5,14 +5,14 @@
 #include <cmath>
 #include <filesystem>
 
-#include "apps/files.h"
 #include "docs/tool/docs.h"
 #include "docs/tool/formula.h"
 #include "docs/tool/links.h"
 #include "docs/tool/results.h"
 #include "docs/tool/shell.h"
 #include "docs/tool/site.h"
-#include "tests/apps/temporary_directory.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 

@@ -10,12 +10,12 @@
 #include <mutex>
 #include <thread>
 
-#include "apps/files.h"
 #include "docs/tool/exercise.h"
 #include "docs/tool/grade.h"
 #include "docs/tool/shell.h"
 #include "tensor/check.h"
-#include "tests/apps/temporary_directory.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 namespace fs = std::filesystem;

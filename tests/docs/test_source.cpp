@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <string>
 
-#include "apps/files.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 using namespace chapbook;
 

@@ -1,4 +1,4 @@
-"""Prints the safetensors file that tests/tensor/test_file.cpp holds as text.
+"""Prints the safetensors file that tests/tensor/test_safetensors.cpp holds as text.
 
     python tests/golden/safetensors_file.py
 

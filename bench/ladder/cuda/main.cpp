@@ -10,7 +10,7 @@
 #include <fstream>
 #include <functional>
 
-#include "apps/machine.h"
+#include "apps/report/machine.h"
 #include "bench/ladder/cuda/rungs.h"
 #include "tensor/backend_module.h"
 #include "tensor/ops.h"

@@ -1,0 +1,70 @@
+#include "apps/run/checkpoint.h"
+
+#include <filesystem>
+
+#include "tensor/files.h"
+#include "tensor/json.h"
+
+namespace chapbook {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// Calls write(directory) for a fresh directory, then puts that in the place of `path`.
+template <class Write>
+static void write_directory(const std::string& path, Write write) {
+  const std::string fresh = path + ".new";
+  fs::remove_all(fresh);  // what a killed run may have left
+  make_directory(fresh);
+  try {
+    write(fresh);
+    replace_directory(fresh, path);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(fresh, ignored);
+    throw;
+  }
+}
+
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+               const Tokenizer& tokenizer) {
+  write_directory(run + "/last", [&](const std::string& directory) {
+    save_model(gpt, tokenizer, directory);
+    save_tensors(directory + "/optimizer.safetensors", trainer.optimizer_state());
+    const Json json = {
+        {"trainer", trainer.state()},         {"best_loss", state.best_loss},
+        {"evaluations", state.evaluations},   {"evaluations_since_best", state.evaluations_since_best},
+        {"seconds", state.seconds},           {"data", state.data},
+        {"settings", to_json(state.settings)}};
+    write_file(directory + "/trainer.json", json.dump(2) + "\n");
+  });
+}
+
+void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer) {
+  write_directory(run + "/best",
+                  [&](const std::string& directory) { save_model(gpt, tokenizer, directory); });
+}
+
+SavedRun load_last(const std::string& run) {
+  const std::string path = run + "/last/trainer.json";
+  check(fs::exists(run), "there is no run '{}'", run);
+  check(fs::exists(path), "'{}' has no checkpoint to go on from (no last/trainer.json)", run);
+  try {
+    const Json json = Json::parse(read_file(path), shallow);
+    SavedRun saved;
+    saved.trainer = json.at("trainer");
+    saved.step = saved.trainer.at("step");
+    saved.state.best_loss = json.at("best_loss");
+    saved.state.evaluations = json.at("evaluations");
+    saved.state.evaluations_since_best = json.at("evaluations_since_best");
+    saved.state.seconds = json.at("seconds");
+    saved.state.data = json.at("data");
+    read_settings(saved.state.settings, json.at("settings").dump());
+    saved.optimizer = load_tensors(run + "/last/optimizer.safetensors").tensors;
+    return saved;
+  } catch (const nlohmann::json::exception& error) {
+    fail("{}: not what Chapbook writes: {}", path, error.what());
+  }
+}
+
+}  // namespace chapbook

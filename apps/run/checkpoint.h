@@ -1,0 +1,37 @@
+// Checkpoints of a run: RUN/last, from which training goes on, and RUN/best, the model of the lowest
+// validation loss. Each is a model directory (apps/run/model_directory.h); `last` also holds
+// optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
+// in place at once: a kill at any instant leaves a complete one.
+#pragma once
+#include <string>
+
+#include "apps/run/model_directory.h"
+#include "apps/run/settings.h"
+#include "apps/run/trainer.h"
+
+namespace chapbook {
+
+// How far a run is, beyond what the trainer itself knows.
+struct RunState {
+  Settings settings;
+  std::string data;         // the directory of its token files, absolute or from the run
+  double best_loss = 0;     // lowest validation loss so far
+  int64_t evaluations = 0;  // so far
+  int64_t evaluations_since_best = 0;
+  double seconds = 0;  // of training, over all its sittings
+};
+
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+               const Tokenizer& tokenizer);
+void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer);
+
+// What trainer.json says; `trainer` is for Trainer::restore.
+struct SavedRun {
+  RunState state;
+  int64_t step = 0;  // how many are done
+  nlohmann::ordered_json trainer;
+  NamedTensors optimizer;
+};
+SavedRun load_last(const std::string& run);
+
+}  // namespace chapbook

@@ -1,0 +1,275 @@
+#include "apps/run/run.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "apps/report/machine.h"
+#include "apps/report/memory.h"
+#include "apps/run/corpus.h"
+#include "apps/run/evaluation.h"
+#include "data/tokenizer_file.h"
+#include "tensor/files.h"
+
+namespace chapbook {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+static double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+TrainingData open_training_data(const std::string& directory) {
+  Tokenizer tokenizer = load_tokenizer(directory + "/tokenizer");
+  TrainingData data{std::move(tokenizer), TokenFile::open(directory + "/train.bin"),
+                    TokenFile::open(directory + "/valid.bin")};
+  for (const TokenFile* file : {&data.train, &data.valid}) check_same_tokenizer(*file, data.tokenizer.hash());
+  return data;
+}
+
+// Token files that are there already are used where they lie, given as an absolute path; a text becomes token
+// files inside the run, in "data".
+static std::string data_directory(const RunOptions& options) {
+  if (!options.data.empty() && fs::exists(fs::path(options.data) / "train.bin")) {
+    check(options.valid.empty() && options.tokenizer.empty(),
+          "'{}' holds token files, which have their own validation part and tokenizer", options.data);
+    return fs::absolute(options.data).lexically_normal();
+  }
+  prepare({.train = options.data.empty() ? built_in_source(options.stories, 1) : text_source(options.data),
+           .valid = options.valid.empty() ? TextSource{} : text_source(options.valid),
+           .tokenizer = options.tokenizer,
+           .vocabulary = options.settings.vocabulary,
+           .directory = options.directory + "/data"});
+  return "data";
+}
+
+// ---- How a run begins
+
+static void describe(const std::string& run, const Settings& settings, const TrainingData& data,
+                     const GPT& gpt, const Run::Say& say) {
+  const auto& train = data.train.info();
+  const bool built_in = train.text == "built-in stories";
+  say(fmt::format("run        {}", run));
+  say(fmt::format(
+      "text       {}{}: {} tokens to train on, {} to validate on{}", train.text,
+      built_in ? " (told by a small grammar; not TinyStories)" : "",
+      short_count(static_cast<double>(train.tokens)),
+      short_count(static_cast<double>(data.valid.info().tokens)),
+      data.valid.info().text == train.text ? ", stories set aside" : " from " + data.valid.info().text));
+  say(fmt::format("model      {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
+                  settings.layers, settings.heads, settings.width, settings.context, settings.vocabulary,
+                  short_count(static_cast<double>(parameter_count(gpt.config())))));
+  say(fmt::format("backend    {}", describe_backend(gpt.backend())));
+  say(fmt::format("precision  {}",
+                  settings.precision == "f32"
+                      ? "f32"
+                      : settings.precision +
+                            " in hidden states and products; weights, their gradients and sums "
+                            "are f32, and so are stories and the last evaluation"));
+  if (settings.graph && RecordedPass::possible(gpt.backend()))
+    say(fmt::format("graph      the kernels of a batch are recorded once, then started all at once"));
+}
+
+// How many steps fit in the minutes, measured on this model, data and machine. Nothing of the run moves: what
+// is measured is another model.
+static int64_t steps_in(double minutes, const Settings& settings, const TrainingData& data,
+                        const Run::Say& say) {
+  Settings trial = settings;
+  trial.steps = 1 << 20;
+  GPT gpt(model_config(trial));
+  Random random{1};
+  gpt.initialise(random);
+  Trainer trainer(trial, gpt, data.train.tokens());
+  trainer.step();  // the first one also takes its memory from the system
+  const auto start = Clock::now();
+  do trainer.step();
+  while (seconds_since(start) < 5 || trainer.steps() < 4);
+  const double step = seconds_since(start) / static_cast<double>(trainer.steps() - 1);
+  // An evaluation's batch costs a third of a training batch: the forward pass only.
+  const double evaluation = settings.eval_every == 0
+                                ? 0
+                                : 2.0 * static_cast<double>(settings.eval_batches) / 3 /
+                                      static_cast<double>(settings.accumulation * settings.eval_every);
+  const int64_t steps = std::max<int64_t>(1, static_cast<int64_t>(minutes * 60 / (step * (1 + evaluation))));
+  say(fmt::format("time       {:.3f} s a step: {} minutes are {} steps", step, minutes, steps));
+  return steps;
+}
+
+Run::Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<GPT> gpt,
+         const SavedRun* saved, Say say)
+    : directory_(std::move(directory)),
+      state_(std::move(state)),
+      settings_(state_.settings),
+      data_(std::move(data)),
+      gpt_(std::move(gpt)),
+      trainer_(settings_, *gpt_, data_.train.tokens()),
+      say_(std::move(say)),
+      fresh_(!saved) {
+  if (saved) trainer_.restore(saved->trainer, saved->optimizer);
+  log_ = std::make_unique<MetricsLog>(directory_, training_columns, saved ? trainer_.steps() : -1);
+}
+
+std::unique_ptr<Run> Run::resume(const std::string& directory, Say say) {
+  const SavedRun saved = load_last(directory);
+  Model model = load_model(directory + "/last");
+  TrainingData data = open_training_data(fs::path(directory) / saved.state.data);
+  check_same_tokenizer(data.train, model.tokenizer.hash());
+  describe(directory, saved.state.settings, data, *model.gpt, say);
+  say(fmt::format("resuming   at step {} of {}", saved.step, saved.state.settings.steps));
+  return std::unique_ptr<Run>(
+      new Run(directory, saved.state, std::move(data), std::move(model.gpt), &saved, std::move(say)));
+}
+
+std::unique_ptr<Run> Run::start(const RunOptions& options, Say say) {
+  const std::string& directory = options.directory;
+  Settings settings = options.settings;
+  checked_precision(settings, default_backend());
+  check(!fs::exists(directory + "/last"),
+        "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
+  NewDirectory made(directory);
+  const std::string data_path = data_directory(options);
+  TrainingData data = open_training_data(fs::path(directory) / data_path);
+  if (settings.vocabulary != data.train.info().vocabulary_size)
+    say(fmt::format("vocabulary {} as the tokenizer has it, not {}", data.train.info().vocabulary_size,
+                    settings.vocabulary));
+  settings.vocabulary = data.train.info().vocabulary_size;
+  auto gpt = std::make_unique<GPT>(model_config(settings));
+  Random random{static_cast<uint64_t>(settings.seed)};
+  gpt->initialise(random);
+  describe(directory, settings, data, *gpt, say);
+  if (settings.minutes > 0) settings.steps = steps_in(settings.minutes, settings, data, say);
+  settings.warmup = std::min(settings.warmup, settings.steps);
+  write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
+  std::unique_ptr<Run> run(new Run(directory, RunState{.settings = settings, .data = data_path},
+                                   std::move(data), std::move(gpt), nullptr, std::move(say)));
+  made.keep();
+  return run;
+}
+
+// ---- A run
+
+bool Run::done() const {
+  return trainer_.steps() >= settings_.steps ||
+         (settings_.early_stop > 0 && state_.evaluations_since_best >= settings_.early_stop);
+}
+
+double Run::seconds() const { return seconds_before_ + seconds_since(start_); }
+
+void Run::save() {
+  state_.seconds = seconds();
+  save_last(directory_, state_, trainer_, *gpt_, data_.tokenizer);
+}
+
+Sampling Run::sampling(int64_t tokens) const {
+  return {settings_.temperature, settings_.top_k, settings_.top_p, static_cast<uint64_t>(settings_.seed),
+          tokens};
+}
+
+// With small random weights every token is about equally likely: the loss of the first step is near ln V, or
+// something is wrong.
+void Run::check_first_loss(double loss) const {
+  const double expected = std::log(static_cast<double>(settings_.vocabulary));
+  check(std::abs(loss - expected) < 0.05 * expected + 0.3,
+        "the first loss is {:.3f}, but a fresh model of {} tokens starts near ln {} = {:.3f}; something is "
+        "wrong",
+        loss, settings_.vocabulary, settings_.vocabulary, expected);
+  say_(fmt::format("first loss {:.3f}, expected near ln {} = {:.3f}", loss, settings_.vocabulary, expected));
+}
+
+void Run::evaluate_now(Progress& progress) {
+  const EvaluationOptions options{.batch = settings_.batch, .batches = settings_.eval_batches};
+  const double train = evaluate(*gpt_, data_.train.tokens(), options).loss;
+  const double valid = evaluate(*gpt_, data_.valid.tokens(), options).loss;
+  const bool best = state_.evaluations == 0 || valid < state_.best_loss;
+  ++state_.evaluations;
+  state_.evaluations_since_best = best ? 0 : state_.evaluations_since_best + 1;
+  if (best) {
+    state_.best_loss = valid;
+    save_best(directory_, *gpt_, data_.tokenizer);
+  }
+  log_->write(
+      trainer_.steps(),
+      {{"tokens", static_cast<double>(trainer_.tokens())}, {"train_loss", train}, {"valid_loss", valid}});
+  progress.clear();
+  say_(fmt::format("step {:>6}  train {:.4f}  valid {:.4f}{}", trainer_.steps(), train, valid,
+                   best ? "  best so far" : ""));
+}
+
+void Run::train(const volatile std::sig_atomic_t& stop) {
+  gpt_->backend().blocks().reset_peak();  // what was measured before is no part of the run
+  const auto due = [&](int64_t every) { return every > 0 && trainer_.steps() % every == 0; };
+  Progress progress("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
+  while (!done() && !stop) {
+    const auto before = Clock::now();
+    const Trainer::Step step = trainer_.step();
+    const double speed = static_cast<double>(trainer_.tokens_per_step()) / seconds_since(before);
+    if (trainer_.steps() == 1 && fresh_) {
+      progress.clear();
+      check_first_loss(step.loss);
+    }
+    log_->write(trainer_.steps(), {{"tokens", static_cast<double>(trainer_.tokens())},
+                                   {"loss", step.loss},
+                                   {"rate", step.rate},
+                                   {"gradient_norm", step.gradient_norm},
+                                   {"tokens_per_second", speed},
+                                   {"seconds", seconds()},
+                                   {"peak_bytes", static_cast<double>(peak_bytes())}});
+    progress.update(
+        static_cast<double>(trainer_.steps()),
+        fmt::format("loss {:.3f}  rate {:.1e}  {} tokens/s", step.loss, step.rate, short_count(speed)));
+    if (due(settings_.eval_every) || done()) evaluate_now(progress);
+    if (due(settings_.save_every)) save();
+    if (due(settings_.sample_every) && !done()) {
+      progress.clear();
+      say_(fmt::format("  {}", tell(*gpt_, data_.tokenizer, "", sampling(48))));
+    }
+  }
+  progress.finish();
+  save();
+  if (settings_.early_stop > 0 && state_.evaluations_since_best >= settings_.early_stop)
+    say_(fmt::format("stopped early: {} evaluations without a lower validation loss",
+                     state_.evaluations_since_best));
+}
+
+void Run::finish() {
+  const size_t peak = peak_bytes();  // before there is a second model
+  const std::unique_ptr<GPT> best = load_gpt(directory_ + "/best");
+  const Score score = evaluate(*best, data_.valid.tokens(), {.batch = settings_.batch});
+  const double bits = bits_per_byte(score, data_.valid.info().tokens, data_.valid.info().text_bytes);
+  const double trained_for = seconds();
+  const nlohmann::ordered_json results = {{"machine", machine_json()},
+                                          {"data",
+                                           {{"train", data_.train.info().text},
+                                            {"train_tokens", data_.train.size()},
+                                            {"valid", data_.valid.info().text},
+                                            {"valid_tokens", data_.valid.size()},
+                                            {"valid_bytes", data_.valid.info().text_bytes}}},
+                                          {"settings", to_json(settings_)},
+                                          {"parameters", count_parameters(*best)},
+                                          {"steps", trainer_.steps()},
+                                          {"tokens", trainer_.tokens()},
+                                          {"seconds", std::round(trained_for * 10) / 10},
+                                          {"valid_loss", score.loss},
+                                          {"valid_perplexity", std::exp(score.loss)},
+                                          {"valid_bits_per_byte", bits},
+                                          {"peak_bytes", peak}};
+  write_file(directory_ + "/results.json", results.dump(2) + "\n");
+  write_file(directory_ + "/loss.svg", svg(loss_curve(read_metrics(directory_ + "/metrics.csv"),
+                                                      fmt::format("Loss of {}", directory_))));
+  say_(fmt::format("\ntrained    {} tokens in {}", short_count(static_cast<double>(trainer_.tokens())),
+                   duration(trained_for)));
+  say_(fmt::format("memory     {} of tensors at most", bytes_text(static_cast<double>(peak))));
+  say_(fmt::format(
+      "valid      loss {:.4f}, perplexity {:.2f}, {:.4f} bits per byte, over all {} validation tokens (best "
+      "model)",
+      score.loss, std::exp(score.loss), bits, score.targets));
+  say_(fmt::format("files      {0}/best (the model), {0}/loss.svg, {0}/metrics.csv, {0}/results.json\n",
+                   directory_));
+  say_(fmt::format("A story by this model:\n\n{}\n", tell(*best, data_.tokenizer, "", sampling(400))));
+  say_(fmt::format("More:  ./chapbook generate {}", directory_));
+}
+
+}  // namespace chapbook

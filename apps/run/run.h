@@ -1,0 +1,77 @@
+// Run: one training run in its directory, from a text to a model that tells stories, new or gone on with.
+// What it has to tell comes as lines through `say`, so that a command can print them and a test can look at
+// them.
+#pragma once
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "apps/report/progress.h"
+#include "apps/run/checkpoint.h"
+#include "apps/run/generator.h"
+#include "apps/run/metrics.h"
+#include "apps/run/trainer.h"
+#include "data/token_file.h"
+
+namespace chapbook {
+
+// Token files with the tokenizer that made them.
+struct TrainingData {
+  Tokenizer tokenizer;
+  TokenFile train, valid;
+};
+TrainingData open_training_data(const std::string& directory);  // one that prepare() made
+
+struct RunOptions {
+  std::string data;         // text, a directory of texts, or one of token files; nothing: built-in stories
+  std::string valid;        // text; nothing: some stories are set aside
+  std::string tokenizer;    // one there is; nothing: one is learned
+  std::string directory;    // of the run
+  int64_t stories = 20000;  // how many built-in ones
+  Settings settings = {};
+};
+
+class Run {
+ public:
+  using Say = std::function<void(std::string_view line)>;
+
+  // A new run in options.directory. What cannot start throws and leaves nothing behind.
+  static std::unique_ptr<Run> start(const RunOptions& options, Say say);
+  // The run of that directory, from its last checkpoint; it ends with the bits of one without a break.
+  static std::unique_ptr<Run> resume(const std::string& directory, Say say);
+
+  // Until the steps are done, or until `stop` is set; then saves.
+  void train(const volatile std::sig_atomic_t& stop);
+  bool done() const;
+  // The last evaluation, the curve, the results, a story.
+  void finish();
+
+  const Trainer& trainer() const { return trainer_; }
+
+ private:
+  Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<GPT> gpt,
+      const SavedRun* saved, Say say);
+
+  size_t peak_bytes() const { return gpt_->backend().blocks().peak_bytes(); }
+  double seconds() const;  // of training, over all its sittings
+  void check_first_loss(double loss) const;
+  void evaluate_now(Progress& progress);
+  void save();
+  Sampling sampling(int64_t tokens) const;
+
+  std::string directory_;
+  RunState state_;
+  Settings settings_;
+  TrainingData data_;
+  std::unique_ptr<GPT> gpt_;
+  Trainer trainer_;
+  std::unique_ptr<MetricsLog> log_;
+  Say say_;
+  bool fresh_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double seconds_before_ = state_.seconds;
+};
+
+}  // namespace chapbook

@@ -1,0 +1,229 @@
+#include "apps/run/settings.h"
+
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include <fmt/format.h>
+
+#include "apps/report/nearest.h"
+#include "tensor/check.h"
+#include "tensor/files.h"
+#include "tensor/json.h"
+
+namespace chapbook {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// `tiny`: a readable story in minutes on two cores; `story`: half an hour there, for real text; then the
+// field's ladder after GPT-2.
+struct Preset {
+  std::string name;
+  std::vector<std::string> assignments;
+};
+const std::vector<Preset> presets = {
+    {"tiny", {}},
+    {"story",
+     {"heads=6", "width=192", "context=256", "batch=8", "rate=2e-3", "min_rate=0.01", "warmup=200",
+      "minutes=28", "eval_every=1000", "save_every=1000", "sample_every=1000"}},
+    {"nano", {"layers=4", "heads=4", "width=128", "context=64", "vocabulary=50257"}},
+    {"small", {"layers=6", "heads=6", "width=384", "context=128", "vocabulary=50257"}},
+    {"medium", {"layers=8", "heads=8", "width=512", "context=256", "vocabulary=50257", "rate=6e-4"}},
+    {"large", {"layers=12", "heads=12", "width=768", "context=512", "vocabulary=50257", "rate=6e-4"}},
+};
+
+// What a setting may be: numbers of a range, or one of some words; bools are true or false.
+struct Allowed {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+  bool low_excluded = false, high_excluded = false;
+  std::vector<std::string> words = {};
+
+  bool has(double x) const {
+    return std::isfinite(x) && (low_excluded ? x > low : x >= low) && (high_excluded ? x < high : x <= high);
+  }
+};
+Allowed anything() { return {}; }
+Allowed at_least(double low) { return {.low = low}; }
+Allowed between(double low, double high) { return {low, high}; }
+Allowed up_to_below(double low, double high) { return {low, high, false, true}; }
+Allowed above_up_to(double low, double high) { return {low, high, true, false}; }
+Allowed one_of(std::vector<std::string> words) { return {.words = std::move(words)}; }
+
+std::string number(double x) { return fmt::format("{}", x); }
+
+// As a phrase: "1 to 1000", "0 or more", "more than 0, up to 10", "one of adamw, sgd".
+template <class T>
+std::string phrase(const Allowed& allowed) {
+  if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, std::string>) return fmt::format("{}", fmt::join(allowed.words, ", "));
+  const auto bound = [](double x) {
+    return std::is_same_v<T, double> ? number(x) : fmt::format("{}", static_cast<int64_t>(x));
+  };
+  if (std::isinf(allowed.high)) return bound(allowed.low) + " or more";
+  if (allowed.low_excluded)
+    return fmt::format("more than {}, up to {}", bound(allowed.low), bound(allowed.high));
+  return fmt::format("{} to {}{}", bound(allowed.low), allowed.high_excluded ? "below " : "",
+                     bound(allowed.high));
+}
+
+// The value as a T; nothing if it is of another type or not allowed.
+template <class T>
+bool read(const Json& value, const Allowed& allowed, T& result) {
+  if constexpr (std::is_same_v<T, bool>) {
+    if (!value.is_boolean()) return false;
+    result = value.get<bool>();
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    if (!value.is_string() || std::find(allowed.words.begin(), allowed.words.end(),
+                                        value.get<std::string>()) == allowed.words.end())
+      return false;
+    result = value.get<std::string>();
+  } else {
+    // A whole number may be written 2e3, but not 0.5. Beyond 2^53 doubles skip whole numbers, so the range
+    // ends there.
+    constexpr double most =
+        std::is_same_v<T, double> ? std::numeric_limits<double>::max() : 9007199254740992.0;
+    if (!value.is_number() || !allowed.has(value.get<double>()) || std::abs(value.get<double>()) > most)
+      return false;
+    if (!std::is_same_v<T, double> && value.get<double>() != std::floor(value.get<double>())) return false;
+    result = static_cast<T>(value.get<double>());
+  }
+  return true;
+}
+
+// Calls visit(name, member, allowed, help) for each setting, and group(name) before each group.
+template <class AnySettings, class Visit, class Group>
+void visit_settings(AnySettings& settings, const Visit& visit, const Group& group) {
+#define GROUP(name) group(std::string(name));
+#define SETTING(type, name, value, allowed, help) \
+  visit(std::string(#name), settings.name, allowed, std::string(help));
+#include "apps/run/settings_table.inc"
+}
+
+template <class AnySettings, class Visit>
+void visit_settings(AnySettings& settings, const Visit& visit) {
+  visit_settings(settings, visit, [](const std::string&) {});
+}
+
+template <class T>
+std::string text(const T& value) {
+  return fmt::format("{}", value);
+}
+
+}  // namespace
+
+const std::vector<std::string>& preset_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> result;
+    for (const Preset& preset : presets) result.push_back(preset.name);
+    return result;
+  }();
+  return names;
+}
+
+Settings preset(const std::string& name) {
+  for (const Preset& preset : presets) {
+    if (preset.name != name) continue;
+    Settings settings;
+    for (const std::string& assignment : preset.assignments) set(settings, assignment);
+    return settings;
+  }
+  fail("there is no preset \"{}\"; there are {}", name, fmt::join(preset_names(), ", "));
+}
+
+void set(Settings& settings, const std::string& name, const Json& value) {
+  bool known = false;
+  std::vector<std::string> names;
+  visit_settings(settings,
+                 [&](const std::string& candidate, auto& member, const Allowed& allowed, const std::string&) {
+                   names.push_back(candidate);
+                   if (candidate != name) return;
+                   known = true;
+                   using T = std::decay_t<decltype(member)>;
+                   constexpr bool whole = std::is_same_v<T, int64_t>;
+                   check(read(value, allowed, member), "setting {} cannot be {}; allowed: {}{}", name,
+                         value.is_string() ? value.get<std::string>() : value.dump(), phrase<T>(allowed),
+                         whole ? ", a whole number" : "");
+                 });
+  check(known, "there is no setting \"{}\"; did you mean \"{}\"?", name, nearest(name, names));
+}
+
+void set(Settings& settings, const std::string& assignment) {
+  const size_t equals = assignment.find('=');
+  check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"", assignment);
+  const std::string value = assignment.substr(equals + 1);
+  const Json json = Json::parse(value, shallow, false);  // what is not JSON is a word, as in schedule=cosine
+  set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
+}
+
+void read_settings(Settings& settings, const std::string& json) {
+  Json object;
+  try {
+    object = Json::parse(json, shallow);
+  } catch (const Json::exception& error) {
+    fail("not JSON: {}", error.what());
+  }
+  check(object.is_object(), "settings are a JSON object like {{\"layers\": 4}}");
+  for (const auto& [name, value] : object.items()) set(settings, name, value);
+}
+
+void read_settings_file(Settings& settings, const std::string& path) {
+  const std::string json = read_file(path);
+  try {
+    read_settings(settings, json);
+  } catch (const Error& error) {
+    fail("{}: {}", path, error.what());
+  }
+}
+
+void check_settings(const Settings& settings) {
+  check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
+        settings.width);
+}
+
+GPTConfig model_config(const Settings& settings) {
+  return {.layers = settings.layers,
+          .heads = settings.heads,
+          .width = settings.width,
+          .context = settings.context,
+          .vocabulary = settings.vocabulary,
+          .bias = settings.bias,
+          .dropout = settings.dropout};
+}
+
+Json to_json(const Settings& settings) {
+  Json object = Json::object();
+  visit_settings(settings, [&](const std::string& name, const auto& member, const Allowed&,
+                               const std::string&) { object[name] = member; });
+  return object;
+}
+
+std::string settings_help() {
+  std::string lines = "Settings (--set name=value), what they are by default, and what is allowed:\n";
+  Settings defaults;
+  visit_settings(
+      defaults,
+      [&](const std::string& name, const auto& member, const Allowed& allowed, const std::string& help) {
+        using T = std::decay_t<decltype(member)>;
+        lines += fmt::format("  {:<16} {:<7} {} ({})\n", name, text(member), help, phrase<T>(allowed));
+      },
+      [&](const std::string& group) { lines += fmt::format(" {}\n", group); });
+  lines += "Presets (--preset):\n";
+  for (const std::string& name : preset_names()) {
+    const Settings s = preset(name);
+    lines += fmt::format("  {:<8} {:>2} layers, {:>2} heads, {:>3} wide, context {:>3}, vocabulary {}\n",
+                         name, s.layers, s.heads, s.width, s.context, s.vocabulary);
+  }
+  return lines;
+}
+
+Settings SettingsOptions::settings() const {
+  Settings settings = chapbook::preset(preset);
+  if (!config.empty()) read_settings_file(settings, config);
+  for (const std::string& assignment : assignments) set(settings, assignment);
+  if (!precision.empty()) set(settings, "precision", precision);
+  check_settings(settings);
+  return settings;
+}
+
+}  // namespace chapbook

@@ -1,0 +1,47 @@
+// The settings of a training run. settings_table.inc names each of them once; reading, writing, checking and
+// --help come from it. A later source overrules an earlier one: --preset, --config file, --set name=value.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nn/gpt.h"
+
+namespace chapbook {
+
+struct Settings {
+#define GROUP(name)
+#define SETTING(type, name, value, ...) type name = value;
+#include "apps/run/settings_table.inc"
+  bool operator==(const Settings&) const = default;
+};
+
+const std::vector<std::string>& preset_names();
+Settings preset(const std::string& name);
+
+// Each throws one line with the setting, the value and what is allowed; an unknown name is answered with the
+// nearest known one.
+void set(Settings& settings, const std::string& name, const nlohmann::ordered_json& value);
+void set(Settings& settings, const std::string& assignment);  // "name=value"
+void read_settings(Settings& settings, const std::string& json);
+void read_settings_file(Settings& settings, const std::string& path);
+
+// Throws where settings contradict each other, as when heads do not divide width.
+void check_settings(const Settings& settings);
+
+GPTConfig model_config(const Settings& settings);
+nlohmann::ordered_json to_json(const Settings& settings);
+std::string settings_help();  // the table and the presets, as aligned lines
+
+// What a command was given. settings() reads it in the order of the members and checks the whole.
+struct SettingsOptions {
+  std::string preset = "tiny";
+  std::string config;
+  std::vector<std::string> assignments;
+  std::string precision = {};  // --precision, short for --set precision=...
+  Settings settings() const;
+};
+
+}  // namespace chapbook
