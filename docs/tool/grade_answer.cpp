@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "apps/run/evaluation.h"
 #include "apps/run/settings.h"
 #include "apps/run/trainer.h"
 #include "docs/tool/grade.h"

@@ -132,7 +132,7 @@ TEST_CASE("read_stories: a directory is its .txt files in order") {
 
 TEST_CASE("read_stories: errors") {
   const Folder folder;
-  const std::string name = "text " + folder.path.string();
+  const std::string name = "text " + folder.path;
   CHECK(read_error(folder.path) == name + ": the directory holds no .txt file");
   CHECK(read_error(fs::path(folder.path) / "no.txt") == name + "/no.txt: no such file or directory");
   CHECK(read_error(folder.write("empty.txt", "")) == name + "/empty.txt: holds no text");
