@@ -69,13 +69,13 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
   return choices[count - 1].id;
 }
 
-void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt, const Sampling& sampling,
-              const std::function<void(int32_t id)>& token) {
+void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
+              const Sampling& sampling, const std::function<void(int32_t id)>& token) {
   check_sampling(sampling);
   std::vector<int32_t> ids = tokenizer.encode(prompt);
   // A story begins after the end of the one before: that is what the model saw in training.
   ids.insert(ids.begin(), tokenizer.end_of_text());
-  const int64_t context = gpt.config().context;
+  const int64_t context = model.context();
   check(context >= 2, "generate: a context of {} leaves no room for a token", context);
   Random random{sampling.seed};
   const auto keep_last = [&](int64_t count) {
@@ -84,16 +84,16 @@ void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view promp
   keep_last(context - 1);
   ids.reserve(context + 1);
   std::vector<int32_t> next = ids;  // what the model has not seen yet
-  std::vector<float> logits(gpt.config().vocabulary);
-  GPT::Caches caches = gpt.caches();
+  std::vector<float> logits(model.vocabulary());
+  LanguageModel::Caches caches = model.caches();
   for (int64_t made = 0; made < sampling.tokens; ++made) {
     if (caches.front().length + static_cast<int64_t>(next.size()) > context) {
       for (KeyValueCache& cache : caches) cache.length = 0;
       keep_last(std::max<int64_t>(1, context / 2));
       next = ids;
     }
-    const Tensor tokens = Tensor::from(next, {1, static_cast<int64_t>(next.size())}, gpt.backend());
-    gpt.next(tokens, caches).download(logits.data());
+    const Tensor tokens = Tensor::from(next, {1, static_cast<int64_t>(next.size())}, model.backend());
+    model.next(tokens, caches).download(logits.data());
     // A model may have more rows than the tokenizer has tokens: those are never drawn.
     const int32_t id = sample(std::span(logits).first(tokenizer.vocabulary_size()), sampling, random);
     token(id);
@@ -103,11 +103,11 @@ void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view promp
   }
 }
 
-std::string tell(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt,
+std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
                  const Sampling& sampling) {
   StreamDecoder decoder(tokenizer);
   std::string text;
-  generate(gpt, tokenizer, prompt, sampling, [&](int32_t id) {
+  generate(model, tokenizer, prompt, sampling, [&](int32_t id) {
     if (id != tokenizer.end_of_text()) text += decoder.push(id);
   });
   return text + decoder.finish();

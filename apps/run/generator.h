@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "data/bpe.h"
-#include "nn/gpt.h"
+#include "nn/language_model.h"
 
 namespace chapbook {
 
@@ -35,11 +35,11 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
 // Continues `prompt`; an empty one is taken as the start of a story. `token` gets each new token as soon as
 // it is drawn (the end of text too). When the context is full, the last half of it is kept and the model goes
 // on from there.
-void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt, const Sampling& sampling,
-              const std::function<void(int32_t id)>& token);
+void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
+              const Sampling& sampling, const std::function<void(int32_t id)>& token);
 
 // The same as text, without the prompt.
-std::string tell(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt,
+std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
                  const Sampling& sampling);
 
 }  // namespace chapbook

@@ -10,6 +10,7 @@
 #include "apps/run/model_directory.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
+#include "nn/gpt.h"
 #include "tensor/files.h"
 #include "tests/support/temporary_directory.h"
 
@@ -115,24 +116,25 @@ TEST_CASE("a model directory holds the model it was given") {
     gpt.initialise(random);
     save_model(gpt, tokenizer, directory.path);
     const Model loaded = load_model(directory.path);
-    CHECK(loaded.gpt->config() == gpt.config());
+    CHECK(dynamic_cast<const GPT&>(*loaded.network).config() == gpt.config());
     CHECK(loaded.tokenizer.hash() == tokenizer.hash());
     const Tensor tokens = Tensor::from(std::vector<int32_t>{5, 7, 11, 13}, {1, 4});
-    CHECK((*loaded.gpt)(tokens).value().to_vector<float>() == gpt(tokens).value().to_vector<float>());
+    CHECK((*loaded.network)(tokens).value().to_vector<float>() == gpt(tokens).value().to_vector<float>());
 
     // Longer than the context: the window moves on, and the same seed tells the same.
     const Sampling sampling{.seed = 5, .tokens = 100, .stop_at_end = false};
     const std::string story = tell(gpt, tokenizer, "Once", sampling);
-    CHECK(story == tell(*loaded.gpt, loaded.tokenizer, "Once", sampling));
+    CHECK(story == tell(*loaded.network, loaded.tokenizer, "Once", sampling));
     CHECK(story.size() >= 100);
   }
 }
 
 TEST_CASE("a GPT-2 written by transformers opens") {
   const std::string path = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/gpt2/with_bias";
-  const std::unique_ptr<GPT> gpt = load_gpt(path);
-  CHECK(gpt->config().bias);
-  CHECK(parameter_count(gpt->config()) == count_parameters(*gpt));
+  const std::unique_ptr<LanguageModel> network = load_network(path);
+  const GPTConfig& config = dynamic_cast<const GPT&>(*network).config();
+  CHECK(config.bias);
+  CHECK(parameter_count(config) == count_parameters(*network));
 }
 
 TEST_CASE("a config that asks for something else is refused by name") {
