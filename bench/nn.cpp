@@ -76,14 +76,18 @@ Row decoding_row(const Model& model) {
   const auto prepare = [=](Backend& backend) -> std::function<void()> {
     const std::shared_ptr<GPT> gpt = made(backend);
     const int64_t seen = config.context / 2;
-    auto caches = std::make_shared<GPT::Caches>(gpt->caches(model.batch));
+    auto caches = std::make_shared<std::vector<GPT::Caches>>();
+    for (int64_t b = 0; b < model.batch; ++b) caches->push_back(gpt->caches());
+    std::vector<GPT::Caches*> sequences;
+    for (GPT::Caches& each : *caches) sequences.push_back(&each);
     const auto ids = [&](int64_t count) {
       return Tensor::from(std::vector<int32_t>(model.batch * count, 1), {model.batch, count}, backend);
     };
-    gpt->next(ids(seen), *caches);
+    gpt->next(ids(seen), sequences);
     return [=, token = ids(1)] {
-      gpt->next(token, *caches);
-      for (KeyValueCache& cache : *caches) cache.length = seen;
+      gpt->next(token, sequences);
+      for (GPT::Caches& each : *caches)
+        for (KeyValueCache& cache : each) cache.length = seen;
     };
   };
   return {.section = "decode",

@@ -1,14 +1,17 @@
 // Causal multi-head self-attention (Vaswani et al. 2017): every place looks at itself and the places before
 // it.
 #pragma once
+#include <span>
+
 #include "nn/dropout.h"
 #include "nn/linear.h"
 
 namespace chapbook {
 
-// Keys and values of the places already seen, so that generating a token costs one place, not all of them.
+// Keys and values of the places of one sequence already seen, so that generating a token costs one place, not
+// all of them.
 struct KeyValueCache {
-  Tensor keys, values;  // (B, H, context, D), of which the first `length` places are filled
+  Tensor keys, values;  // (1, H, context, D), of which the first `length` places are filled
   int64_t length = 0;
 };
 
@@ -24,8 +27,8 @@ struct Attention : Module {
   }
 
   Variable operator()(const Variable& x, const Variable& residual) const;  // (B, T, C) -> (B, T, C)
-  Tensor operator()(const Tensor& x,
-                    KeyValueCache& cache) const;  // the next T places after those in the cache
+  // The next T places of B sequences, each after those in its own cache; these may differ in length.
+  Tensor operator()(const Tensor& x, std::span<KeyValueCache* const> caches) const;
 
   void parts(PartVisitor& visit) override {
     visit("c_attn", c_attn);

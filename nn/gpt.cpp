@@ -21,8 +21,8 @@ Block::Block(const GPTConfig& config, Backend& backend)
       attn(config.width, config.heads, config.bias, backend),
       mlp(config.width, config.bias, backend) {}
 
-Tensor Block::operator()(const Tensor& x, KeyValueCache& cache) const {
-  const Tensor seen = x + attn(ln_1(x).value(), cache);
+Tensor Block::operator()(const Tensor& x, std::span<KeyValueCache* const> caches) const {
+  const Tensor seen = x + attn(ln_1(x).value(), caches);
   return mlp(ln_2(seen), seen).value();
 }
 
@@ -50,13 +50,26 @@ void Transformer::parts(PartVisitor& visit) {
 GPT::GPT(const GPTConfig& config, Backend& backend)
     : config_(checked(config)), transformer_(config, backend) {}
 
-Variable GPT::embed(const Tensor& tokens, int64_t first_place) const {
+Variable GPT::embed(const Tensor& tokens, std::span<Caches* const> sequences) const {
   check(tokens.rank() == 2 && tokens.size(1) > 0, "gpt: tokens of shape {}, not (B, T)", tokens.shape());
-  const int64_t T = tokens.size(1);
-  check(first_place + T <= config_.context, "gpt: {} tokens are more than the context of {}", first_place + T,
-        config_.context);
-  const Variable places = slice(transformer_.wpe.weight, 0, first_place, first_place + T);  // (T, C)
-  return transformer_.wte(tokens) + places;                                                 // (B, T, C)
+  const int64_t B = tokens.size(0), T = tokens.size(1);
+  const auto fits = [&](int64_t places) {
+    check(places <= config_.context, "gpt: {} tokens are more than the context of {}", places,
+          config_.context);
+  };
+  if (sequences.empty()) {
+    fits(T);
+    return transformer_.wte(tokens) + slice(transformer_.wpe.weight, 0, 0, T);  // (B, T, C)
+  }
+  check(static_cast<int64_t>(sequences.size()) == B, "gpt: {} sequences, but caches of {}", B,
+        sequences.size());
+  RecycledVector<int32_t> places;
+  for (const Caches* caches : sequences) {
+    fits(caches->front().length + T);
+    for (int64_t t = 0; t < T; ++t) places.push_back(static_cast<int32_t>(caches->front().length + t));
+  }
+  return transformer_.wte(tokens) +
+         transformer_.wpe(Tensor::from<int32_t>(std::span<const int32_t>(places), {B, T}, backend()));
 }
 
 // The block, of which only x is kept. Each time it computes, its dropout draws from the same place, and the
@@ -76,7 +89,7 @@ static Variable recomputed(const Block& block, const Variable& x) {
 }
 
 Variable GPT::hidden(const Tensor& tokens) const {
-  Variable x = dropout_(to(embed(tokens, 0), dtype_));
+  Variable x = dropout_(to(embed(tokens, {}), dtype_));
   for (const auto& block : transformer_.h) x = recompute_ ? recomputed(*block, x) : (*block)(x);
   return transformer_.ln_f(x);
 }
@@ -90,8 +103,8 @@ Variable GPT::loss(const Tensor& tokens, const Tensor& targets, double label_smo
                               {.smoothing = label_smoothing});
 }
 
-GPT::Caches GPT::caches(int64_t batch) const {
-  const Shape shape{batch, config_.heads, config_.context, config_.width / config_.heads};
+GPT::Caches GPT::caches() const {
+  const Shape shape{1, config_.heads, config_.context, config_.width / config_.heads};
   Caches caches;
   for (int64_t i = 0; i < config_.layers; ++i)
     caches.push_back(
@@ -99,10 +112,14 @@ GPT::Caches GPT::caches(int64_t batch) const {
   return caches;
 }
 
-Tensor GPT::next(const Tensor& tokens, Caches& caches) const {
+Tensor GPT::next(const Tensor& tokens, std::span<Caches* const> sequences) const {
   NoGrad no_grad;
-  Tensor x = embed(tokens, caches.front().length).value();
-  for (size_t i = 0; i < transformer_.h.size(); ++i) x = (*transformer_.h[i])(x, caches[i]);
+  Tensor x = embed(tokens, sequences).value();
+  RecycledVector<KeyValueCache*> caches(sequences.size());  // of a block
+  for (size_t i = 0; i < transformer_.h.size(); ++i) {
+    for (size_t b = 0; b < sequences.size(); ++b) caches[b] = &(*sequences[b])[i];
+    x = (*transformer_.h[i])(x, caches);
+  }
   const Tensor last = transformer_.ln_f(x.select(1, x.size(1) - 1).as_contiguous()).value();  // (B, C)
   return matmul(last, transformer_.wte.weight.value().transpose(0, 1));                       // (B, V)
 }

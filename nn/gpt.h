@@ -31,7 +31,7 @@ struct Block : Module {
     const Variable seen = attn(ln_1(x), x);  // x + what attention finds
     return mlp(ln_2(seen), seen);            // seen + what the MLP makes of it
   }
-  Tensor operator()(const Tensor& x, KeyValueCache& cache) const;
+  Tensor operator()(const Tensor& x, std::span<KeyValueCache* const> caches) const;
   void parts(PartVisitor& visit) override;
 };
 
@@ -55,11 +55,18 @@ class GPT : public Module {
   // Mean cross-entropy of predicting targets (B, T); -100 does not count.
   Variable loss(const Tensor& tokens, const Tensor& targets, double label_smoothing = 0) const;
 
-  // Generation: logits (B, V) after the next T tokens, given what the caches hold; the same numbers as the
-  // last place of a full forward pass, up to rounding.
-  using Caches = std::vector<KeyValueCache>;
-  Caches caches(int64_t batch = 1) const;
-  Tensor next(const Tensor& tokens, Caches& caches) const;
+  // Generation: logits (B, V) after the next T tokens of B sequences, given what the caches of each hold; the
+  // same numbers as the last place of a full forward pass, up to rounding. A token for each of up to
+  // `together` sequences, which may differ in length, gives the same bits as for one of them alone; on
+  // cuda that is not promised.
+  using Caches = std::vector<KeyValueCache>;  // of one sequence: one for each block
+  static constexpr int64_t together = 16;     // rows of a product that are computed alike (see gemm_skinny)
+  Caches caches() const;
+  Tensor next(const Tensor& tokens, std::span<Caches* const> sequences) const;
+  Tensor next(const Tensor& tokens, Caches& caches) const {
+    Caches* const one = &caches;
+    return next(tokens, {&one, 1});
+  }
 
   // GPT-2's initialisation: weights from a normal distribution of deviation 0.02, places 0.01, the
   // projections that add to the residual stream 0.02 / sqrt(2 layers); biases 0.
@@ -81,7 +88,7 @@ class GPT : public Module {
 
  private:
   Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
-  Variable embed(const Tensor& tokens, int64_t first_place) const;
+  Variable embed(const Tensor& tokens, std::span<Caches* const> sequences) const;  // those of a text, if any
 
   GPTConfig config_;
   Transformer transformer_;
