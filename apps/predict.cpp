@@ -4,24 +4,9 @@
 #include "apps/command.h"
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
+#include "data/utf8.h"
 
 namespace chapbook {
-
-// The bytes of a token so that a person can read them and tell " a" from "a".
-static std::string quoted(std::string_view bytes) {
-  std::string text = "\"";
-  for (const unsigned char c : bytes) {
-    if (c == '\n')
-      text += "\\n";
-    else if (c == '"' || c == '\\')
-      text += fmt::format("\\{}", static_cast<char>(c));
-    else if (c < 32 || c == 127)
-      text += fmt::format("\\x{:02x}", c);
-    else
-      text += static_cast<char>(c);
-  }
-  return text + "\"";
-}
 
 void add_predict(CLI::App& program) {
   struct Options {
@@ -61,8 +46,8 @@ void add_predict(CLI::App& program) {
         ranked(std::span(logits).first(model.tokenizer.vocabulary_size()), options->temperature);
     fmt::print("{:>4} {:>7} {:>12}  {}\n", "rank", "id", "probability", "token");
     for (int64_t i = 0; i < std::min<int64_t>(options->top, choices.size()); ++i)
-      fmt::print("{:>4} {:>7} {:>12.4f}  {}\n", i + 1, choices[i].id, choices[i].probability,
-                 quoted(model.tokenizer.token_bytes(choices[i].id)));
+      fmt::print("{:>4} {:>7} {:>12.4f}  \"{}\"\n", i + 1, choices[i].id, choices[i].probability,
+                 visible(model.tokenizer.token_bytes(choices[i].id)));
   });
 }
 

@@ -25,11 +25,11 @@ struct TrainingData {
 TrainingData open_training_data(const std::string& directory);  // one that prepare() made
 
 struct RunOptions {
-  std::string data;         // text, a directory of texts, or one of token files; nothing: built-in stories
-  std::string valid;        // text; nothing: some stories are set aside
-  std::string tokenizer;    // one there is; nothing: one is learned
-  std::string directory;    // of the run
-  int64_t stories = 20000;  // how many built-in ones
+  std::string data = {};       // text, a directory of texts, or one of token files; nothing: built-in stories
+  std::string valid = {};      // text; nothing: some stories are set aside
+  std::string tokenizer = {};  // one there is; nothing: one is learned
+  std::string directory = {};  // of the run
+  int64_t stories = 20000;     // how many built-in ones
   Settings settings = {};
 };
 
