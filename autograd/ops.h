@@ -75,8 +75,8 @@ Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntro
 
 // silu(gate) * x, of which only the two operands are kept.
 Variable gated_silu(const Variable& gate, const Variable& x);
-// Numbers i and i + D / 2 of a row of x (..., T, D) are a point in the plane; place t turns it by the angle
-// whose cosine and sine stand in row t of cos and sin (T, D / 2).
+// Numbers i and i + D / 2 of a row of x (..., D) are a point in the plane, which is turned by the angle of
+// this cosine and sine; cos and sin stretch to (..., D / 2).
 Variable rotate(const Variable& x, const Tensor& cos, const Tensor& sin);
 
 // Causal self-attention: qkv (B, T, 3C) holds queries, keys and values side by side, each of `heads` heads;

@@ -74,14 +74,18 @@ Row decoding_row(const Model& model) {
   const auto prepare = [=](Backend& backend) -> std::function<void()> {
     const std::shared_ptr<LanguageModel> network = made(backend);
     const int64_t seen = model.context / 2;
-    auto caches = std::make_shared<LanguageModel::Caches>(network->caches(model.batch));
+    auto caches = std::make_shared<std::vector<LanguageModel::Caches>>();
+    for (int64_t b = 0; b < model.batch; ++b) caches->push_back(network->caches());
+    std::vector<LanguageModel::Caches*> sequences;
+    for (LanguageModel::Caches& each : *caches) sequences.push_back(&each);
     const auto ids = [&](int64_t count) {
       return Tensor::from(std::vector<int32_t>(model.batch * count, 1), {model.batch, count}, backend);
     };
-    network->next(ids(seen), *caches);
+    network->next(ids(seen), sequences);
     return [=, token = ids(1)] {
-      network->next(token, *caches);
-      for (KeyValueCache& cache : *caches) cache.length = seen;
+      network->next(token, sequences);
+      for (LanguageModel::Caches& each : *caches)
+        for (KeyValueCache& cache : each) cache.length = seen;
     };
   };
   return {.section = "decode",

@@ -33,22 +33,28 @@ Variable attention_in_steps(const Variable& qkv, int64_t heads) {
   return attention_in_steps(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads));
 }
 
-Variable attend(const Variable& q, const Variable& k, const Variable& v, KeyValueCache* cache) {
-  if (!cache) return attention(q, k, v);
-  const int64_t S = cache->length + q.size(2);
-  check(S <= cache->keys.size(2), "attention: {} places do not fit the cache of {}", S, cache->keys.size(2));
-  Backend& backend = q.value().backend();
-  backend.copy(k.value().view(), cache->keys.view().slice(2, cache->length, S));
-  backend.copy(v.value().view(), cache->values.view().slice(2, cache->length, S));
-  cache->length = S;
-  return attention(q, cache->keys.slice(2, 0, S), cache->values.slice(2, 0, S));
+Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesOfBlock caches) {
+  if (caches.empty()) return attention(q, k, v);
+  RecycledVector<Tensor> seen;
+  for (int64_t b = 0; b < q.size(0); ++b) {
+    KeyValueCache& cache = *caches[b];
+    const int64_t from = cache.length, S = from + q.size(2);
+    check(S <= cache.keys.size(2), "attention: {} places do not fit the cache of {}", S, cache.keys.size(2));
+    const auto of_sequence = [&](const Variable& x) { return x.value().slice(0, b, b + 1); };
+    Backend& backend = q.value().backend();
+    backend.copy(of_sequence(k).view(), cache.keys.view().slice(2, from, S));
+    backend.copy(of_sequence(v).view(), cache.values.view().slice(2, from, S));
+    cache.length = S;
+    seen.push_back(attention(of_sequence(q), cache.keys.slice(2, 0, S), cache.values.slice(2, 0, S)).value());
+  }
+  return seen.size() == 1 ? seen[0] : concatenate(seen, 0);
 }
 
-Variable Attention::operator()(const Variable& x, const Variable& residual, KeyValueCache* cache) const {
+Variable Attention::operator()(const Variable& x, const Variable& residual, CachesOfBlock caches) const {
   const Variable qkv = c_attn(x);  // (B, T, 3C)
   const Variable seen =
-      cache ? attend(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads), cache)
-            : attention(qkv, heads);
+      caches.empty() ? attention(qkv, heads)
+                     : attend(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads), caches);
   return dropout.add(residual, c_proj, seen);
 }
 

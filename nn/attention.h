@@ -1,23 +1,29 @@
 // Causal multi-head self-attention (Vaswani et al. 2017): every place looks at itself and the places before
 // it. The op itself is in autograd/ops.h; here is what stands around it.
 #pragma once
+#include <span>
+
 #include "nn/dropout.h"
 
 namespace chapbook {
 
-// Keys and values of the places already seen, so that generating a token costs one place, not all of them.
+// Keys and values of the places of one sequence already seen, so that generating a token costs one place, not
+// all of them.
 struct KeyValueCache {
-  Tensor keys, values;  // (B, heads, context, D), of which the first `length` places are filled
+  Tensor keys, values;  // (1, heads, context, D), of which the first `length` places are filled
   int64_t length = 0;
 };
+
+// Of B sequences, one for each; these may differ in length. Without any, nothing was seen before.
+using CachesOfBlock = std::span<KeyValueCache* const>;
 
 // (B, T, heads D) -> (B, heads, T, D), a view.
 Variable split_heads(const Variable& x, int64_t heads);
 
 // Of queries (B, H, T, D) over keys and values (B, K, T, D): what any family's attention does with them.
-// Gives (B, T, H D). With a cache they are the places after those in it; they are put there, and all it then
-// holds is looked at.
-Variable attend(const Variable& q, const Variable& k, const Variable& v, KeyValueCache* cache);
+// Gives (B, T, H D). With caches they are the places after those in there; they are put there, and all that
+// is then held is looked at.
+Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesOfBlock caches);
 
 // GPT-2's: one product makes queries, keys and values.
 struct Attention : Module {
@@ -32,7 +38,7 @@ struct Attention : Module {
   }
 
   // (B, T, C) -> (B, T, C): what x finds, added to `residual`.
-  Variable operator()(const Variable& x, const Variable& residual, KeyValueCache* cache = nullptr) const;
+  Variable operator()(const Variable& x, const Variable& residual, CachesOfBlock caches = {}) const;
 
   void parts(PartVisitor& visit) override {
     visit("c_attn", c_attn);

@@ -58,10 +58,9 @@ GPT::GPT(const GPTConfig& config, Backend& backend)
       config_(config),
       transformer_(config, backend) {}
 
-Variable GPT::embed(const Tensor& tokens, int64_t first_place) const {
-  const Variable places =
-      slice(transformer_.wpe.weight, 0, first_place, first_place + tokens.size(1));  // (T, C)
-  return transformer_.wte(tokens) + places;                                          // (B, T, C)
+Variable GPT::embed(const Tensor& tokens, const Tensor& places) const {
+  const Embedding &wte = transformer_.wte, &wpe = transformer_.wpe;
+  return wte(tokens) + (places ? wpe(places) : slice(wpe.weight, 0, 0, tokens.size(1)));  // (B, T, C)
 }
 
 void GPT::drop(const Dropout& dropout) {

@@ -26,9 +26,9 @@ struct Block : Module {
   MLP mlp;
 
   Block(const GPTConfig& config, Backend& backend);
-  Variable operator()(const Variable& x, KeyValueCache* cache = nullptr) const {
-    const Variable seen = attn(ln_1(x), x, cache);  // x + what attention finds
-    return mlp(ln_2(seen), seen);                   // seen + what the MLP makes of it
+  Variable operator()(const Variable& x, CachesOfBlock caches = {}) const {
+    const Variable seen = attn(ln_1(x), x, caches);  // x + what attention finds
+    return mlp(ln_2(seen), seen);                    // seen + what the MLP makes of it
   }
   void parts(PartVisitor& visit) override;
 };
@@ -51,9 +51,9 @@ class GPT : public LanguageModel {
   void parts(PartVisitor& visit) override { visit("transformer", transformer_); }
 
  private:
-  Variable embed(const Tensor& tokens, int64_t first_place) const override;
-  Variable block(int64_t i, const Variable& x, KeyValueCache* cache) const override {
-    return (*transformer_.h[i])(x, cache);
+  Variable embed(const Tensor& tokens, const Tensor& places) const override;
+  Variable block(int64_t i, const Variable& x, const Tensor&, CachesOfBlock caches) const override {
+    return (*transformer_.h[i])(x, caches);
   }
   Variable last_norm(const Variable& x) const override { return transformer_.ln_f(x); }
   // The token embedding again (Press & Wolf 2017): a score is how alike the last state and a token's row are.

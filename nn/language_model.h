@@ -23,11 +23,18 @@ class LanguageModel : public Module {
   // Mean cross-entropy of predicting targets (B, T); -100 does not count.
   Variable loss(const Tensor& tokens, const Tensor& targets, double label_smoothing = 0) const;
 
-  // Generation: logits (B, V) after the next T tokens, given what the caches hold; the same numbers as the
-  // last place of a full forward pass, up to rounding. There is a cache for each block.
-  using Caches = std::vector<KeyValueCache>;
-  Caches caches(int64_t batch = 1) const;
-  Tensor next(const Tensor& tokens, Caches& caches) const;
+  // Generation: logits (B, V) after the next T tokens of B sequences, given what the caches of each hold; the
+  // same numbers as the last place of a full forward pass, up to rounding. A token for each of up to
+  // `together` sequences, which may differ in length, gives the same bits as for one of them alone; on
+  // cuda that is not promised.
+  using Caches = std::vector<KeyValueCache>;  // of one sequence: one for each block
+  static constexpr int64_t together = 16;     // rows of a product that are computed alike (see gemm_skinny)
+  Caches caches() const;
+  Tensor next(const Tensor& tokens, std::span<Caches* const> sequences) const;
+  Tensor next(const Tensor& tokens, Caches& caches) const {
+    Caches* const one = &caches;
+    return next(tokens, {&one, 1});
+  }
 
   // Training in mixed precision (Micikevicius et al. 2018): hidden states and what products read are of this
   // dtype, as are their gradients. Parameters, their gradients, statistics of norms, softmax and the loss
@@ -48,14 +55,16 @@ class LanguageModel : public Module {
   explicit LanguageModel(const Sizes& sizes) : sizes_(sizes) {}
 
  private:
-  virtual Variable embed(const Tensor& tokens, int64_t first_place) const = 0;  // (B, T) -> (B, T, C)
-  // (B, T, C) -> (B, T, C); with a cache, x are the places after those in it.
-  virtual Variable block(int64_t i, const Variable& x, KeyValueCache* cache) const = 0;
+  // What a family is. `places` (B, T) i32 says where each token stands in its sequence; nothing: at 0 to T
+  // - 1.
+  virtual Variable embed(const Tensor& tokens, const Tensor& places) const = 0;  // (B, T) -> (B, T, C)
+  virtual Variable block(int64_t i, const Variable& x, const Tensor& places,
+                         CachesOfBlock caches) const = 0;  // (B, T, C) -> (B, T, C)
   virtual Variable last_norm(const Variable& x) const = 0;
   virtual const Variable& head() const = 0;       // (V, C): a row's product with a hidden state is a score
   virtual void drop(const Dropout& dropout) = 0;  // in the blocks, from now on
 
-  Variable embedded(const Tensor& tokens, int64_t first_place) const;
+  void check_tokens(const Tensor& tokens, int64_t before) const;
   Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
   Variable recomputed(int64_t i, const Variable& x) const;
 

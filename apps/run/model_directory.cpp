@@ -30,8 +30,9 @@ std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
 }
 
 std::string model_directory(const std::string& path) {
-  for (const std::string& directory : {path, path + "/best", path + "/last"})
-    if (fs::exists(directory + "/config.json")) return directory;
+  for (const std::string& candidate : {path, path + "/best", path + "/last"})
+    if (const std::string directory = whole_directory(candidate); fs::exists(directory + "/config.json"))
+      return directory;
   check(fs::exists(path), "there is no '{}'", path);
   fail("'{}' is no model and no run: it has no config.json, and neither has a 'best' or 'last' inside", path);
 }

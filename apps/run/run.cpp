@@ -165,8 +165,11 @@ void Run::save() {
 }
 
 Sampling Run::sampling(int64_t tokens) const {
-  return {settings_.temperature, settings_.top_k, settings_.top_p, static_cast<uint64_t>(settings_.seed),
-          tokens};
+  return {.temperature = settings_.temperature,
+          .top_k = settings_.top_k,
+          .top_p = settings_.top_p,
+          .seed = static_cast<uint64_t>(settings_.seed),
+          .tokens = tokens};
 }
 
 // With small random weights every token is about equally likely: the loss of the first step is near ln V, or

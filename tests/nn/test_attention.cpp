@@ -99,7 +99,8 @@ TEST_CASE("the cache gives what the full forward pass gives, at every place, how
       const Tensor logits = model(tokens).value();
       for (const std::vector<int64_t>& chunks :
            {std::vector<int64_t>(T, 1), {5, 1, 3, 7}, {1, 15}, {15, 1}, {16}}) {
-        GPT::Caches caches = model.caches(B);
+        GPT::Caches first = model.caches(), second = model.caches();
+        GPT::Caches* const caches[] = {&first, &second};
         int64_t at = 0;
         for (const int64_t chunk : chunks) {
           const Tensor next = model.next(tokens.slice(1, at, at + chunk).contiguous_copy(), caches);
@@ -112,6 +113,38 @@ TEST_CASE("the cache gives what the full forward pass gives, at every place, how
         }
         CHECK(at == T);
       }
+    }
+  }
+}
+
+// Servers compute the tokens of different texts together, and the text of one must not depend on the others.
+TEST_CASE("a token computed together with others has the bits of one computed alone") {
+  for (const std::string_view name : backend_names()) {
+    if (name == "cuda") continue;  // cuBLAS chooses its products by their shapes, and promises nothing
+    CAPTURE(name);
+    const GPTConfig config{.layers = 2, .heads = 4, .width = 48, .context = 20, .vocabulary = 61};
+    GPT model(config, backend(name));
+    scramble(model, 11);
+    Random random{12};
+    const int64_t most = name == "simt" ? 3 : GPT::together;
+    std::vector<GPT::Caches> alone, joined;
+    std::vector<GPT::Caches*> pointers;
+    const auto ids = [&](int64_t count) {
+      return random_ids({1, count}, config.vocabulary, random, backend(name));
+    };
+    for (int64_t b = 0; b < most; ++b) {  // texts of different lengths
+      const Tensor prompt = ids(1 + b);
+      alone.push_back(model.caches()), joined.push_back(model.caches());
+      model.next(prompt, alone[b]), model.next(prompt, joined[b]);
+    }
+    for (GPT::Caches& caches : joined) pointers.push_back(&caches);
+    for (int64_t rows = 1; rows <= most; ++rows) {  // one more joins at each step
+      if (rows > 4 && rows % 4) continue;
+      std::vector<Tensor> tokens;
+      for (int64_t b = 0; b < rows; ++b) tokens.push_back(ids(1));
+      const Tensor logits = model.next(concatenate(tokens, 0), std::span(pointers).first(rows));
+      for (int64_t b = 0; b < rows; ++b)
+        CHECK(same_bits(logits.slice(0, b, b + 1), model.next(tokens[b], alone[b])));
     }
   }
 }
