@@ -8,6 +8,7 @@ namespace chapbook {
 
 void add_doctor(CLI::App& program);
 void add_plan(CLI::App& program);
+void add_download(CLI::App& program);
 void add_tokenizer(CLI::App& program);
 void add_prepare(CLI::App& program);
 void add_train(CLI::App& program);

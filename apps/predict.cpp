@@ -4,24 +4,9 @@
 #include "apps/command.h"
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
+#include "data/utf8.h"
 
 namespace chapbook {
-
-// The bytes of a token so that a person can read them and tell " a" from "a".
-static std::string quoted(std::string_view bytes) {
-  std::string text = "\"";
-  for (const unsigned char c : bytes) {
-    if (c == '\n')
-      text += "\\n";
-    else if (c == '"' || c == '\\')
-      text += fmt::format("\\{}", static_cast<char>(c));
-    else if (c < 32 || c == 127)
-      text += fmt::format("\\x{:02x}", c);
-    else
-      text += static_cast<char>(c);
-  }
-  return text + "\"";
-}
 
 void add_predict(CLI::App& program) {
   struct Options {
@@ -48,21 +33,21 @@ void add_predict(CLI::App& program) {
     const Model model = load_model(options->run);
     std::vector<int32_t> ids = model.tokenizer.encode(options->text);
     ids.insert(ids.begin(), model.tokenizer.end_of_text());
-    const int64_t context = model.gpt->config().context;
+    const int64_t context = model.network->context();
     if (static_cast<int64_t>(ids.size()) > context) {
       fmt::print(stderr, "chapbook: the text has {} tokens; the model sees the last {}\n", ids.size(),
                  context);
       ids.erase(ids.begin(), ids.end() - context);
     }
-    GPT::Caches caches = model.gpt->caches();
-    const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.gpt->backend());
-    const std::vector<float> logits = model.gpt->next(tokens, caches).to_vector<float>();
+    LanguageModel::Caches caches = model.network->caches();
+    const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());
+    const std::vector<float> logits = model.network->next(tokens, caches).to_vector<float>();
     const std::vector<Choice> choices =
         ranked(std::span(logits).first(model.tokenizer.vocabulary_size()), options->temperature);
     fmt::print("{:>4} {:>7} {:>12}  {}\n", "rank", "id", "probability", "token");
     for (int64_t i = 0; i < std::min<int64_t>(options->top, choices.size()); ++i)
-      fmt::print("{:>4} {:>7} {:>12.4f}  {}\n", i + 1, choices[i].id, choices[i].probability,
-                 quoted(model.tokenizer.token_bytes(choices[i].id)));
+      fmt::print("{:>4} {:>7} {:>12.4f}  \"{}\"\n", i + 1, choices[i].id, choices[i].probability,
+                 visible(model.tokenizer.token_bytes(choices[i].id)));
   });
 }
 

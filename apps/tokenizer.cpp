@@ -9,6 +9,7 @@
 #include "apps/run/corpus.h"
 #include "data/bpe.h"
 #include "data/tokenizer_file.h"
+#include "data/utf8.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 
@@ -23,23 +24,6 @@ struct Arguments {
 
 std::string input_of(const Arguments& arguments) {
   return read_file(arguments.input == "-" ? "/dev/stdin" : arguments.input);
-}
-
-// A token's bytes with what would not show, or would break the line, escaped.
-std::string visible(std::string_view bytes) {
-  std::string result;
-  for (const char letter : bytes) {
-    const auto byte = static_cast<unsigned char>(letter);
-    if (letter == '\n')
-      result += "\\n";
-    else if (letter == '\\')
-      result += "\\\\";
-    else if (byte < 0x20 || byte >= 0x7F)
-      result += fmt::format("\\x{:02x}", byte);
-    else
-      result += letter;
-  }
-  return result;
 }
 
 void train(const Arguments& arguments) {

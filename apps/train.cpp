@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "apps/command.h"
+#include "apps/fetch_options.h"
 #include "apps/run/run.h"
 #include "apps/settings_options.h"
 
@@ -22,6 +23,7 @@ struct Arguments {
   RunOptions run;
   std::string resume;
   std::shared_ptr<SettingsOptions> settings;
+  FetchOptionsOf fetch;
 };
 
 // runs/tiny, or runs/tiny-2, ...: the first that is free.
@@ -42,6 +44,7 @@ std::unique_ptr<Run> begin(Arguments& arguments) {
   if (arguments.resume.empty()) {
     options.settings = arguments.settings->settings();
     if (options.directory.empty()) options.directory = free_run(arguments.settings->preset);
+    if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, print_line);
   }
   check(options.data.empty() && options.valid.empty() && options.tokenizer.empty() &&
@@ -70,7 +73,8 @@ void add_train(CLI::App& program) {
   CLI::App& command = *program.add_subcommand("train", "train a model; at the end it tells a story");
   command.add_option(
       "--data", options->run.data,
-      "a text file, a directory of .txt files, or of token files (see prepare); none: built-in stories");
+      "a text file, a directory of .txt files or of token files (see prepare), an address, or a set's "
+      "name (see download); none: built-in stories");
   command.add_option("--valid", options->run.valid,
                      "text for validation; without it, some stories are set aside");
   command
@@ -82,11 +86,13 @@ void add_train(CLI::App& program) {
   command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
       ->type_name("DIR");
   command.add_option("--resume", options->resume, "go on with a run, bit for bit")->type_name("DIR");
+  options->fetch = add_fetch_options(command);
   options->settings = add_settings_options(command);
   command.footer(
       "Examples:\n"
       "  ./chapbook train\n"
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
+      "  ./chapbook train --data tinystories --preset story\n"
       "  ./chapbook train --resume runs/tiny");
   command.callback([options] { train(*options); });
 }

@@ -1,5 +1,7 @@
 #include "data/utf8.h"
 
+#include <fmt/format.h>
+
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -125,6 +127,24 @@ CharacterClass character_class(uint32_t code_point) {
     default:
       return CharacterClass::other;
   }
+}
+
+std::string visible(std::string_view bytes) {
+  std::string text;
+  for (size_t at = 0, length; at < bytes.size(); at += length) {
+    const auto [value, size] = decode_utf8(bytes, at);
+    length = size;
+    const std::string_view character = bytes.substr(at, length);
+    if (value == '\n')
+      text += "\\n";
+    else if (value == '"' || value == '\\')
+      (text += '\\') += character;
+    else if (value < 0x20 || value == 0x7F || (value == 0xFFFD && length == 1))
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(character[0]));
+    else
+      text += character;
+  }
+  return text;
 }
 
 }  // namespace chapbook

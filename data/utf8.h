@@ -24,6 +24,10 @@ void append_utf8(std::string& text, uint32_t code_point);
 // complete.
 size_t complete_utf8(std::string_view text);
 
+// The bytes for people to see, on one line and between quotation marks: line ends, quotation marks,
+// backslashes, control characters and bytes that are no UTF-8 are escaped.
+std::string visible(std::string_view bytes);
+
 enum class CharacterClass : uint8_t { other, letter, number, space };  // \p{L}, \p{N}, \s and the rest
 
 CharacterClass character_class(uint32_t code_point);

@@ -25,11 +25,11 @@ struct TrainingData {
 TrainingData open_training_data(const std::string& directory);  // one that prepare() made
 
 struct RunOptions {
-  std::string data;         // text, a directory of texts, or one of token files; nothing: built-in stories
-  std::string valid;        // text; nothing: some stories are set aside
-  std::string tokenizer;    // one there is; nothing: one is learned
-  std::string directory;    // of the run
-  int64_t stories = 20000;  // how many built-in ones
+  std::string data = {};       // text, a directory of texts, or one of token files; nothing: built-in stories
+  std::string valid = {};      // text; nothing: some stories are set aside
+  std::string tokenizer = {};  // one there is; nothing: one is learned
+  std::string directory = {};  // of the run
+  int64_t stories = 20000;     // how many built-in ones
   Settings settings = {};
 };
 
@@ -51,10 +51,10 @@ class Run {
   const Trainer& trainer() const { return trainer_; }
 
  private:
-  Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<GPT> gpt,
+  Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<LanguageModel> model,
       const SavedRun* saved, Say say);
 
-  size_t peak_bytes() const { return gpt_->backend().blocks().peak_bytes(); }
+  size_t peak_bytes() const { return model_->backend().blocks().peak_bytes(); }
   double seconds() const;  // of training, over all its sittings
   void check_first_loss(double loss) const;
   void evaluate_now(Progress& progress);
@@ -65,7 +65,7 @@ class Run {
   RunState state_;
   Settings settings_;
   TrainingData data_;
-  std::unique_ptr<GPT> gpt_;
+  std::unique_ptr<LanguageModel> model_;
   Trainer trainer_;
   std::unique_ptr<MetricsLog> log_;
   Say say_;

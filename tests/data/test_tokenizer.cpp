@@ -147,6 +147,12 @@ TEST_CASE("utf8: only a sequence that may still become complete is held back") {
   CHECK(complete_utf8("a\x80\x80\x80\x80") == 5);
 }
 
+TEST_CASE("utf8: what is made visible stays on its line and between its quotation marks") {
+  CHECK(visible("Zoë said \"hi\"\n") == "Zoë said \\\"hi\\\"\\n");
+  CHECK(visible("\\\x01\x7f\xc3") == "\\\\\\x01\\x7f\\xc3");
+  CHECK(visible("\xef\xbf\xbd") == "\xef\xbf\xbd");  // U+FFFD itself
+}
+
 TEST_CASE("pretokenize: the pieces of GPT-2's regular expression") {
   CHECK(pieces("").empty());
   CHECK(pieces("Hello, world") == Pieces{"Hello", ",", " world"});

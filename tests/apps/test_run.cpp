@@ -1,0 +1,77 @@
+// A run without a process: what it says, what it leaves behind, and that it can be stopped and gone on with.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/run/run.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace chapbook;
+
+namespace {
+
+RunOptions small_run(const std::string& directory) {
+  RunOptions options{.directory = directory, .stories = 200};
+  Settings& s = options.settings;
+  s.layers = 1, s.heads = 2, s.width = 16, s.context = 16, s.vocabulary = 300, s.batch = 4, s.steps = 12;
+  s.dropout = 0.1, s.warmup = 2, s.eval_every = 4, s.eval_batches = 2, s.save_every = 5, s.sample_every = 0;
+  return options;
+}
+
+struct Lines {
+  std::vector<std::string> all;
+  Run::Say say() {
+    return [this](std::string_view line) { all.emplace_back(line); };
+  }
+  bool has(const std::string& begin) const {
+    return std::any_of(all.begin(), all.end(),
+                       [&](const std::string& line) { return line.starts_with(begin); });
+  }
+};
+
+volatile std::sig_atomic_t never = 0, at_once = 1;
+
+}  // namespace
+
+TEST_CASE("a run tells what it does and leaves a model, a log and results") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  const auto run = Run::start(small_run(directory / "run"), lines.say());
+  CHECK_FALSE(run->done());
+  run->train(never);
+  CHECK(run->done());
+  run->finish();
+  for (const char* begin : {"text       built-in stories", "model      1 layers", "first loss", "step     12",
+                            "A story by this model:"})
+    CHECK_MESSAGE(lines.has(begin), begin);
+  for (const char* name :
+       {"best/model.safetensors", "last/optimizer.safetensors", "loss.svg", "results.json"})
+    CHECK_MESSAGE(std::filesystem::exists(directory / "run" + "/" + name), name);
+}
+
+TEST_CASE("a run that is stopped and resumed ends with the bits of one that is not") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  Run::start(small_run(directory / "whole"), lines.say())->train(never);
+  Run::start(small_run(directory / "parts"), lines.say())->train(at_once);
+  const auto resumed = Run::resume(directory / "parts", lines.say());
+  CHECK(lines.has("resuming   at step 0 of 12"));
+  resumed->train(never);
+  for (const char* name :
+       {"/last/model.safetensors", "/last/optimizer.safetensors", "/best/model.safetensors"})
+    CHECK_MESSAGE(read_file((directory / "whole") + name) == read_file((directory / "parts") + name), name);
+}
+
+TEST_CASE("what cannot start leaves nothing behind, and takes nothing away") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  RunOptions options = small_run(directory / "a/run");
+  options.data = directory / "no such text";
+  CHECK_THROWS_AS(Run::start(options, lines.say()), Error);
+  CHECK_FALSE(std::filesystem::exists(directory / "a"));
+  make_directory(directory / "a/run");
+  CHECK_THROWS_AS(Run::start(options, lines.say()), Error);
+  CHECK(std::filesystem::exists(directory / "a/run"));
+}
