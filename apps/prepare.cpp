@@ -15,16 +15,16 @@ void add_prepare(CLI::App& program) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = program.add_subcommand("prepare", "turn text into token files to train on");
-  command->add_option("TEXT", arguments->text,
-                      "a text file or a directory of .txt files; without it, the built-in stories");
+  CLI::Option* text = command->add_option(
+      "TEXT", arguments->text, "a text file or a directory of .txt files; without it, the built-in stories");
   command->add_option("--out", arguments->directory, "directory for train.bin, valid.bin and tokenizer/")
       ->required()
       ->type_name("DIR");
   CLI::Option* valid = command
                            ->add_option("--valid", arguments->valid,
-                                        "text for validation; without it, some stories are set aside")
+                                        "text for validation; without it, some of the text is set aside")
                            ->type_name("TEXT");
-  command->add_option("--valid-share", arguments->valid_share, "share of the stories to set aside")
+  command->add_option("--valid-share", arguments->valid_share, "share of the text to set aside")
       ->capture_default_str()
       ->type_name("SHARE")
       ->excludes(valid);
@@ -37,8 +37,10 @@ void add_prepare(CLI::App& program) {
       ->type_name("N")
       ->excludes(tokenizer);
   command->add_option("--stories", arguments->stories, "how many built-in stories")
+      ->check(whole_number(1))
       ->capture_default_str()
-      ->type_name("N");
+      ->type_name("N")
+      ->excludes(text);
   command->footer(
       "Stories end at a line holding <|endoftext|>, and at the end of a file.\n\n"
       "Examples:\n"
@@ -47,7 +49,6 @@ void add_prepare(CLI::App& program) {
   command->callback([arguments] {
     check(arguments->valid_share > 0 && arguments->valid_share < 1,
           "--valid-share is between 0 and 1, not {}", arguments->valid_share);
-    check(arguments->stories > 0, "--stories is 1 or more, not {}", arguments->stories);
     check_vocabulary(arguments->vocabulary);
     PrepareOptions options{.train = arguments->text.empty() ? built_in_source(arguments->stories, 1)
                                                             : text_source(arguments->text),

@@ -2,13 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
+#include "data/utf8.h"
 #include "tensor/math.h"
 
 namespace chapbook {
 
+void check_scores(std::span<const float> logits) {
+  bool numbers = true;
+  for (const float x : logits) numbers = numbers && x < std::numeric_limits<float>::infinity();
+  check(numbers, "the model's scores are not numbers: its weights are broken");
+}
+
 std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
+  check_scores(logits);
   std::vector<Choice> choices(logits.size());
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
@@ -30,7 +39,13 @@ void check_sampling(const Sampling& sampling) {
   check(sampling.top_k >= 0, "top-k cannot be {}; allowed: 0 (all tokens) or more", sampling.top_k);
 }
 
+bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling) {
+  return id == tokenizer.end_of_text() ||
+         std::find(sampling.ends.begin(), sampling.ends.end(), id) != sampling.ends.end();
+}
+
 int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
+  check_scores(logits);
   if (sampling.temperature == 0)
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   const double largest = *std::max_element(logits.begin(), logits.end());
@@ -38,7 +53,7 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
   for (size_t i = 0; i < logits.size(); ++i)
     weights[i] = math::exp(static_cast<float>((logits[i] - largest) / sampling.temperature));
   double all = std::accumulate(weights.begin(), weights.end(), 0.0);
-  check(std::isfinite(all), "the model's scores are not numbers: its weights are broken");
+  check(std::isfinite(all), "the model's scores are not numbers: its weights are broken");  // all are -inf
   // Sorting the whole vocabulary takes longer than a small model does, and is seldom needed: tokens below
   // `least` make up less than 1 - top_p, even all together.
   const bool cut = sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(weights.size());
@@ -97,7 +112,7 @@ void generate(const GPT& gpt, const Tokenizer& tokenizer, std::string_view promp
     // A model may have more rows than the tokenizer has tokens: those are never drawn.
     const int32_t id = sample(std::span(logits).first(tokenizer.vocabulary_size()), sampling, random);
     token(id);
-    if (sampling.stop_at_end && id == tokenizer.end_of_text()) return;
+    if (sampling.stop_at_end && ends_text(id, tokenizer, sampling)) return;
     ids.push_back(id);
     next = {id};
   }
@@ -108,9 +123,9 @@ std::string tell(const GPT& gpt, const Tokenizer& tokenizer, std::string_view pr
   StreamDecoder decoder(tokenizer);
   std::string text;
   generate(gpt, tokenizer, prompt, sampling, [&](int32_t id) {
-    if (id != tokenizer.end_of_text()) text += decoder.push(id);
+    if (!ends_text(id, tokenizer, sampling)) text += decoder.push(id);
   });
-  return text + decoder.finish();
+  return well_formed(text + decoder.finish());
 }
 
 }  // namespace chapbook

@@ -1,5 +1,7 @@
 #include "apps/run/model_directory.h"
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -99,17 +101,79 @@ static GPTConfig read_config(const std::string& path) {
   return result;
 }
 
-// The tensors of a GPT-2 file under the names a GPT has here: some files leave the prefix away, some hold the
-// causal mask, and some hold the tied head a second time.
-static NamedTensors as_named_here(NamedTensors tensors, const GPTConfig& config) {
+// Some files hold the causal mask, in whatever dtype.
+static bool is_mask(const std::string& name) {
+  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+}
+
+static bool all_zero(const Tensor& x) {
+  const std::vector<float> numbers = x.to(DType::f32).to_vector<float>();
+  return std::all_of(numbers.begin(), numbers.end(), [](float number) { return number == 0; });
+}
+
+static bool same_bytes(const Tensor& x, const Tensor& y) {
+  if (x.shape() != y.shape()) return false;
+  const std::vector<float> a = x.to(DType::f32).to_vector<float>(), b = y.to(DType::f32).to_vector<float>();
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// The tensors of a GPT-2 file under the names a GPT has here: some files leave the prefix away, and some hold
+// the tied head a second time. What we wrote for a model without biases has zeros for them; where they are no
+// longer, as another program has trained on, the model has biases from now on.
+static NamedTensors as_named_here(NamedTensors tensors, GPTConfig& config, const std::string& path) {
+  const auto is_bias = [](const std::string& name) { return name.ends_with(".bias"); };
+  for (const auto& [name, tensor] : tensors)
+    config.bias = config.bias || (is_bias(name) && !all_zero(tensor));
   NamedTensors result;
+  Tensor head, table;
   for (auto& [name, tensor] : tensors) {
-    const bool mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-    const bool no_bias = !config.bias && name.ends_with(".bias");
-    if (mask || no_bias || name == "lm_head.weight") continue;
-    result.emplace_back(name.starts_with("transformer.") ? name : "transformer." + name, std::move(tensor));
+    if (name.ends_with("wte.weight")) table = tensor;
+    if (name == "lm_head.weight")
+      head = tensor;
+    else if (config.bias || !is_bias(name))
+      result.emplace_back(name.starts_with("transformer.") ? name : "transformer." + name, std::move(tensor));
   }
+  check(!head || !table || same_bytes(head, table),
+        "{}: 'lm_head.weight' is not the table of tokens 'wte.weight', but here a GPT-2's head is that table",
+        path);
   return result;
+}
+
+// The file of weights; where there is another kind only, one line says what to do with it.
+static std::string weights_in(const std::string& directory) {
+  const std::string path = directory + "/model.safetensors";
+  if (fs::exists(path)) return path;
+  const auto there = [&](const char* name) { return fs::exists(directory + "/" + name); };
+  check(!there("model.safetensors.index.json"),
+        "{}: its weights are in several files, and Chapbook reads one; transformers writes it with "
+        "save_pretrained(..., max_shard_size=\"100GB\")",
+        directory);
+  check(!there("pytorch_model.bin") && !there("pytorch_model.bin.index.json"),
+        "{}: its weights are in pytorch_model.bin, and Chapbook reads model.safetensors; transformers writes "
+        "that "
+        "with save_pretrained()",
+        directory);
+  fail("{}: has no model.safetensors, the model's weights", directory);
+}
+
+// What ends a text, as transformers finds it: generation_config.json says, or else config.json.
+static std::vector<int32_t> ends_in(const std::string& directory, int64_t vocabulary) {
+  for (const char* name : {"/generation_config.json", "/config.json"}) {
+    const std::string path = directory + name;
+    if (!fs::exists(path)) continue;
+    const Json config = Json::parse(read_file(path), shallow, false);
+    check(config.is_object(), "{}: not a JSON object", path);
+    if (!config.contains("eos_token_id") || config["eos_token_id"].is_null()) continue;
+    const Json& ids = config["eos_token_id"];
+    std::vector<int32_t> ends;
+    for (const Json& id : ids.is_array() ? ids : Json::array({ids})) {
+      check(id.is_number_integer() && id >= 0 && id < vocabulary,
+            "{}: 'eos_token_id' is {}, not a token's id", path, ids.dump());
+      ends.push_back(id.get<int32_t>());
+    }
+    return ends;
+  }
+  return {};
 }
 
 // A model that is larger than its file is refused before memory is taken for it.
@@ -123,9 +187,11 @@ static void check_size(const GPTConfig& config, const NamedTensors& tensors, con
 }
 
 std::unique_ptr<GPT> load_gpt(const std::string& directory) {
-  const GPTConfig config = read_config(directory + "/config.json");
-  const std::string path = directory + "/model.safetensors";
-  const NamedTensors tensors = as_named_here(load_tensors(path).tensors, config);
+  GPTConfig config = read_config(directory + "/config.json");
+  const std::string path = weights_in(directory);
+  const auto wanted = [](const std::string& name) { return !is_mask(name); };
+  const NamedTensors tensors =
+      as_named_here(load_tensors(path, default_backend(), wanted).tensors, config, path);
   check_size(config, tensors, path);
   try {
     auto gpt = std::make_unique<GPT>(config);
@@ -151,7 +217,8 @@ Model load_model(const std::string& path) {
   check(tokenizer.vocabulary_size() <= gpt->config().vocabulary,
         "{}: the tokenizer has {} tokens, the model only {}", directory, tokenizer.vocabulary_size(),
         gpt->config().vocabulary);
-  return {std::move(gpt), std::move(tokenizer)};
+  std::vector<int32_t> ends = ends_in(directory, gpt->config().vocabulary);
+  return {std::move(gpt), std::move(tokenizer), std::move(ends)};
 }
 
 }  // namespace chapbook
