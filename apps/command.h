@@ -32,6 +32,7 @@ inline CLI::Validator whole_number(int64_t low, int64_t high = std::numeric_limi
 
 void add_doctor(CLI::App& program);
 void add_plan(CLI::App& program);
+void add_download(CLI::App& program);
 void add_tokenizer(CLI::App& program);
 void add_prepare(CLI::App& program);
 void add_train(CLI::App& program);

@@ -51,7 +51,7 @@ void add_generate(CLI::App& program) {
     sampling.ends = model.ends;
     const std::string& prompt = options->prompt;
     const int64_t tokens = static_cast<int64_t>(model.tokenizer.encode(prompt).size()) + 1;
-    const int64_t seen = model.gpt->config().context - 1;  // and the token that comes
+    const int64_t seen = model.network->context() - 1;  // and the token that comes
     if (tokens > seen)
       fmt::print(stderr, "chapbook: the prompt has {} tokens; the model sees the last {}\n", tokens, seen);
     for (int64_t i = 0; i < options->count; ++i, ++sampling.seed) {
@@ -60,7 +60,7 @@ void add_generate(CLI::App& program) {
       const std::string_view shown = std::string_view(prompt).substr(0, complete_utf8(prompt));
       fmt::print("{}", well_formed(shown));
       StreamDecoder decoder(model.tokenizer, std::string_view(prompt).substr(shown.size()));
-      generate(*model.gpt, model.tokenizer, prompt, sampling, [&](int32_t id) {
+      generate(*model.network, model.tokenizer, prompt, sampling, [&](int32_t id) {
         if (ends_text(id, model.tokenizer, sampling))
           fmt::print("{}", options->past_end ? "\n\n" : "");
         else

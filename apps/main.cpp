@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   add_doctor(program);
   add_plan(program);
+  add_download(program);
   add_tokenizer(program);
   add_prepare(program);
   add_train(program);

@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "apps/command.h"
+#include "apps/fetch_options.h"
 #include "apps/run/run.h"
 #include "apps/settings_options.h"
 
@@ -21,6 +22,7 @@ struct Arguments {
   RunOptions run;
   std::string resume;
   std::shared_ptr<SettingsOptions> settings;
+  FetchOptionsOf fetch;
 };
 
 void print_line(std::string_view line) {
@@ -34,6 +36,7 @@ std::unique_ptr<Run> begin(Arguments& arguments) {
     options.settings = arguments.settings->settings();
     options.numbered = options.directory.empty();
     if (options.numbered) options.directory = "runs/" + arguments.settings->preset;
+    if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, print_line);
   }
   return Run::resume(arguments.resume, print_line);
@@ -65,7 +68,8 @@ void add_train(CLI::App& program) {
   CLI::App& command = *program.add_subcommand("train", "train a model; at the end it tells a story");
   CLI::Option* data = command.add_option(
       "--data", options->run.data,
-      "a text file, a directory of .txt files, or of token files (see prepare); none: built-in stories");
+      "a text file, a directory of .txt files or of token files (see prepare), an address, or a set's "
+      "name (see download); none: built-in stories");
   CLI::Option* valid = command.add_option("--valid", options->run.valid,
                                           "text for validation; without it, some of the text is set aside");
   command.add_option("--valid-share", options->run.valid_share, "share of the text to set aside")
@@ -82,11 +86,13 @@ void add_train(CLI::App& program) {
   command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
       ->type_name("DIR");
   command.add_option("--resume", options->resume, "go on with a run, bit for bit")->type_name("DIR");
+  options->fetch = add_fetch_options(command);
   options->settings = add_settings_options(command);
   command.footer(
       "Examples:\n"
       "  ./chapbook train\n"
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
+      "  ./chapbook train --data tinystories --preset story\n"
       "  ./chapbook train --resume runs/tiny");
   command.callback([options, &command] {
     check_nothing_beside_resume(command);

@@ -10,10 +10,10 @@ namespace chapbook {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
                const Tokenizer& tokenizer) {
   write_directory(run + "/last", [&](const std::string& directory) {
-    save_model(gpt, tokenizer, directory);
+    save_model(model, tokenizer, directory);
     save_tensors(directory + "/optimizer.safetensors", trainer.optimizer_state());
     const Json json = {
         {"trainer", trainer.state()},       {"best_loss", state.best_loss},
@@ -24,9 +24,9 @@ void save_last(const std::string& run, const RunState& state, const Trainer& tra
   });
 }
 
-void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer) {
+void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/best",
-                  [&](const std::string& directory) { save_model(gpt, tokenizer, directory); });
+                  [&](const std::string& directory) { save_model(model, tokenizer, directory); });
 }
 
 void check_has_last(const std::string& run) {

@@ -22,9 +22,9 @@ struct RunState {
   double seconds = 0;  // of training, over all its sittings
 };
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
                const Tokenizer& tokenizer);
-void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer);
+void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {

@@ -39,16 +39,15 @@ static void count_hits(const Tensor& logits, std::span<const int32_t> targets, S
 
 // How many windows are computed at once. Where logits are made, they take 64 MB at most, or one window does
 // what it must.
-static int64_t windows_at_once(const GPT& gpt, const EvaluationOptions& options) {
+static int64_t windows_at_once(const LanguageModel& model, const EvaluationOptions& options) {
   constexpr int64_t most_logits = 16 << 20;
-  const int64_t of_a_window = gpt.config().context * gpt.config().vocabulary;
   if (!options.accuracy) return options.batch;
-  return std::clamp<int64_t>(most_logits / of_a_window, 1, options.batch);
+  return std::clamp<int64_t>(most_logits / (model.context() * model.vocabulary()), 1, options.batch);
 }
 
-Score evaluate(const GPT& gpt, TokenIds tokens, const EvaluationOptions& options) {
+Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOptions& options) {
   NoGrad no_grad;
-  const int64_t context = gpt.config().context, batch = windows_at_once(gpt, options);
+  const int64_t context = model.context(), batch = windows_at_once(model, options);
   const EvaluationLoader loader(tokens, batch, context, options.stride);
   const int64_t batches =
       options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
@@ -58,14 +57,14 @@ Score evaluate(const GPT& gpt, TokenIds tokens, const EvaluationOptions& options
   double sum = 0;
   for (int64_t i = 0; i < batches; ++i) {
     const int64_t counted = loader.batch(i, numbers, wanted);
-    const Tensor inputs = Tensor::from(numbers, shape, gpt.backend()),
-                 targets = Tensor::from(wanted, shape, gpt.backend());
+    const Tensor inputs = Tensor::from(numbers, shape, model.backend()),
+                 targets = Tensor::from(wanted, shape, model.backend());
     if (options.accuracy) {
-      const Tensor logits = gpt(inputs).value();
+      const Tensor logits = model(inputs).value();
       sum += cross_entropy(logits, targets).loss.item() * static_cast<double>(counted);
       count_hits(logits.reshape({shape.count(), logits.size(-1)}), wanted, score);
     } else {
-      sum += gpt.loss(inputs, targets).value().item() * static_cast<double>(counted);
+      sum += model.loss(inputs, targets).value().item() * static_cast<double>(counted);
     }
     check(std::isfinite(sum), "the model's loss is {}: its weights are broken", sum);
     score.targets += counted;

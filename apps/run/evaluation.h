@@ -7,7 +7,7 @@
 
 #include "data/bpe.h"
 #include "data/loader.h"
-#include "nn/gpt.h"
+#include "nn/language_model.h"
 
 namespace chapbook {
 
@@ -28,7 +28,7 @@ struct EvaluationOptions {
 
 // The score on tokens that are predicted one after another, in windows of the model's context. Throws where
 // the loss is not a number.
-Score evaluate(const GPT& gpt, TokenIds tokens, const EvaluationOptions& options = {});
+Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOptions& options = {});
 
 // Bits the model needs for a byte of the text behind `tokens`: what models with different vocabularies can be
 // compared by.

@@ -6,9 +6,7 @@
 #include <numeric>
 
 #include "apps/run/evaluation.h"
-#include "apps/run/model_directory.h"
-#include "data/bpe_train.h"
-#include "data/tokenizer_file.h"
+#include "nn/gpt.h"
 #include "tensor/block_cache.h"
 #include "tensor/files.h"
 #include "tests/support/temporary_directory.h"

@@ -32,6 +32,8 @@ TEST_CASE("a command line that makes no sense: one line, exit code 2") {
       {"plan --config /nonexistent", "No such file or directory"},
       {"plan --config /", "Is a directory"},
       {"prepare", "--out is required"},
+      {"download tinystory", "did you mean \"tinystories\"?"},
+      {"download https://127.0.0.1", "it ends in no name"},
       {"tokenizer encode /nonexistent", "/nonexistent"},
       {"plan --set context=1", "setting context cannot be 1; allowed: 2 to 1048576"},
       {"generate x --tokens 0", "--tokens: cannot be 0; allowed: 1 or more, a whole number"},
@@ -67,8 +69,8 @@ TEST_CASE("every command has its help") {
   CHECK(code == 0);
   CHECK(run_program("").output == output);  // no command at all is a question, too
   for (const char* command :
-       {"doctor", "plan", "tokenizer", "tokenizer train", "tokenizer encode", "tokenizer decode", "prepare",
-        "train", "evaluate", "generate", "predict", "profile"}) {
+       {"doctor", "plan", "download", "tokenizer", "tokenizer train", "tokenizer encode", "tokenizer decode",
+        "prepare", "train", "evaluate", "generate", "predict", "profile"}) {
     CAPTURE(command);
     CHECK(output.find(std::string("\n  ") + std::string(command).substr(0, std::string(command).find(' '))) !=
           std::string::npos);
