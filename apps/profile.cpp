@@ -1,6 +1,7 @@
 // profile: one training step taken apart, on random tokens: which op takes how long, how near to the
 // machine's limits it runs, what memory is in use, and what the framework itself costs.
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "apps/report/machine.h"

@@ -3,6 +3,7 @@
 // optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
 // in place at once: a kill at any instant leaves a complete one.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"

@@ -1,6 +1,7 @@
 #include "apps/run/run.h"
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cmath>
