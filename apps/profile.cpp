@@ -136,7 +136,7 @@ void add_profile(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("profile", "one training step taken apart: time, work and memory of every op");
   command.add_option("--steps", options->steps, "steps to record, of which the one of median time is shown")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number(1, 1000))
       ->capture_default_str();
   command.add_option("--out", options->directory, "directory for the files")
       ->type_name("DIR")
