@@ -1,10 +1,12 @@
 #include "apps/run/model_directory.h"
 
 #include <filesystem>
+#include <set>
 
 #include "apps/run/family.h"
 #include "data/tokenizer_file.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 
 namespace chapbook {
@@ -24,9 +26,34 @@ void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::str
   save_tokenizer(tokenizer, directory);
 }
 
+// Of one file, or of the several that an index names: {"weight_map": {tensor: file}}.
+static NamedTensors load_weights(const std::string& directory) {
+  const std::string whole = directory + "/model.safetensors", index = whole + ".index.json";
+  if (fs::exists(whole) || !fs::exists(index)) return load_tensors(whole).tensors;
+  const Json json = Json::parse(read_file(index), shallow, false);
+  const Json map = json.is_object() ? json.value("weight_map", Json()) : Json();
+  check(map.is_object() && !map.empty(), "{}: no \"weight_map\" of tensors and their files", index);
+  std::set<std::string> files;
+  for (const auto& [name, file] : map.items()) {
+    check(file.is_string() && file == fs::path(file.get<std::string>()).filename().string(),
+          "{}: the file of {} is {}, not a name in this directory", index, name, file.dump());
+    files.insert(file.get<std::string>());
+  }
+  NamedTensors all;
+  for (const std::string& file : files)
+    for (auto& [name, tensor] : load_tensors(directory + "/" + file).tensors) {
+      check(map.value(name, Json()) == file, "{}: {} has a tensor {} that stands elsewhere in the index",
+            index, file, name);
+      all.emplace_back(name, std::move(tensor));
+    }
+  check(all.size() == map.size(), "{}: names {} tensors, but its files hold {}", index, map.size(),
+        all.size());
+  return all;
+}
+
 std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
   const ConfigFile config(directory + "/config.json");
-  return family(config).open(config, load_tensors(directory + "/model.safetensors").tensors);
+  return family(config).open(config, load_weights(directory));
 }
 
 std::string model_directory(const std::string& path) {
