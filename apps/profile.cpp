@@ -1,6 +1,7 @@
 // profile: one training step taken apart, on random tokens: which op takes how long, how near to the
 // machine's limits it runs, what memory is in use, and what the framework itself costs.
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "apps/report/machine.h"
@@ -135,7 +136,7 @@ void add_profile(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("profile", "one training step taken apart: time, work and memory of every op");
   command.add_option("--steps", options->steps, "steps to record, of which the one of median time is shown")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number(1, 1000))
       ->capture_default_str();
   command.add_option("--out", options->directory, "directory for the files")
       ->type_name("DIR")

@@ -2,7 +2,7 @@
 // --help come from it. A later source overrules an earlier one: --preset, --config file, --set name=value.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -1,5 +1,7 @@
 #include "apps/run/trainer.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "optim/clip.h"

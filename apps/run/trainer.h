@@ -2,7 +2,7 @@
 // and where the data and the random numbers stand. One call to step() is one update.
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 
 #include "apps/run/recorded_pass.h"

@@ -1,6 +1,7 @@
 // The trainer: accumulation equals a larger batch, the same seed gives the same bits, and what an evaluation
 // counts.
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <numbers>
