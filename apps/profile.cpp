@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/report/machine.h"
 #include "apps/report/profile_charts.h"
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "apps/settings_options.h"
 #include "tensor/files.h"
@@ -31,12 +32,12 @@ std::vector<uint16_t> random_tokens(const Settings& settings) {
 }
 
 struct Training {
-  GPT gpt;
+  std::unique_ptr<LanguageModel> model;
   Trainer trainer;
   Training(const Settings& settings, std::span<const uint16_t> tokens, Backend& backend)
-      : gpt(model_config(settings), backend), trainer(settings, gpt, tokens) {
+      : model(make_model(settings, backend)), trainer(settings, *model, tokens) {
     Random random{static_cast<uint64_t>(settings.seed)};
-    gpt.initialise(random);
+    model->initialise(random);
     for (int i = 0; i < warmup; ++i) trainer.step();
   }
 };
@@ -135,7 +136,7 @@ void add_profile(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("profile", "one training step taken apart: time, work and memory of every op");
   command.add_option("--steps", options->steps, "steps to record, of which the one of median time is shown")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number(1, 1000))
       ->capture_default_str();
   command.add_option("--out", options->directory, "directory for the files")
       ->type_name("DIR")

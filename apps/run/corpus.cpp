@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "apps/report/progress.h"
@@ -82,9 +84,11 @@ void read_with_progress(const TextSource& source, const std::string& label, cons
 
 }  // namespace
 
-TextSource text_source(const std::string& path) {
-  return {path, text_size(path), [path](const StorySink& sink) { read_stories(path, sink); }};
+static TextSource source_of(const std::string& name, std::shared_ptr<const Text> text) {
+  return {name, text->bytes(), [text](const StorySink& sink) { text->read(sink); }, text};
 }
+
+TextSource text_source(const std::string& path) { return source_of(path, std::make_shared<Text>(path)); }
 
 TextSource built_in_source(int64_t stories, uint64_t seed) {
   const int64_t typical_bytes = 700;
@@ -118,11 +122,28 @@ void check_vocabulary(int64_t size) {
         max_vocabulary_size, size);
 }
 
-Prepared prepare(const PrepareOptions& options) {
+// The share to set aside of stories: as asked for, unless there are so few that none would be.
+static double share_of_stories(const PrepareOptions& options) {
+  if (options.train.bytes > 4 << 20) return options.valid_share;
+  double least = 1;  // of the stories' places
+  options.train.read([&](std::string_view story, bool) { least = std::min(least, validation_place(story)); });
+  return std::max(options.valid_share, std::nextafter(least, 1.0));
+}
+
+// A book has no stories: its end is set aside.
+static PrepareOptions with_end_set_aside(PrepareOptions options) {
+  if (options.valid.read || !options.train.text || !options.train.text->one_document()) return options;
+  const auto [begin, end] = options.train.text->divided(options.valid_share);
+  options.valid = source_of(options.train.name, std::make_shared<Text>(end));
+  options.train = source_of(options.train.name, std::make_shared<Text>(begin));
+  return options;
+}
+
+Prepared prepare(const PrepareOptions& given) {
+  const PrepareOptions options = with_end_set_aside(given);
   const bool split = !options.valid.read;
-  const auto set_aside = [&](std::string_view story) {
-    return split && in_validation(story, options.valid_share);
-  };
+  const double share = split ? share_of_stories(options) : 0;
+  const auto set_aside = [&](std::string_view story) { return split && in_validation(story, share); };
   const Tokenizer tokenizer = options.tokenizer.empty()
                                   ? learn_tokenizer(options.train, options.vocabulary,
                                                     [&](std::string_view story) { return !set_aside(story); })

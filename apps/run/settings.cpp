@@ -182,16 +182,6 @@ void check_settings(const Settings& settings) {
         settings.width);
 }
 
-GPTConfig model_config(const Settings& settings) {
-  return {.layers = settings.layers,
-          .heads = settings.heads,
-          .width = settings.width,
-          .context = settings.context,
-          .vocabulary = settings.vocabulary,
-          .bias = settings.bias,
-          .dropout = settings.dropout};
-}
-
 Json to_json(const Settings& settings) {
   Json object = Json::object();
   visit_settings(settings, [&](const std::string& name, const auto& member, const Allowed&,

@@ -7,8 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "nn/gpt.h"
-
 namespace chapbook {
 
 struct Settings {
@@ -31,7 +29,6 @@ void read_settings_file(Settings& settings, const std::string& path);
 // Throws where settings contradict each other, as when heads do not divide width.
 void check_settings(const Settings& settings);
 
-GPTConfig model_config(const Settings& settings);
 nlohmann::ordered_json to_json(const Settings& settings);
 std::string settings_help();  // the table and the presets, as aligned lines
 
