@@ -63,8 +63,9 @@ static void describe(const std::string& run, const Settings& settings, const Tra
       short_count(static_cast<double>(train.tokens)),
       short_count(static_cast<double>(data.valid.info().tokens)),
       data.valid.info().text == train.text ? ", set aside of it" : " from " + data.valid.info().text));
-  say(fmt::format("model      {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
-                  settings.layers, settings.heads, settings.width, settings.context, settings.vocabulary,
+  say(fmt::format("model      {}{} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
+                  settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers, settings.heads,
+                  settings.width, settings.context, settings.vocabulary,
                   short_count(static_cast<double>(model_costs(settings).parameters))));
   say(fmt::format("backend    {}", describe_backend(model.backend())));
   say(fmt::format("precision  {}",
