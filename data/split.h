@@ -38,5 +38,6 @@ uint64_t story_hash(std::string_view story);
 
 // True for about `fraction` (0 .. 1) of all stories. Stories equal but for white space have equal answers.
 bool in_validation(std::string_view story, double fraction);
+bool in_validation(uint64_t story_hash, double fraction);
 
 }  // namespace chapbook
