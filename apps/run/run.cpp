@@ -10,6 +10,7 @@
 #include "apps/report/memory.h"
 #include "apps/run/corpus.h"
 #include "apps/run/evaluation.h"
+#include "apps/run/run_record.h"
 #include "data/tokenizer_file.h"
 #include "tensor/files.h"
 
@@ -110,6 +111,8 @@ Run::Run(std::string directory, RunState state, TrainingData data, std::unique_p
       fresh_(!saved) {
   if (saved) trainer_.restore(saved->trainer, saved->optimizer);
   log_ = std::make_unique<MetricsLog>(directory_, training_columns, saved ? trainer_.steps() : -1);
+  const std::string samples = directory_ + "/samples.jsonl";
+  write_file(samples, saved ? lines_up_to(samples, trainer_.steps()) : "");
 }
 
 std::unique_ptr<Run> Run::resume(const std::string& directory, Say say) {
@@ -143,6 +146,11 @@ std::unique_ptr<Run> Run::start(const RunOptions& options, Say say) {
   if (settings.minutes > 0) settings.steps = steps_in(settings.minutes, settings, data, say);
   settings.warmup = std::min(settings.warmup, settings.steps);
   write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const nlohmann::ordered_json begun = {
+      {"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
+      {"machine", machine_json()}};
+  write_file(directory + "/run.json", begun.dump(2) + "\n");
   std::unique_ptr<Run> run(new Run(directory, RunState{.settings = settings, .data = data_path},
                                    std::move(data), std::move(gpt), nullptr, std::move(say)));
   made.keep();
@@ -161,6 +169,7 @@ double Run::seconds() const { return seconds_before_ + seconds_since(start_); }
 void Run::save() {
   state_.seconds = seconds();
   save_last(directory_, state_, trainer_, *gpt_, data_.tokenizer);
+  if (settings_.keep > 0) save_step(directory_, trainer_.steps(), settings_.keep, *gpt_, data_.tokenizer);
 }
 
 Sampling Run::sampling(int64_t tokens) const {
@@ -198,6 +207,15 @@ void Run::evaluate_now(Progress& progress) {
                    best ? "  best so far" : ""));
 }
 
+void Run::sample(int64_t tokens) {
+  const std::string story = tell(*gpt_, data_.tokenizer, "", sampling(tokens));
+  say_(fmt::format("  {}", story));
+  const std::string path = directory_ + "/samples.jsonl";
+  const nlohmann::ordered_json line = {{"step", trainer_.steps()}, {"text", story}};
+  write_file(path,
+             read_file(path) + line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
 void Run::train(const volatile std::sig_atomic_t& stop) {
   gpt_->backend().blocks().reset_peak();  // what was measured before is no part of the run
   const auto due = [&](int64_t every) { return every > 0 && trainer_.steps() % every == 0; };
@@ -224,7 +242,7 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
     if (due(settings_.save_every)) save();
     if (due(settings_.sample_every) && !done()) {
       progress.clear();
-      say_(fmt::format("  {}", tell(*gpt_, data_.tokenizer, "", sampling(48))));
+      sample(48);
     }
   }
   progress.finish();
@@ -266,7 +284,10 @@ void Run::finish() {
       "valid      loss {:.4f}, perplexity {:.2f}, {:.4f} bits per byte, over all {} validation tokens (best "
       "model)",
       score.loss, std::exp(score.loss), bits, score.targets));
-  say_(fmt::format("files      {0}/best (the model), {0}/loss.svg, {0}/metrics.csv, {0}/results.json\n",
+  const RunRecord record = read_run(directory_);
+  write_report(record);
+  write_events(record);
+  say_(fmt::format("files      {0}/best (the model), {0}/report.html, {0}/metrics.csv, {0}/results.json\n",
                    directory_));
   say_(fmt::format("A story by this model:\n\n{}\n", tell(*best, data_.tokenizer, "", sampling(400))));
   say_(fmt::format("More:  ./chapbook generate {}", directory_));

@@ -59,6 +59,7 @@ class Run {
   void check_first_loss(double loss) const;
   void evaluate_now(Progress& progress);
   void save();
+  void sample(int64_t tokens);  // tells a story, shows it and keeps it
   Sampling sampling(int64_t tokens) const;
 
   std::string directory_;
