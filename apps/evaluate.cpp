@@ -14,9 +14,9 @@ namespace {
 void run(const std::string& path, const std::string& data, int64_t batch, int64_t stride) {
   const Model model = load_model(path);
   const EvaluationText text = evaluation_text(data, model.tokenizer);
-  const int64_t context = model.gpt->config().context;
+  const int64_t context = model.network->context();
   Progress progress("evaluating", 1);
-  const Score score = evaluate(*model.gpt, text.tokens,
+  const Score score = evaluate(*model.network, text.tokens,
                                {.batch = batch,
                                 .stride = stride,
                                 .accuracy = true,

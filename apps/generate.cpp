@@ -49,7 +49,7 @@ void add_generate(CLI::App& program) {
       if (i > 0) fmt::print("\n---\n\n");
       fmt::print("{}", options->prompt);
       StreamDecoder decoder(model.tokenizer);
-      generate(*model.gpt, model.tokenizer, options->prompt, sampling, [&](int32_t id) {
+      generate(*model.network, model.tokenizer, options->prompt, sampling, [&](int32_t id) {
         fmt::print(
             "{}", id == model.tokenizer.end_of_text() ? (options->past_end ? "\n\n" : "") : decoder.push(id));
         std::fflush(stdout);

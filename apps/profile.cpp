@@ -1,10 +1,12 @@
 // profile: one training step taken apart, on random tokens: which op takes how long, how near to the
 // machine's limits it runs, what memory is in use, and what the framework itself costs.
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "apps/report/machine.h"
 #include "apps/report/profile_charts.h"
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "apps/settings_options.h"
 #include "tensor/files.h"
@@ -30,12 +32,12 @@ std::vector<uint16_t> random_tokens(const Settings& settings) {
 }
 
 struct Training {
-  GPT gpt;
+  std::unique_ptr<LanguageModel> model;
   Trainer trainer;
   Training(const Settings& settings, std::span<const uint16_t> tokens, Backend& backend)
-      : gpt(model_config(settings), backend), trainer(settings, gpt, tokens) {
+      : model(make_model(settings, backend)), trainer(settings, *model, tokens) {
     Random random{static_cast<uint64_t>(settings.seed)};
-    gpt.initialise(random);
+    model->initialise(random);
     for (int i = 0; i < warmup; ++i) trainer.step();
   }
 };

@@ -126,7 +126,7 @@ class Part {
     check(moved, "cannot write {}: {}", path, std::strerror(errno));
     ::unlink(etag_path_.c_str());
     const std::string parent = fs::path(path).parent_path().string();
-    sync_path(parent.empty() ? "." : parent);
+    os::sync_directory(parent.empty() ? "." : parent);
   }
   void remove() {
     ::unlink(path_.c_str());

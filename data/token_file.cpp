@@ -1,21 +1,14 @@
 #include "data/token_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/files.h"
 #include "tensor/json.h"
 
 namespace chapbook {
@@ -27,44 +20,6 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr size_t buffer_tokens = size_t{1} << 16;
 constexpr std::string_view again = "make it again with `chapbook prepare`";
-
-// A file descriptor that closes itself.
-struct Descriptor {
-  int number;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
-void write_all(int file, const void* data, size_t bytes, const fs::path& path) {
-  const char* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = ::write(file, next, bytes);
-    if (written < 0 && errno == EINTR) continue;
-    check(written >= 0, "token file {}: cannot be written: {}", path.string(), std::strerror(errno));
-    next += written;
-    bytes -= static_cast<size_t>(written);
-  }
-}
-
-int create(const fs::path& path) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  check(file >= 0, "token file {}: cannot be created: {}", path.string(), std::strerror(errno));
-  return file;
-}
-
-// In these, the call comes before the check: nobody knows in which order the arguments of a function are
-// computed, and errno must be read last.
-void sync(int file, const fs::path& path) {
-  const int result = ::fsync(file);
-  check(result == 0, "token file {}: cannot be synced: {}", path.string(), std::strerror(errno));
-}
-
-void move_into_place(const fs::path& from, const fs::path& to) {
-  const int result = ::rename(from.c_str(), to.c_str());
-  check(result == 0, "token file {}: cannot be renamed to {}: {}", from.string(), to.string(),
-        std::strerror(errno));
-}
 
 std::string to_json(const TokenFileInfo& info) {
   const nlohmann::ordered_json json = {{"format", "u16 little-endian"},
@@ -82,9 +37,7 @@ std::string to_json(const TokenFileInfo& info) {
 std::optional<TokenFileInfo> read_json(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto json = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
+  const auto json = nlohmann::json::parse(read_file(path), shallow, /*allow_exceptions=*/false);
   check(json.is_object(), "token file {}: is not a JSON object; {}", path.string(), again);
 
   const auto number = [&](const char* name) {
@@ -121,18 +74,12 @@ struct LlmcHeader {
 fs::path token_file_json(const fs::path& path) { return fs::path(path).replace_extension(".json"); }
 
 TokenFileWriter::TokenFileWriter(fs::path path, TokenFileInfo info)
-    : path_(std::move(path)), part_(path_.string() + ".part"), info_(std::move(info)) {
+    : path_(std::move(path)), info_(std::move(info)) {
   check(path_.extension() == ".bin", "token file {}: the name must end in .bin", path_.string());
   check_vocabulary_size(info_.vocabulary_size, path_);
   info_.tokens = info_.documents = info_.text_bytes = 0;
   buffer_.reserve(buffer_tokens);
-  file_ = create(part_);
-}
-
-TokenFileWriter::~TokenFileWriter() {
-  if (file_ < 0) return;
-  ::close(file_);
-  ::unlink(part_.c_str());
+  file_.emplace(path_);
 }
 
 void TokenFileWriter::append(std::span<const int32_t> ids) {
@@ -154,36 +101,25 @@ void TokenFileWriter::count_text(int64_t bytes, int64_t documents) {
 }
 
 void TokenFileWriter::flush() {
-  write_all(file_, buffer_.data(), buffer_.size() * sizeof(uint16_t), part_);
+  file_->write(buffer_.data(), buffer_.size() * sizeof(uint16_t));
   buffer_.clear();
 }
 
 // Invariant: a .json is never beside a .bin that it does not describe. So the old one goes first and the new
 // one comes last; a kill in between leaves a .bin without .json, which open() refuses.
 TokenFileInfo TokenFileWriter::close() {
-  check(file_ >= 0, "token file {}: was closed before", path_.string());
+  check(file_.has_value(), "token file {}: was closed before", path_.string());
   check(info_.tokens > 0, "token file {}: there are no tokens to write; is the text empty?", path_.string());
   flush();
-  sync(file_, part_);
-
-  const fs::path json = token_file_json(path_), json_part = json.string() + ".part";
-  const std::string text = to_json(info_);
-  try {
-    const Descriptor file{create(json_part)};
-    write_all(file.number, text.data(), text.size(), json_part);
-    sync(file.number, json_part);
-    ::unlink(json.c_str());
-    move_into_place(part_, path_);
-    move_into_place(json_part, json);
-  } catch (...) {
-    ::unlink(json_part.c_str());
-    throw;
-  }
-  ::close(std::exchange(file_, -1));
-
-  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-  const Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.number >= 0) ::fsync(directory.number);  // some file systems cannot sync a directory
+  file_->sync();
+  const std::string json_path = token_file_json(path_), text = to_json(info_);
+  NewFile json(json_path);
+  json.write(text.data(), text.size());
+  json.sync();
+  os::remove_all(json_path);
+  file_->close();
+  json.close();
+  file_.reset();
   return info_;
 }
 
@@ -193,9 +129,10 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
   const std::string name = path.string();
   const fs::path json_path = token_file_json(path);
   check(json_path != path, "token file {}: give the .bin file, not its .json", name);
-  file.map();
-  const auto* bytes = static_cast<const std::byte*>(file.mapping_);
-  const size_t size = file.mapping_bytes_;
+  check(!fs::is_directory(path), "token file {}: is a directory; give the .bin file in it", name);
+  file.mapping_ = os::Mapping(name);
+  const std::byte* bytes = file.mapping_.bytes().data();
+  const size_t size = file.mapping_.bytes().size();
   const auto json = read_json(json_path);
 
   size_t begin = 0;  // of the tokens, in bytes
@@ -242,44 +179,6 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
          file.info_.vocabulary_size);
   }
   return file;
-}
-
-void TokenFile::map() {
-  const std::string name = path_.string();
-  const Descriptor file{
-      ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // never waits for a pipe's writer
-  check(file.number >= 0, "token file {}: cannot be opened: {}", name, std::strerror(errno));
-  struct stat status {};
-  const int result = ::fstat(file.number, &status);
-  check(result == 0, "token file {}: {}", name, std::strerror(errno));
-  check(!S_ISDIR(status.st_mode), "token file {}: is a directory; give the .bin file in it", name);
-  check(S_ISREG(status.st_mode), "token file {}: is not a regular file", name);
-  check(status.st_size > 0, "token file {}: is empty", name);
-  const auto bytes = static_cast<size_t>(status.st_size);
-  void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.number, 0);
-  check(memory != MAP_FAILED, "token file {}: cannot be mapped: {}", name, std::strerror(errno));
-  mapping_ = memory;
-  mapping_bytes_ = bytes;
-}
-
-void TokenFile::unmap() {
-  if (mapping_) ::munmap(mapping_, mapping_bytes_);
-  mapping_ = nullptr;
-}
-
-TokenFile::~TokenFile() { unmap(); }
-
-TokenFile::TokenFile(TokenFile&& other) noexcept { *this = std::move(other); }
-
-TokenFile& TokenFile::operator=(TokenFile&& other) noexcept {
-  if (this == &other) return *this;
-  unmap();
-  path_ = std::move(other.path_);
-  info_ = std::move(other.info_);
-  tokens_ = std::exchange(other.tokens_, {});
-  mapping_ = std::exchange(other.mapping_, nullptr);
-  mapping_bytes_ = std::exchange(other.mapping_bytes_, 0);
-  return *this;
 }
 
 void check_same_tokenizer(const TokenFile& file, const std::string& tokenizer_hash) {

@@ -1,16 +1,13 @@
 #include "data/tokenizer_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 
 #include "data/byte_alphabet.h"
 #include "tensor/check.h"
+#include "tensor/files.h"
 #include "tensor/json.h"
 
 namespace chapbook {
@@ -18,30 +15,10 @@ namespace {
 
 using nlohmann::json;
 using std::filesystem::path;
-using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
-
-std::string read_text(const path& file) {
-  check(std::filesystem::is_regular_file(file), "{}: no such file", file.string());
-  const File stream(std::fopen(file.c_str(), "rb"), &std::fclose);
-  check(stream != nullptr, "{}: {}", file.string(), std::strerror(errno));
-  std::string text;
-  char block[1 << 16];
-  while (const size_t n = std::fread(block, 1, sizeof block, stream.get())) text.append(block, n);
-  check(std::ferror(stream.get()) == 0, "{}: {}", file.string(), std::strerror(errno));
-  return text;
-}
-
-void write_text(const path& file, std::string_view text) {
-  File stream(std::fopen(file.c_str(), "wb"), &std::fclose);
-  check(stream != nullptr, "{}: {}", file.string(), std::strerror(errno));
-  const bool written = std::fwrite(text.data(), 1, text.size(), stream.get()) == text.size();
-  const bool closed = std::fclose(stream.release()) == 0;
-  check(written && closed, "{}: could not be written: {}", file.string(), std::strerror(errno));
-}
 
 json parse_json(const path& file) {
   try {
-    return json::parse(read_text(file), shallow);
+    return json::parse(read_file(file), shallow);
   } catch (const json::exception& error) {
     fail("{}: not valid JSON: {}", file.string(), error.what());
   }
@@ -290,7 +267,7 @@ Tokenizer load_vocabulary_and_merges(const path& vocabulary_path, const path& me
     id_of.ids.emplace(token, id.get<int32_t>());
   }
 
-  const std::string text = read_text(merges_path);
+  const std::string text = read_file(merges_path);
   std::vector<Tokenizer::Merge> merges;
   std::set<std::string> made;
   for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
@@ -319,13 +296,11 @@ Tokenizer load_tokenizer(const path& path) {
 }
 
 void save_tokenizer(const Tokenizer& tokenizer, const path& directory) {
-  std::error_code problem;
-  std::filesystem::create_directories(directory, problem);
-  check(!problem, "{}: {}", directory.string(), problem.message());
-  write_text(directory / "tokenizer.json", tokenizer_json_text(tokenizer));
-  write_text(directory / "vocab.json", vocabulary_text(tokenizer, ", "));
-  write_text(directory / "merges.txt", merges_text(tokenizer));
-  write_text(directory / "tokenizer_config.json", configuration_text(tokenizer));
+  make_directory(directory);
+  write_file(directory / "tokenizer.json", tokenizer_json_text(tokenizer));
+  write_file(directory / "vocab.json", vocabulary_text(tokenizer, ", "));
+  write_file(directory / "merges.txt", merges_text(tokenizer));
+  write_file(directory / "tokenizer_config.json", configuration_text(tokenizer));
 }
 
 }  // namespace chapbook

@@ -6,18 +6,16 @@
 #include "tensor/backend_module.h"
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/reference/reference_backend.h"
-#ifdef CHAPBOOK_SIMT
-#include "tensor/simt/simt_backend.h"
-#endif
+
+// The backend of tensor/simt, in programs that are linked with it: all tests are.
+extern "C" [[gnu::weak]] chapbook::Backend& chapbook_simt_backend();
 
 namespace chapbook {
 
 std::vector<std::string_view> backend_names() {
   std::vector<std::string_view> names{"cpu", "reference"};
   if (cuda_module().backend) names.insert(names.begin(), "cuda");
-#ifdef CHAPBOOK_SIMT
-  names.push_back("simt");
-#endif
+  if (chapbook_simt_backend) names.push_back("simt");
   return names;
 }
 
@@ -28,14 +26,14 @@ Backend& backend(std::string_view name) {
   if (name == "reference") return reference;
   if (name == "cpu") return cpu;
   if (name == "cuda" && cuda_module().backend) return *cuda_module().backend;
-#ifdef CHAPBOOK_SIMT
-  static auto& simt = *new SimtBackend;
-  if (name == "simt") return simt;
-#endif
+  if (name == "simt" && chapbook_simt_backend) return chapbook_simt_backend();
+  std::string absent;
+  if (name == "cuda") absent = fmt::format(" ({})", cuda_module().absent);
+  if (name == "simt")
+    absent = " (its program is chapbook_simt; ./chapbook COMMAND --backend simt builds and runs it)";
   std::string known;
   for (std::string_view each : backend_names()) known += (known.empty() ? "" : ", ") + std::string(each);
-  fail("no backend '{}' here{}; there are: {}", name,
-       name == "cuda" ? fmt::format(" ({})", cuda_module().absent) : "", known);
+  fail("no backend '{}' here{}; there are: {}", name, absent, known);
 }
 
 static Backend*& current() {

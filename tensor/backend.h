@@ -147,9 +147,9 @@ class Backend {
   virtual void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
                                       View dloss, View dlogits) = 0;
 
-  // Causal attention: q (B, H, T, D); k, v (B, H, S, D), S >= T, and query t sees keys 0 to S - T + t; scale
-  // > 0. y like q; log_sum (B, H, T): log of the sum of exponentials of the scaled scores, which the backward
-  // pass starts from; f32 for half types.
+  // Causal attention: q (B, H, T, D); k, v (B, K, S, D), S >= T, and query t sees keys 0 to S - T + t; scale
+  // > 0. Head h of q belongs to head h / (H / K) of k and v. y like q; log_sum (B, H, T): log of the sum of
+  // exponentials of the scaled scores, which the backward pass starts from; f32 for half types.
   virtual void attention(View q, View k, View v, double scale, View y, View log_sum) = 0;
   virtual void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy,
                                   View dq, View dk, View dv) = 0;

@@ -325,9 +325,10 @@ Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
   check_float("attention", q);
   check_same_kind("attention", q, k);
   check_same_kind("attention", k, v);
-  check(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() &&
-            q.shape().with(2, 0) == k.shape().with(2, 0) && q.size(2) <= k.size(2),
-        "attention: q {}, k {} and v {} do not fit (B, H, T, D), (B, H, S, D), (B, H, S, D) with T <= S",
+  check(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() && q.size(0) == k.size(0) &&
+            q.size(3) == k.size(3) && q.size(2) <= k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
+        "attention: q {}, k {} and v {} do not fit (B, H, T, D), (B, K, S, D), (B, K, S, D) with T <= S and "
+        "H a multiple of K",
         q.shape(), k.shape(), v.shape());
   check(scale > 0, "attention: a scale of {}; it must be positive", scale);
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);

@@ -23,8 +23,8 @@ struct TensorFile {
 // tensor has a dtype or rank that a Tensor cannot have.
 TensorFile load_tensors(const std::string& path, Backend& backend = default_backend());
 
-// Writes the file in that order and syncs it to the disk. Names must differ. A failed write (a full disk)
-// throws and leaves no file. To replace a file safely, write a new one and rename it.
+// Writes the file in that order; it is there whole or, after a failure (a full disk), as it was before. Names
+// must differ.
 void save_tensors(const std::string& path, const NamedTensors& tensors,
                   const std::map<std::string, std::string>& metadata = {});
 

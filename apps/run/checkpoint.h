@@ -3,6 +3,7 @@
 // optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
 // in place at once: a kill at any instant leaves a complete one.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"
@@ -21,12 +22,13 @@ struct RunState {
   double seconds = 0;  // of training, over all its sittings
 };
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
                const Tokenizer& tokenizer);
-void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer);
+void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
 // The model as RUN/step-N; of the older ones only the last `keep` - 1 stay.
-void save_step(const std::string& run, int64_t step, int64_t keep, GPT& gpt, const Tokenizer& tokenizer);
+void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
+               const Tokenizer& tokenizer);
 
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {

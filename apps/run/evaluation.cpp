@@ -23,9 +23,10 @@ static void count_hits(std::span<const float> logits, std::span<const int32_t> t
   }
 }
 
-Score evaluate(const GPT& gpt, std::span<const uint16_t> tokens, const EvaluationOptions& options) {
+Score evaluate(const LanguageModel& model, std::span<const uint16_t> tokens,
+               const EvaluationOptions& options) {
   NoGrad no_grad;
-  const int64_t context = gpt.config().context;
+  const int64_t context = model.context();
   const EvaluationLoader loader(tokens, options.batch, context, options.stride);
   const int64_t batches =
       options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
@@ -35,14 +36,14 @@ Score evaluate(const GPT& gpt, std::span<const uint16_t> tokens, const Evaluatio
   double sum = 0;
   for (int64_t i = 0; i < batches; ++i) {
     const int64_t counted = loader.batch(i, numbers, wanted);
-    const Tensor inputs = Tensor::from(numbers, shape, gpt.backend()),
-                 targets = Tensor::from(wanted, shape, gpt.backend());
+    const Tensor inputs = Tensor::from(numbers, shape, model.backend()),
+                 targets = Tensor::from(wanted, shape, model.backend());
     if (options.accuracy) {
-      const Tensor logits = gpt(inputs).value();
+      const Tensor logits = model(inputs).value();
       sum += cross_entropy(logits, targets).loss.item() * static_cast<double>(counted);
-      count_hits(logits.to_vector<float>(), wanted, gpt.config().vocabulary, score);
+      count_hits(logits.to_vector<float>(), wanted, model.vocabulary(), score);
     } else {
-      sum += gpt.loss(inputs, targets).value().item() * static_cast<double>(counted);
+      sum += model.loss(inputs, targets).value().item() * static_cast<double>(counted);
     }
     score.targets += counted;
     score.loss = sum / static_cast<double>(score.targets);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/bpe.h"
-#include "nn/gpt.h"
+#include "nn/language_model.h"
 
 namespace chapbook {
 
@@ -26,7 +26,8 @@ struct EvaluationOptions {
 };
 
 // The score on tokens that are predicted one after another, in windows of the model's context.
-Score evaluate(const GPT& gpt, std::span<const uint16_t> tokens, const EvaluationOptions& options = {});
+Score evaluate(const LanguageModel& model, std::span<const uint16_t> tokens,
+               const EvaluationOptions& options = {});
 
 // Bits the model needs for a byte of the text behind `tokens`: what models with different vocabularies can be
 // compared by.

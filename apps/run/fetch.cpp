@@ -74,23 +74,21 @@ void fetch_data(RunOptions& run, const FetchOptions& options) {
                           : RemoteFile{run.data}.name() + ".tokens");  // addresses have no set's name
   const std::string tokens = fmt::format("{}/tokens-{}", directory, run.settings.vocabulary);
   const bool plain = run.valid.empty() && run.tokenizer.empty();
-  if (plain && fs::exists(tokens)) {
-    run.data = tokens;
+  if (plain && fs::exists(whole_directory(tokens))) {
+    run.data = whole_directory(tokens);
     return;
   }
   const FetchedTexts texts = fetch_texts(run.data, options);
   if (run.valid.empty()) run.valid = texts.valid;
   run.data = texts.train;
   if (!plain) return;
-  // Under another name until it is whole: a directory of that name is used as it is.
-  const std::string part = tokens + ".part";
-  fs::remove_all(part);
-  prepare({.train = text_source(run.data),
-           .valid = run.valid.empty() ? TextSource{} : text_source(run.valid),
-           .tokenizer = "",
-           .vocabulary = run.settings.vocabulary,
-           .directory = part});
-  replace_directory(part, tokens);
+  write_directory(tokens, [&](const std::string& fresh) {
+    prepare({.train = text_source(run.data),
+             .valid = run.valid.empty() ? TextSource{} : text_source(run.valid),
+             .tokenizer = "",
+             .vocabulary = run.settings.vocabulary,
+             .directory = fresh});
+  });
   run.data = tokens;
   run.valid = "";
 }

@@ -1,6 +1,7 @@
 #include "apps/run/run.h"
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "apps/report/memory.h"
 #include "apps/run/corpus.h"
 #include "apps/run/evaluation.h"
+#include "apps/run/family.h"
 #include "apps/run/run_record.h"
 #include "data/tokenizer_file.h"
 #include "tensor/files.h"
@@ -50,7 +52,7 @@ static std::string data_directory(const RunOptions& options) {
 // ---- How a run begins
 
 static void describe(const std::string& run, const Settings& settings, const TrainingData& data,
-                     const GPT& gpt, const Run::Say& say) {
+                     const LanguageModel& model, const Run::Say& say) {
   const auto& train = data.train.info();
   const bool built_in = train.text == "built-in stories";
   say(fmt::format("run        {}", run));
@@ -62,15 +64,15 @@ static void describe(const std::string& run, const Settings& settings, const Tra
       data.valid.info().text == train.text ? ", stories set aside" : " from " + data.valid.info().text));
   say(fmt::format("model      {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
                   settings.layers, settings.heads, settings.width, settings.context, settings.vocabulary,
-                  short_count(static_cast<double>(parameter_count(gpt.config())))));
-  say(fmt::format("backend    {}", describe_backend(gpt.backend())));
+                  short_count(static_cast<double>(model_costs(settings).parameters))));
+  say(fmt::format("backend    {}", describe_backend(model.backend())));
   say(fmt::format("precision  {}",
                   settings.precision == "f32"
                       ? "f32"
                       : settings.precision +
                             " in hidden states and products; weights, their gradients and sums "
                             "are f32, and so are stories and the last evaluation"));
-  if (settings.graph && RecordedPass::possible(gpt.backend()))
+  if (settings.graph && RecordedPass::possible(model.backend()))
     say(fmt::format("graph      the kernels of a batch are recorded once, then started all at once"));
 }
 
@@ -80,10 +82,10 @@ static int64_t steps_in(double minutes, const Settings& settings, const Training
                         const Run::Say& say) {
   Settings trial = settings;
   trial.steps = 1 << 20;
-  GPT gpt(model_config(trial));
+  const std::unique_ptr<LanguageModel> model = make_model(trial);
   Random random{1};
-  gpt.initialise(random);
-  Trainer trainer(trial, gpt, data.train.tokens());
+  model->initialise(random);
+  Trainer trainer(trial, *model, data.train.tokens());
   trainer.step();  // the first one also takes its memory from the system
   const auto start = Clock::now();
   do trainer.step();
@@ -99,14 +101,14 @@ static int64_t steps_in(double minutes, const Settings& settings, const Training
   return steps;
 }
 
-Run::Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<GPT> gpt,
+Run::Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<LanguageModel> model,
          const SavedRun* saved, Say say)
     : directory_(std::move(directory)),
       state_(std::move(state)),
       settings_(state_.settings),
       data_(std::move(data)),
-      gpt_(std::move(gpt)),
-      trainer_(settings_, *gpt_, data_.train.tokens()),
+      model_(std::move(model)),
+      trainer_(settings_, *model_, data_.train.tokens()),
       say_(std::move(say)),
       fresh_(!saved) {
   if (saved) trainer_.restore(saved->trainer, saved->optimizer);
@@ -120,10 +122,10 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, Say say) {
   Model model = load_model(directory + "/last");
   TrainingData data = open_training_data(fs::path(directory) / saved.state.data);
   check_same_tokenizer(data.train, model.tokenizer.hash());
-  describe(directory, saved.state.settings, data, *model.gpt, say);
+  describe(directory, saved.state.settings, data, *model.network, say);
   say(fmt::format("resuming   at step {} of {}", saved.step, saved.state.settings.steps));
   return std::unique_ptr<Run>(
-      new Run(directory, saved.state, std::move(data), std::move(model.gpt), &saved, std::move(say)));
+      new Run(directory, saved.state, std::move(data), std::move(model.network), &saved, std::move(say)));
 }
 
 std::unique_ptr<Run> Run::start(const RunOptions& options, Say say) {
@@ -139,10 +141,10 @@ std::unique_ptr<Run> Run::start(const RunOptions& options, Say say) {
     say(fmt::format("vocabulary {} as the tokenizer has it, not {}", data.train.info().vocabulary_size,
                     settings.vocabulary));
   settings.vocabulary = data.train.info().vocabulary_size;
-  auto gpt = std::make_unique<GPT>(model_config(settings));
+  std::unique_ptr<LanguageModel> model = make_model(settings);
   Random random{static_cast<uint64_t>(settings.seed)};
-  gpt->initialise(random);
-  describe(directory, settings, data, *gpt, say);
+  model->initialise(random);
+  describe(directory, settings, data, *model, say);
   if (settings.minutes > 0) settings.steps = steps_in(settings.minutes, settings, data, say);
   settings.warmup = std::min(settings.warmup, settings.steps);
   write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
@@ -152,7 +154,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& options, Say say) {
       {"machine", machine_json()}};
   write_file(directory + "/run.json", begun.dump(2) + "\n");
   std::unique_ptr<Run> run(new Run(directory, RunState{.settings = settings, .data = data_path},
-                                   std::move(data), std::move(gpt), nullptr, std::move(say)));
+                                   std::move(data), std::move(model), nullptr, std::move(say)));
   made.keep();
   return run;
 }
@@ -168,13 +170,16 @@ double Run::seconds() const { return seconds_before_ + seconds_since(start_); }
 
 void Run::save() {
   state_.seconds = seconds();
-  save_last(directory_, state_, trainer_, *gpt_, data_.tokenizer);
-  if (settings_.keep > 0) save_step(directory_, trainer_.steps(), settings_.keep, *gpt_, data_.tokenizer);
+  save_last(directory_, state_, trainer_, *model_, data_.tokenizer);
+  if (settings_.keep > 0) save_step(directory_, trainer_.steps(), settings_.keep, *model_, data_.tokenizer);
 }
 
 Sampling Run::sampling(int64_t tokens) const {
-  return {settings_.temperature, settings_.top_k, settings_.top_p, static_cast<uint64_t>(settings_.seed),
-          tokens};
+  return {.temperature = settings_.temperature,
+          .top_k = settings_.top_k,
+          .top_p = settings_.top_p,
+          .seed = static_cast<uint64_t>(settings_.seed),
+          .tokens = tokens};
 }
 
 // With small random weights every token is about equally likely: the loss of the first step is near ln V, or
@@ -190,14 +195,14 @@ void Run::check_first_loss(double loss) const {
 
 void Run::evaluate_now(Progress& progress) {
   const EvaluationOptions options{.batch = settings_.batch, .batches = settings_.eval_batches};
-  const double train = evaluate(*gpt_, data_.train.tokens(), options).loss;
-  const double valid = evaluate(*gpt_, data_.valid.tokens(), options).loss;
+  const double train = evaluate(*model_, data_.train.tokens(), options).loss;
+  const double valid = evaluate(*model_, data_.valid.tokens(), options).loss;
   const bool best = state_.evaluations == 0 || valid < state_.best_loss;
   ++state_.evaluations;
   state_.evaluations_since_best = best ? 0 : state_.evaluations_since_best + 1;
   if (best) {
     state_.best_loss = valid;
-    save_best(directory_, *gpt_, data_.tokenizer);
+    save_best(directory_, *model_, data_.tokenizer);
   }
   log_->write(
       trainer_.steps(),
@@ -208,7 +213,7 @@ void Run::evaluate_now(Progress& progress) {
 }
 
 void Run::sample(int64_t tokens) {
-  const std::string story = tell(*gpt_, data_.tokenizer, "", sampling(tokens));
+  const std::string story = tell(*model_, data_.tokenizer, "", sampling(tokens));
   say_(fmt::format("  {}", story));
   const std::string path = directory_ + "/samples.jsonl";
   const nlohmann::ordered_json line = {{"step", trainer_.steps()}, {"text", story}};
@@ -217,7 +222,7 @@ void Run::sample(int64_t tokens) {
 }
 
 void Run::train(const volatile std::sig_atomic_t& stop) {
-  gpt_->backend().blocks().reset_peak();  // what was measured before is no part of the run
+  model_->backend().blocks().reset_peak();  // what was measured before is no part of the run
   const auto due = [&](int64_t every) { return every > 0 && trainer_.steps() % every == 0; };
   Progress progress("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
   while (!done() && !stop) {
@@ -254,7 +259,7 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
 
 void Run::finish() {
   const size_t peak = peak_bytes();  // before there is a second model
-  const std::unique_ptr<GPT> best = load_gpt(directory_ + "/best");
+  const std::unique_ptr<LanguageModel> best = load_network(directory_ + "/best");
   const Score score = evaluate(*best, data_.valid.tokens(), {.batch = settings_.batch});
   const double bits = bits_per_byte(score, data_.valid.info().tokens, data_.valid.info().text_bytes);
   const double trained_for = seconds();

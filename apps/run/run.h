@@ -51,10 +51,10 @@ class Run {
   const Trainer& trainer() const { return trainer_; }
 
  private:
-  Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<GPT> gpt,
+  Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<LanguageModel> model,
       const SavedRun* saved, Say say);
 
-  size_t peak_bytes() const { return gpt_->backend().blocks().peak_bytes(); }
+  size_t peak_bytes() const { return model_->backend().blocks().peak_bytes(); }
   double seconds() const;  // of training, over all its sittings
   void check_first_loss(double loss) const;
   void evaluate_now(Progress& progress);
@@ -66,7 +66,7 @@ class Run {
   RunState state_;
   Settings settings_;
   TrainingData data_;
-  std::unique_ptr<GPT> gpt_;
+  std::unique_ptr<LanguageModel> model_;
   Trainer trainer_;
   std::unique_ptr<MetricsLog> log_;
   Say say_;

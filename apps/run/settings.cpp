@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/report/nearest.h"
 #include "tensor/check.h"
@@ -179,16 +180,6 @@ void read_settings_file(Settings& settings, const std::string& path) {
 void check_settings(const Settings& settings) {
   check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
         settings.width);
-}
-
-GPTConfig model_config(const Settings& settings) {
-  return {.layers = settings.layers,
-          .heads = settings.heads,
-          .width = settings.width,
-          .context = settings.context,
-          .vocabulary = settings.vocabulary,
-          .bias = settings.bias,
-          .dropout = settings.dropout};
 }
 
 Json to_json(const Settings& settings) {

@@ -81,7 +81,7 @@ static Line learning(const Start& start) {
 int main() {
   Results results(
       "gpt",
-      {"docs/demo/norm_stack.h", "nn/gpt.cpp#fn:GPT::initialise", "nn/attention.h", "nn/mlp.h", "nn/norm.h"},
+      {"docs/demo/norm_stack.h", "nn/gpt.cpp#fn:Block::Block", "nn/attention.h", "nn/mlp.h", "nn/norm.h"},
       seed);
   results.configuration = {
       {"width", 64},    {"heads", 4},       {"context", context}, {"batch", batch},

@@ -53,7 +53,7 @@ static Run run(const std::string& more) {
 
 int main() {
   Results results("one_minute",
-                  {"nn/gpt.cpp", "nn/gpt.h", "apps/run/settings_table.inc", "data/stories.cpp"});
+                  {"nn/gpt.cpp", "nn/language_model.cpp", "apps/run/settings_table.inc", "data/stories.cpp"});
   results.configuration = {{"command", fmt::format("./chapbook {}", one_minute)}, {"seeds", seeds}};
   std::vector<Run> runs;
   for (int seed = 1; seed <= seeds; ++seed) runs.push_back(run(fmt::format("--set seed={}", seed)));

@@ -96,3 +96,8 @@ void SimtBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
 }
 
 }  // namespace chapbook
+
+extern "C" chapbook::Backend& chapbook_simt_backend() {
+  static auto& simt = *new chapbook::SimtBackend;
+  return simt;
+}

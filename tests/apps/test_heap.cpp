@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "apps/run/family.h"
 #include "apps/run/generator.h"
 #include "apps/run/trainer.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
+#include "nn/gpt.h"
 #include "tests/support/heap.h"
 
 using namespace chapbook;
@@ -67,10 +69,10 @@ TEST_CASE("steps of training take nothing from the heap") {
           settings.vocabulary = 300, settings.batch = 4, settings.accumulation = 2;
           settings.precision = precision, settings.optimizer = optimizer, settings.clip = 0.1,
           settings.dropout = dropout, settings.recompute = recompute;
-          GPT gpt(model_config(settings));
+          const std::unique_ptr<LanguageModel> model = make_model(settings);
           Random random{1};
-          gpt.initialise(random);
-          Trainer trainer(settings, gpt, data);
+          model->initialise(random);
+          Trainer trainer(settings, *model, data);
           CHECK(calls_when_steady([&] { trainer.step(); }) == 0);
         }
 }

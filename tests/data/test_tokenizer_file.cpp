@@ -99,7 +99,7 @@ TEST_CASE(
 TEST_CASE("tokenizer files: missing files and directories are named") {
   const Scratch scratch;
   CHECK(refusal(scratch.directory / "none.json") ==
-        (scratch.directory / "none.json").string() + ": no such file");
+        "cannot read " + (scratch.directory / "none.json").string() + ": No such file or directory");
   CHECK(refusal(scratch.directory) ==
         scratch.directory.string() +
             ": this directory holds neither tokenizer.json nor vocab.json and merges.txt");

@@ -327,11 +327,11 @@ TEST_CASE("file: paths that are no files") {
     }
     return "";
   };
-  CHECK(says(folder / "missing") == (folder / "missing") + ": No such file or directory");
-  CHECK(says(folder.path) == folder.path + ": not a file");
-  CHECK(says("/dev/zero") == "/dev/zero: not a file");
+  CHECK(says(folder / "missing") == "cannot read " + (folder / "missing") + ": No such file or directory");
+  CHECK(says(folder.path) == "cannot read " + folder.path + ": it is not a file");
+  CHECK(says("/dev/zero") == "cannot read /dev/zero: it is not a file");
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  CHECK(says(folder / "pipe") == (folder / "pipe") + ": not a file");
+  CHECK(says(folder / "pipe") == "cannot read " + (folder / "pipe") + ": it is not a file");
   write(folder / "empty", "");
   CHECK(says(folder / "empty") == (folder / "empty") + ": 0 bytes are too few for a safetensors file");
 }
@@ -349,9 +349,10 @@ TEST_CASE("file: writing that cannot succeed says so and leaves nothing") {
     }
     return "";
   };
-  CHECK(says(folder / "missing/x", {{"x", x}}) == (folder / "missing/x") + ": No such file or directory");
-  CHECK(says(folder.path, {{"x", x}}) == folder.path + ": Is a directory");
-  CHECK(says("/dev/full", {{"x", x}}) == "/dev/full: not written: No space left on device");
+  CHECK(says(folder / "missing/x", {{"x", x}}) ==
+        "cannot write " + (folder / "missing/x") + ": No such file or directory");
+  CHECK(says(folder.path, {{"x", x}}) == "cannot write " + folder.path + ": Is a directory");
+  CHECK(says("/dev/full", {{"x", x}}) == "cannot write /dev/full: No space left on device");
   CHECK(fs::exists("/dev/full"));
   CHECK(says("/dev/null", {{"x", x}}) == "");
 
@@ -374,6 +375,7 @@ TEST_CASE("file: writing that cannot succeed says so and leaves nothing") {
   const std::string text = says(folder / "y", {{"x", x}});
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
   std::signal(SIGXFSZ, handler);
-  CHECK(text == (folder / "y") + ": not written: File too large");
+  CHECK(text == "cannot write " + (folder / "y") + ": File too large");
   CHECK(!fs::exists(folder / "y"));
+  CHECK(!fs::exists(folder / "y.part"));
 }
