@@ -33,9 +33,7 @@ TrainingData open_training_data(const std::string& directory) {
   return data;
 }
 
-// Token files that are there already are used where they lie, given as an absolute path; a text becomes token
-// files inside the run, in "data".
-static std::string data_directory(const RunOptions& options) {
+std::string data_directory(const RunOptions& options) {
   if (!options.data.empty() && fs::exists(fs::path(options.data) / "train.bin")) {
     check(options.valid.empty() && options.tokenizer.empty(),
           "'{}' holds token files, which have their own validation part and tokenizer", options.data);
@@ -65,6 +63,10 @@ static void describe(const std::string& run, const Settings& settings, const Tra
   say(fmt::format("model      {} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
                   settings.layers, settings.heads, settings.width, settings.context, settings.vocabulary,
                   short_count(static_cast<double>(model_costs(settings).parameters))));
+  if (settings.accumulation > 1)
+    say(fmt::format("step       {} tokens: {} batches of {} x {}",
+                    settings.accumulation * settings.batch * settings.context, settings.accumulation,
+                    settings.batch, settings.context));
   say(fmt::format("backend    {}", describe_backend(model.backend())));
   say(fmt::format("precision  {}",
                   settings.precision == "f32"

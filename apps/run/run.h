@@ -33,6 +33,10 @@ struct RunOptions {
   Settings settings = {};
 };
 
+// Token files that are there already are used where they lie, given as an absolute path; a text becomes token
+// files inside the run, in "data".
+std::string data_directory(const RunOptions& options);
+
 class Run {
  public:
   using Say = std::function<void(std::string_view line)>;

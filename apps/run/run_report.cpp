@@ -70,10 +70,12 @@ void write_report(const RunRecord& run) {
   if (!run.valid_hash.empty()) page += row("hash of the validation text", run.valid_hash);
   if (run.bytes_per_token > 0) page += row("bytes per token", fmt::format("{:.2f}", run.bytes_per_token));
   page += "</table>\n<h2>Settings</h2>\n<table>\n";
-  for (const auto& [name, value] : to_json(run.settings).items()) page += row(name, shown(value));
+  const nlohmann::ordered_json settings = to_json(run.settings);
+  for (const auto& [name, value] : settings.items()) page += row(name, shown(value));
   page += "</table>\n";
-  const auto machine = run.begun.is_object() ? run.begun.value("machine", nlohmann::ordered_json())
-                                             : run.results.value("machine", nlohmann::ordered_json());
+  const nlohmann::ordered_json& source = run.begun.is_object() ? run.begun : run.results;
+  const auto machine =
+      source.is_object() ? source.value("machine", nlohmann::ordered_json()) : nlohmann::ordered_json();
   if (machine.is_object()) {
     page += "<h2>Machine</h2>\n<table>\n";
     for (const auto& [name, value] : machine.items()) page += row(name, shown(value));
