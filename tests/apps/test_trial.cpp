@@ -73,7 +73,7 @@ TEST_CASE("find-rate: the loss falls, then explodes, and the suggestion lies bet
 TEST_CASE("train --check leaves nothing behind") {
   const TemporaryDirectory directory;
   const std::string settings =
-      " --stories 200 --set layers=1 --set width=32 --set context=32 --set batch=4 --set vocabulary=300 "
+      " --stories 200 --set layers=1 --set width=32 --set context=32 --set batch=4 --set vocabulary=600 "
       "--set rate=0.01";
   const Outcome outcome = run_program("train --check" + settings, "cd " + directory.path + ";");
   CAPTURE(outcome.output);
