@@ -20,7 +20,7 @@ void add_predict(CLI::App& program) {
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
   command.add_option("TEXT", options->text, "the text so far")->required();
   command.add_option("--top", options->top, "rows of the table")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command
       .add_option("--temperature", options->temperature, "scores are divided by it")

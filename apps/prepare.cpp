@@ -17,7 +17,7 @@ void add_prepare(CLI::App& program) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = program.add_subcommand("prepare", "turn text into token files to train on");
-  command->add_option(
+  CLI::Option* text = command->add_option(
       "TEXT", arguments->text,
       "a text file, a directory of .txt files, an address, or a set's name (see download); without it, "
       "the built-in stories");
@@ -26,9 +26,9 @@ void add_prepare(CLI::App& program) {
       ->type_name("DIR");
   CLI::Option* valid = command
                            ->add_option("--valid", arguments->valid,
-                                        "text for validation; without it, some stories are set aside")
+                                        "text for validation; without it, some of the text is set aside")
                            ->type_name("TEXT");
-  command->add_option("--valid-share", arguments->valid_share, "share of the stories to set aside")
+  command->add_option("--valid-share", arguments->valid_share, "share of the text to set aside")
       ->capture_default_str()
       ->type_name("SHARE")
       ->excludes(valid);
@@ -41,8 +41,10 @@ void add_prepare(CLI::App& program) {
       ->type_name("N")
       ->excludes(tokenizer);
   command->add_option("--stories", arguments->stories, "how many built-in stories")
+      ->check(whole_number(1))
       ->capture_default_str()
-      ->type_name("N");
+      ->type_name("N")
+      ->excludes(text);
   command->add_flag("--drop-duplicates", arguments->drop_duplicates, "leave out stories that came before");
   command->add_flag("--repair", arguments->repair,
                     "mend characters that were read in the wrong encoding (UTF-8 as Windows-1252)");
@@ -56,7 +58,6 @@ void add_prepare(CLI::App& program) {
   command->callback([arguments, fetch] {
     check(arguments->valid_share > 0 && arguments->valid_share < 1,
           "--valid-share is between 0 and 1, not {}", arguments->valid_share);
-    check(arguments->stories > 0, "--stories is 1 or more, not {}", arguments->stories);
     check_vocabulary(arguments->vocabulary);
     if (is_remote(arguments->text)) {
       const FetchedTexts texts = fetch_texts(arguments->text, *fetch);

@@ -117,10 +117,10 @@ void profile(const ProfileOptions& options) {
   write("step.svg", step_svg(step));
   directory.keep();
 
-  fmt::print("{} random tokens a step ({} x {} x {}), {} layers, {} wide, vocabulary {}; {}\n",
+  fmt::print("{} random tokens a step ({} x {} x {}), {}{} layers, {} wide, vocabulary {}; {}\n",
              settings.batch * settings.context * settings.accumulation, settings.accumulation, settings.batch,
-             settings.context, settings.layers, settings.width, settings.vocabulary,
-             describe_backend(default_backend()));
+             settings.context, settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers,
+             settings.width, settings.vocabulary, describe_backend(default_backend()));
   fmt::print("the step of median time of {}, after {} to warm up:\n\n{}", options.steps, warmup,
              profile_table(step));
   fmt::print(
@@ -136,7 +136,7 @@ void add_profile(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("profile", "one training step taken apart: time, work and memory of every op");
   command.add_option("--steps", options->steps, "steps to record, of which the one of median time is shown")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number(1, 1000))
       ->capture_default_str();
   command.add_option("--out", options->directory, "directory for the files")
       ->type_name("DIR")

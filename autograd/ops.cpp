@@ -422,13 +422,13 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
     const int64_t end = std::min(N, i + tile);
     const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end),
                  all = held.slice(0, 0, end - i), logits = all.slice(1, 0, V);
-    backend.matmul(part.view(), w.view().transpose(0, 1), all.view());
+    backend.matmul(part.view(), w.view().transpose(0, 1), all.view(), {});
     const auto [part_loss, log_sum] = cross_entropy(logits, part_ids, options);
     loss = loss ? loss + part_loss : part_loss;
     if (!wanted) continue;
     backend.cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), undivided.view(),
                                    logits.view());
-    backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end));
+    backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end), {});
     backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
                    {.residual = i > 0 ? dw.view() : View{}});
   }

@@ -13,11 +13,11 @@ Tensor unary(Unary op, const Tensor& x);
 Tensor binary(Binary op, const Tensor& a, const Tensor& b);  // comparisons give u8
 
 // exp(x), add(a, b), ...: one function for each name in tensor/elementwise.h.
-#define CHAPBOOK_OP(name, formula) \
+#define CHAPBOOK_OP(name, operations, formula) \
   inline Tensor name(const Tensor& x) { return unary(Unary::name, x); }
 CHAPBOOK_UNARY_OPS(CHAPBOOK_OP)
 #undef CHAPBOOK_OP
-#define CHAPBOOK_OP(name, formula) \
+#define CHAPBOOK_OP(name, operations, formula) \
   inline Tensor name(const Tensor& a, const Tensor& b) { return binary(Binary::name, a, b); }
 CHAPBOOK_BINARY_OPS(CHAPBOOK_OP)
 CHAPBOOK_COMPARISONS(CHAPBOOK_OP)

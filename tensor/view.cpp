@@ -102,4 +102,11 @@ View View::reshape(const Shape& to) const {
   return y;
 }
 
+View View::once() const {
+  View x = *this;
+  for (int axis = 0; axis < shape.rank; ++axis)
+    if (strides[axis] == 0) x.shape[axis] = std::min<int64_t>(shape[axis], 1);
+  return x;
+}
+
 }  // namespace chapbook

@@ -20,10 +20,10 @@ void save_last(const std::string& run, const RunState& state, const Trainer& tra
     save_model(model, tokenizer, directory);
     save_tensors(directory + "/optimizer.safetensors", trainer.optimizer_state());
     const Json json = {
-        {"trainer", trainer.state()},         {"best_loss", state.best_loss},
-        {"evaluations", state.evaluations},   {"evaluations_since_best", state.evaluations_since_best},
-        {"seconds", state.seconds},           {"data", state.data},
-        {"settings", to_json(state.settings)}};
+        {"trainer", trainer.state()},       {"best_loss", state.best_loss},
+        {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},
+        {"seconds", state.seconds},         {"data", state.data},
+        {"data_is", state.data_is},         {"settings", to_json(state.settings)}};
     write_file(directory + "/trainer.json", json.dump(2) + "\n");
   });
 }
@@ -47,10 +47,15 @@ void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel
   for (size_t i = 0; i + static_cast<size_t>(keep) < kept.size(); ++i) fs::remove_all(kept[i]);
 }
 
+void check_has_last(const std::string& run) {
+  check(fs::exists(run), "there is no run '{}'", run);
+  check(fs::exists(whole_directory(run + "/last") + "/trainer.json"),
+        "'{}' has no checkpoint to go on from (no last/trainer.json)", run);
+}
+
 SavedRun load_last(const std::string& run) {
   const std::string last = whole_directory(run + "/last"), path = last + "/trainer.json";
-  check(fs::exists(run), "there is no run '{}'", run);
-  check(fs::exists(path), "'{}' has no checkpoint to go on from (no last/trainer.json)", run);
+  check_has_last(run);
   try {
     const Json json = Json::parse(read_file(path), shallow);
     SavedRun saved;
@@ -61,6 +66,7 @@ SavedRun load_last(const std::string& run) {
     saved.state.evaluations_since_best = json.at("evaluations_since_best");
     saved.state.seconds = json.at("seconds");
     saved.state.data = json.at("data");
+    saved.state.data_is = json.at("data_is");
     read_settings(saved.state.settings, json.at("settings").dump());
     saved.optimizer = load_tensors(last + "/optimizer.safetensors").tensors;
     return saved;

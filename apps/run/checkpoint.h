@@ -16,6 +16,7 @@ namespace chapbook {
 struct RunState {
   Settings settings;
   std::string data;         // the directory of its token files, absolute or from the run
+  std::string data_is;      // what they held when the run began
   double best_loss = 0;     // lowest validation loss so far
   int64_t evaluations = 0;  // so far
   int64_t evaluations_since_best = 0;
@@ -38,5 +39,6 @@ struct SavedRun {
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);
+void check_has_last(const std::string& run);  // throws unless there is something to load
 
 }  // namespace chapbook

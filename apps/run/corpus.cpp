@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <optional>
 
 #include "apps/report/progress.h"
@@ -210,9 +212,11 @@ void encode(const TextSource& source, const std::vector<Side>& sides, bool repai
 
 }  // namespace
 
-TextSource text_source(const std::string& path) {
-  return {path, text_size(path), [path](const StorySink& sink) { read_stories(path, sink); }};
+static TextSource source_of(const std::string& name, std::shared_ptr<const Text> text) {
+  return {name, text->bytes(), [text](const StorySink& sink) { text->read(sink); }, text};
 }
+
+TextSource text_source(const std::string& path) { return source_of(path, std::make_shared<Text>(path)); }
 
 TextSource built_in_source(int64_t stories, uint64_t seed) {
   const int64_t typical_bytes = 700;
@@ -244,8 +248,27 @@ void check_vocabulary(int64_t size) {
         max_vocabulary_size, size);
 }
 
-Prepared prepare(const PrepareOptions& options) {
+// The share to set aside of stories: as asked for, unless there are so few that none would be.
+static double share_of_stories(const PrepareOptions& options) {
+  if (options.train.bytes > 4 << 20) return options.valid_share;
+  double least = 1;  // of the stories' places
+  options.train.read([&](std::string_view story, bool) { least = std::min(least, validation_place(story)); });
+  return std::max(options.valid_share, std::nextafter(least, 1.0));
+}
+
+// A book has no stories: its end is set aside.
+static PrepareOptions with_end_set_aside(PrepareOptions options) {
+  if (options.valid.read || !options.train.text || !options.train.text->one_document()) return options;
+  const auto [begin, end] = options.train.text->divided(options.valid_share);
+  options.valid = source_of(options.train.name, std::make_shared<Text>(end));
+  options.train = source_of(options.train.name, std::make_shared<Text>(begin));
+  return options;
+}
+
+Prepared prepare(const PrepareOptions& given) {
+  PrepareOptions options = with_end_set_aside(given);
   const bool split = !options.valid.read;
+  if (split) options.valid_share = share_of_stories(options);
   const bool learns = options.tokenizer.empty();
   Prepared prepared;
   WordCounts words;

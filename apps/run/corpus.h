@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "apps/run/text_facts.h"
@@ -20,14 +21,15 @@ struct TextSource {
   std::string name;   // shown, and stored with the tokens: a path, or "built-in stories"
   int64_t bytes = 0;  // about, for progress
   std::function<void(const StorySink&)> read;
+  std::shared_ptr<const Text> text = {};  // unless it is built in
 };
 TextSource text_source(const std::string& path);  // a text file, or a directory of .txt files
 TextSource built_in_source(int64_t stories, uint64_t seed);
 
 struct PrepareOptions {
   TextSource train;
-  TextSource valid;           // when empty, whole stories of `train` are set aside
-  double valid_share = 0.02;  // and this is about how many
+  TextSource valid;           // when empty, whole stories of `train` are set aside, or the end of a book
+  double valid_share = 0.02;  // and this is about how much of it
   std::string
       tokenizer;  // directory or tokenizer.json to use; when empty, one is learned from the training side
   int64_t vocabulary = 2048;  // of the tokenizer to learn; fewer if the text has no more to merge

@@ -1,6 +1,8 @@
 // The family gpt2: its settings, and its files, which are those of GPT2LMHeadModel in Hugging Face's
 // transformers. Names and layouts of tensors are the same here and there.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "apps/run/family.h"
 #include "nn/gpt.h"
@@ -18,6 +20,17 @@ GPTConfig of_settings(const Settings& settings) {
           .vocabulary = settings.vocabulary,
           .bias = settings.bias,
           .dropout = settings.dropout};
+}
+
+void check_sizes(const Settings& settings) {
+  const Settings defaults;
+  check(settings.key_heads == 0 || settings.key_heads == settings.heads,
+        "family gpt2: it has as many heads of keys as of queries; key_heads is for llama");
+  check(settings.inner == 0 || settings.inner == 4 * settings.width,
+        "family gpt2: inside its MLP are 4 times width numbers; inner is for llama");
+  check(settings.tied, "family gpt2: its head is the token embedding; tied=false is for llama");
+  check(settings.rope_theta == defaults.rope_theta,
+        "family gpt2: it has a table of places; rope_theta is for llama");
 }
 
 std::unique_ptr<LanguageModel> make(const Settings& settings, Backend& backend) {
@@ -94,27 +107,48 @@ NamedTensors to_file(LanguageModel& model) {
   return tensors;
 }
 
-// The tensors of a GPT-2 file under the names a GPT has here: some files leave the prefix away, some hold the
-// causal mask, and some hold the tied head a second time.
-NamedTensors as_named_here(NamedTensors tensors, const GPTConfig& config) {
+bool all_zero(const Tensor& x) {
+  const std::vector<float> numbers = x.to(DType::f32).to_vector<float>();
+  return std::all_of(numbers.begin(), numbers.end(), [](float number) { return number == 0; });
+}
+
+bool same_bytes(const Tensor& x, const Tensor& y) {
+  if (x.shape() != y.shape()) return false;
+  const std::vector<float> a = x.to(DType::f32).to_vector<float>(), b = y.to(DType::f32).to_vector<float>();
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// The tensors of a GPT-2 file under the names a GPT has here: some files leave the prefix away, and some hold
+// the tied head a second time. What we wrote for a model without biases has zeros for them; where they are no
+// longer, as another program has trained on, the model has biases from now on.
+NamedTensors as_named_here(NamedTensors tensors, GPTConfig& config, const std::string& path) {
+  const auto is_bias = [](const std::string& name) { return name.ends_with(".bias"); };
+  for (const auto& [name, tensor] : tensors)
+    config.bias = config.bias || (is_bias(name) && !all_zero(tensor));
   NamedTensors result;
+  Tensor head, table;
   for (auto& [name, tensor] : tensors) {
-    const bool mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-    const bool no_bias = !config.bias && name.ends_with(".bias");
-    if (mask || no_bias || name == "lm_head.weight") continue;
-    result.emplace_back(name.starts_with("transformer.") ? name : "transformer." + name, std::move(tensor));
+    if (name.ends_with("wte.weight")) table = tensor;
+    if (name == "lm_head.weight")
+      head = tensor;
+    else if (config.bias || !is_bias(name))
+      result.emplace_back(name.starts_with("transformer.") ? name : "transformer." + name, std::move(tensor));
   }
+  check(!head || !table || same_bytes(head, table),
+        "{}: 'lm_head.weight' is not the table of tokens 'wte.weight', but here a GPT-2's head is that table",
+        path);
   return result;
 }
 
 std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors) {
-  const GPTConfig config = read_config(file);
-  return filled<GPT>(config, as_named_here(std::move(tensors), config), file);
+  GPTConfig config = read_config(file);
+  const NamedTensors named = as_named_here(std::move(tensors), config, file.path());
+  return filled<GPT>(config, named, file);
 }
 
 }  // namespace
 
 extern const Family gpt2_family;
-const Family gpt2_family = {"gpt2", make, costs, config_json, to_file, open};
+const Family gpt2_family = {"gpt2", "bias=true", check_sizes, make, costs, config_json, to_file, open};
 
 }  // namespace chapbook

@@ -2,7 +2,14 @@
 
 #include <algorithm>
 
+#include "data/utf8.h"
+
 namespace chapbook {
+
+bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling) {
+  return id == tokenizer.end_of_text() ||
+         std::find(sampling.ends.begin(), sampling.ends.end(), id) != sampling.ends.end();
+}
 
 void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
               const Sampling& sampling, const std::function<void(int32_t id)>& token) {
@@ -32,7 +39,7 @@ void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::strin
     // A model may have more rows than the tokenizer has tokens: those are never drawn.
     const int32_t id = sample(std::span(logits).first(tokenizer.vocabulary_size()), sampling, random);
     token(id);
-    if (sampling.stop_at_end && id == tokenizer.end_of_text()) return;
+    if (sampling.stop_at_end && ends_text(id, tokenizer, sampling)) return;
     ids.push_back(id);
     next = {id};
   }
@@ -43,9 +50,9 @@ std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::st
   StreamDecoder decoder(tokenizer);
   std::string text;
   generate(model, tokenizer, prompt, sampling, [&](int32_t id) {
-    if (id != tokenizer.end_of_text()) text += decoder.push(id);
+    if (!ends_text(id, tokenizer, sampling)) text += decoder.push(id);
   });
-  return text + decoder.finish();
+  return well_formed(text + decoder.finish());
 }
 
 }  // namespace chapbook

@@ -1,6 +1,7 @@
 #include "apps/run/model_directory.h"
 
 #include <filesystem>
+#include <set>
 
 #include "apps/run/family.h"
 #include "data/tokenizer_file.h"
@@ -24,9 +25,68 @@ void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::str
   save_tokenizer(tokenizer, directory);
 }
 
+// Some files of GPT-2 hold the causal mask, in whatever dtype.
+static bool is_no_mask(const std::string& name) {
+  return !name.ends_with(".attn.bias") && !name.ends_with(".attn.masked_bias");
+}
+
+// What ends a text, as transformers finds it: generation_config.json says, or else config.json.
+static std::vector<int32_t> ends_in(const std::string& directory, int64_t vocabulary) {
+  for (const char* name : {"/generation_config.json", "/config.json"}) {
+    const std::string path = directory + name;
+    if (!fs::exists(path)) continue;
+    const Json ids = ConfigFile(path).json().value("eos_token_id", Json());
+    if (ids.is_null()) continue;
+    std::vector<int32_t> ends;
+    for (const Json& id : ids.is_array() ? ids : Json::array({ids})) {
+      check(id.is_number_integer() && id >= 0 && id < vocabulary,
+            "{}: 'eos_token_id' is {}, not a token's id", path, ids.dump());
+      ends.push_back(id.get<int32_t>());
+    }
+    return ends;
+  }
+  return {};
+}
+
+// Of one file, or of the several that an index names: {"weight_map": {tensor: file}}. Where there is another
+// kind only, one line says what to do with it.
+static NamedTensors load_weights(const std::string& directory) {
+  const std::string whole = directory + "/model.safetensors", index = whole + ".index.json";
+  const auto read = [](const std::string& path) {
+    return load_tensors(path, default_backend(), is_no_mask).tensors;
+  };
+  if (fs::exists(whole)) return read(whole);
+  const auto there = [&](const char* name) { return fs::exists(directory + "/" + name); };
+  check(fs::exists(index) || !(there("pytorch_model.bin") || there("pytorch_model.bin.index.json")),
+        "{}: its weights are in pytorch_model.bin, and Chapbook reads model.safetensors; transformers writes "
+        "that with save_pretrained()",
+        directory);
+  check(fs::exists(index), "{}: has no model.safetensors, the model's weights", directory);
+
+  const Json map = ConfigFile(index).json().value("weight_map", Json());
+  check(map.is_object() && !map.empty(), "{}: no \"weight_map\" of tensors and their files", index);
+  std::set<std::string> files;
+  size_t named = 0;
+  for (const auto& [name, file] : map.items()) {
+    check(file.is_string() && file == fs::path(file.get<std::string>()).filename().string(),
+          "{}: the file of {} is {}, not a name in this directory", index, name, file.dump());
+    files.insert(file.get<std::string>());
+    named += is_no_mask(name);
+  }
+  NamedTensors all;
+  for (const std::string& file : files)
+    for (auto& [name, tensor] : read(directory + "/" + file)) {
+      check(map.value(name, Json()) == file, "{}: {} has a tensor {} that stands elsewhere in the index",
+            index, file, name);
+      all.emplace_back(name, std::move(tensor));
+    }
+  check(all.size() == named, "{}: names {} tensors, but its files hold {}", index, named, all.size());
+  return all;
+}
+
 std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
   const ConfigFile config(directory + "/config.json");
-  return family(config).open(config, load_tensors(directory + "/model.safetensors").tensors);
+  return family(config).open(config, load_weights(directory));
 }
 
 std::string model_directory(const std::string& path) {
@@ -44,7 +104,8 @@ Model load_model(const std::string& path) {
   check(tokenizer.vocabulary_size() <= network->vocabulary(),
         "{}: the tokenizer has {} tokens, the model only {}", directory, tokenizer.vocabulary_size(),
         network->vocabulary());
-  return {std::move(network), std::move(tokenizer)};
+  std::vector<int32_t> ends = ends_in(directory, network->vocabulary());
+  return {std::move(network), std::move(tokenizer), std::move(ends)};
 }
 
 }  // namespace chapbook

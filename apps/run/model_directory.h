@@ -4,6 +4,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/bpe.h"
 #include "nn/language_model.h"
@@ -13,6 +14,7 @@ namespace chapbook {
 struct Model {
   std::unique_ptr<LanguageModel> network;
   Tokenizer tokenizer;
+  std::vector<int32_t> ends;  // ids that end a text, by generation_config.json or else config.json
 };
 
 // Writes into an existing directory.

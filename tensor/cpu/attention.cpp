@@ -15,6 +15,7 @@
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 #include "tensor/cpu/matrix.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -184,13 +185,13 @@ bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && 
 
 }  // namespace
 
-void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_number, View y_view,
-                           View log_sum_view) {
+void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number, Out y_view,
+                           Out log_sum_view) {
   if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view}))
     return cpu::in_f32(*this, {&q_view, &k_view, &v_view}, {&y_view, &log_sum_view},
                        [&] { attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view); });
   if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
-    return ReferenceBackend::attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
+    return reference_backend().attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
   const Shape heads(q_view.shape.size, 2);
   const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
   const int64_t sharing = heads[1] / k_view.shape[1];  // heads of queries that share one of keys and values
@@ -209,9 +210,8 @@ void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_n
   });
 }
 
-void CpuBackend::attention_backward(View q_view, View k_view, View v_view, double scale_number, View y_view,
-                                    View log_sum_view, View dy_view, View dq_view, View dk_view,
-                                    View dv_view) {
+void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scale_number, In y_view,
+                                    In log_sum_view, In dy_view, Out dq_view, Out dk_view, Out dv_view) {
   if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view, dy_view, dq_view, dk_view, dv_view}))
     return cpu::in_f32(*this, {&q_view, &k_view, &v_view, &y_view, &log_sum_view, &dy_view},
                        {&dq_view, &dk_view, &dv_view}, [&] {
@@ -220,8 +220,8 @@ void CpuBackend::attention_backward(View q_view, View k_view, View v_view, doubl
                        });
   if (!covered({q_view, k_view, v_view, y_view, dy_view, dq_view, dk_view, dv_view}) ||
       !cpu::all_f32({log_sum_view}))
-    return ReferenceBackend::attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
-                                                dy_view, dq_view, dk_view, dv_view);
+    return reference_backend().attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
+                                                  dy_view, dq_view, dk_view, dv_view);
   const Shape heads(q_view.shape.size, 2), shared_heads(k_view.shape.size, 2);
   const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
   const int64_t width = (D + block - 1) / block * block, sharing = heads[1] / shared_heads[1];

@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(32 * readers)
 
 }  // namespace
 
-void CudaBackend::attention(View q, View k, View v, double scale, View y, View log_sum) {
+void CudaBackend::attention(In q, In k, In v, double scale, Out y, Out log_sum) {
   const unsigned heads = blocks_for(q.shape[0] * q.shape[1], 1);
   const int64_t sharing = q.shape[1] / k.shape[1];
   const Causal causal{q.shape[2], k.shape[2]};

@@ -128,8 +128,8 @@ __global__ void __launch_bounds__(Tiles::threads)
 
 }  // namespace
 
-void CudaBackend::attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy,
-                                     View dq, View dk, View dv) {
+void CudaBackend::attention_backward(In q, In k, In v, double scale, In y, In log_sum, In dy, Out dq, Out dk,
+                                     Out dv) {
   const unsigned heads = blocks_for(q.shape[0] * q.shape[1], 1),
                  shared_heads = blocks_for(k.shape[0] * k.shape[1], 1);
   const int64_t sharing = q.shape[1] / k.shape[1];

@@ -17,8 +17,8 @@ static Index shared_by(Index head, int64_t group) {
   return head;
 }
 
-void ReferenceBackend::attention(View q_view, View k_view, View v_view, double scale, View y_view,
-                                 View log_sum_view) {
+void ReferenceBackend::attention(In q_view, In k_view, In v_view, double scale, Out y_view,
+                                 Out log_sum_view) {
   const int64_t T = q_view.shape[2], D = q_view.shape[3], S = k_view.shape[2];
   for (Index head(leading(q_view.shape, 2)); head; ++head) {
     const Index shared = shared_by(head, sharing(q_view, k_view));
@@ -46,9 +46,9 @@ void ReferenceBackend::attention(View q_view, View k_view, View v_view, double s
 // With p = softmax(scale q k^T):  dv = p^T dy,  dp = dy v^T,  ds = p (dp - sum(dp p)),  dq = scale ds k,  dk
 // = scale ds^T q. The sum over a row of dp p equals dy . y, so no row of dp need be kept. dk and dv are sums
 // over all heads of queries that share them.
-void ReferenceBackend::attention_backward(View q_view, View k_view, View v_view, double scale, View y_view,
-                                          View log_sum_view, View dy_view, View dq_view, View dk_view,
-                                          View dv_view) {
+void ReferenceBackend::attention_backward(In q_view, In k_view, In v_view, double scale, In y_view,
+                                          In log_sum_view, In dy_view, Out dq_view, Out dk_view,
+                                          Out dv_view) {
   const int64_t T = q_view.shape[2], D = q_view.shape[3], S = k_view.shape[2];
   const int64_t group = sharing(q_view, k_view);
   for (Index shared(leading(k_view.shape, 2)); shared; ++shared) {

@@ -109,6 +109,33 @@ TEST_CASE("one and two threads write the same bytes") {
     CHECK(read_file(directory / "1" + name) == read_file(directory / "2" + name));
 }
 
+TEST_CASE("a book has its end set aside, and a few stories one of them") {
+  const TemporaryDirectory directory;
+  std::string book, stories;
+  for (int i = 0; book.size() < 50'000; ++i)
+    book += "Sentence " + std::to_string(i) + (i % 5 == 4 ? ".\n\n" : ". ");
+  for (int i = 0; i < 5; ++i) stories += "The story of cat " + std::to_string(i) + ".\n<|endoftext|>\n";
+  write_file(directory / "book.txt", book);
+  write_file(directory / "stories.txt", stories);
+  const auto prepared = [&](const std::string& name, double share) {
+    return prepare({.train = text_source(directory / (name + ".txt")),
+                    .valid = {},
+                    .valid_share = share,
+                    .tokenizer = "",
+                    .vocabulary = 300,
+                    .directory = directory / name});
+  };
+  const Prepared of_book = prepared("book", 0.1);
+  CHECK(of_book.train.text == of_book.valid.text);
+  CHECK(of_book.valid.text_bytes > 4'500);
+  CHECK(of_book.valid.text_bytes < 5'500);
+  CHECK(of_book.train.text_bytes + of_book.valid.text_bytes > static_cast<int64_t>(book.size()) - 10);
+  CHECK(book.find(stories_of(directory / "book", "valid").at(0)) != std::string::npos);
+  const Prepared of_stories = prepared("stories", 0.02);
+  CHECK(of_stories.valid.documents == 1);
+  CHECK(of_stories.train.documents == 4);
+}
+
 TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
   const TemporaryDirectory directory;
   write_file(directory / "one.txt", "a");

@@ -201,7 +201,7 @@ static std::vector<OpCase> make() {
       values("gelu_erf_backward", two_inputs, [](const Tensors& x) { return gelu_erf_backward(x[0], x[1]); },
              {-5, 5}),
 // The steps of 1 make equals.
-#define CHAPBOOK_CASE(name, formula) \
+#define CHAPBOOK_CASE(name, operations, formula) \
   with_integers(values(#name, two_inputs, [](const Tensors& x) { return name(x[0], x[1]); }, {-2, 2, 1})),
       CHAPBOOK_COMPARISONS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
