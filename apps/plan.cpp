@@ -76,10 +76,11 @@ void plan(const Settings& settings, bool measure) {
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
   const double token_work = model.flops_per_token;
 
-  row("model", "{} layers, {} heads, {} wide, context {}, vocabulary {}", settings.layers, settings.heads,
+  row("model", "{}{} layers, {} heads, {} wide, context {}, vocabulary {}",
+      settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers, settings.heads,
       settings.width, settings.context, grouped(settings.vocabulary));
-  row("parameters", "{}: embeddings {} (also the output head), blocks {}", grouped(parameters),
-      grouped(embeddings), grouped(parameters - embeddings));
+  row("parameters", "{}: embeddings {} ({} the output head), blocks {}", grouped(parameters),
+      grouped(embeddings), settings.tied ? "also" : "with", grouped(parameters - embeddings));
   row("memory", "about {}: weights {}, gradients {}, {} {}, activations of a batch {} in {}",
       bytes_text(memory), bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
       bytes_text(activations), settings.precision);

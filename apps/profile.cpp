@@ -117,10 +117,10 @@ void profile(const ProfileOptions& options) {
   write("step.svg", step_svg(step));
   directory.keep();
 
-  fmt::print("{} random tokens a step ({} x {} x {}), {} layers, {} wide, vocabulary {}; {}\n",
+  fmt::print("{} random tokens a step ({} x {} x {}), {}{} layers, {} wide, vocabulary {}; {}\n",
              settings.batch * settings.context * settings.accumulation, settings.accumulation, settings.batch,
-             settings.context, settings.layers, settings.width, settings.vocabulary,
-             describe_backend(default_backend()));
+             settings.context, settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers,
+             settings.width, settings.vocabulary, describe_backend(default_backend()));
   fmt::print("the step of median time of {}, after {} to warm up:\n\n{}", options.steps, warmup,
              profile_table(step));
   fmt::print(

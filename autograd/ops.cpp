@@ -7,7 +7,6 @@
 namespace chapbook {
 
 // ---- Shapes: what moves forward moves back
-// -------------------------------------------------------------------------------------
 
 Variable broadcast_to(const Variable& x, const Shape& shape) {
   if (x.shape() == shape) return x;
@@ -61,7 +60,6 @@ Variable to(const Variable& x, DType dtype) {
 }
 
 // ---- Elementwise, two operands
-// -------------------------------------------------------------------------------------------------
 
 Variable operator+(const Variable& p, const Variable& q) {
   const auto [a, b] = broadcast(p, q, "add");
@@ -131,7 +129,6 @@ Variable operator*(const Variable& a, double b) {
 Variable operator/(const Variable& a, double b) { return a * (1 / b); }
 
 // ---- Elementwise, one operand
-// --------------------------------------------------------------------------------------------------
 
 Variable operator-(const Variable& x) {
   return record("neg", -x.value(), {{x, [](const Tensor& dy) { return -dy; }}});
@@ -208,7 +205,6 @@ Variable dropout(const Variable& x, double p, Random& random) {
 }
 
 // ---- Reductions
-// ----------------------------------------------------------------------------------------------------------------
 
 Variable sum(const Variable& x, const std::vector<int>& axes, bool keep) {
   const Shape from = x.shape(), kept = reduced(from, axes, true, "sum");
@@ -248,7 +244,6 @@ Variable min(const Variable& x, const std::vector<int>& axes, bool keep) {
 }
 
 // ---- Products
-// ------------------------------------------------------------------------------------------------------------------
 
 // y = a b:  da = dy b^T,  db = a^T dy,  summed over whatever was stretched. A batch of rows times one matrix
 // is one product.
@@ -320,7 +315,6 @@ Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Va
 }
 
 // ---- Rows
-// ----------------------------------------------------------------------------------------------------------------------
 
 Variable softmax(const Variable& x, int axis) {
   const Tensor y = softmax(x.value(), axis);
@@ -448,7 +442,6 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
 }
 
 // ---- Attention
-// -----------------------------------------------------------------------------------------------------------------
 
 static Tensor turned(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   const int64_t half = x.size(-1) / 2;

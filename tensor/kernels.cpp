@@ -34,6 +34,7 @@ Cost KernelCall::cost() const {
 namespace {
 
 // ---- The words of the list
+
 double numbers(const View& x) { return static_cast<double>(x.count()); }
 double size(const View& x, int axis) { return static_cast<double>(x.shape[axis]); }
 

@@ -4,20 +4,23 @@
 
 namespace chapbook {
 
-extern const Family gpt2_family;
+extern const Family gpt2_family, llama_family;
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {gpt2_family};
+  static const std::vector<Family> all = {gpt2_family, llama_family};
   return all;
 }
 
+std::vector<std::string> family_names() {
+  std::vector<std::string> names;
+  for (const Family& each : families()) names.push_back(each.name);
+  return names;
+}
+
 const Family& family(std::string_view name) {
-  std::vector<std::string_view> names;
-  for (const Family& each : families()) {
+  for (const Family& each : families())
     if (each.name == name) return each;
-    names.push_back(each.name);
-  }
-  fail("there is no family of models \"{}\"; Chapbook knows {}", name, fmt::join(names, ", "));
+  fail("there is no family of models \"{}\"; Chapbook knows {}", name, fmt::join(family_names(), ", "));
 }
 
 const Family& family(const ConfigFile& config) {
@@ -32,11 +35,11 @@ const Family& family(const ConfigFile& config) {
 }
 
 std::unique_ptr<LanguageModel> make_model(const Settings& settings, Backend& backend) {
-  return family("gpt2").make(settings, backend);
+  return family(settings.family).make(settings, backend);
 }
 
 ModelCosts model_costs(const Settings& settings, const Backend& backend) {
-  return family("gpt2").costs(settings, backend);
+  return family(settings.family).costs(settings, backend);
 }
 
 }  // namespace chapbook

@@ -21,9 +21,11 @@ struct ModelCosts {
 };
 
 struct Family {
-  const char* name;  // the setting `family`, and config.json's "model_type"
+  const char* name;   // the setting `family`, and config.json's "model_type"
+  const char* usual;  // a setting that choosing the family sets, as name=value
 
-  // A model of these sizes, whose numbers are yet to be drawn or read. Throws for what it cannot be.
+  void (*check)(const Settings& settings);  // throws for what they ask for and the family has not
+  // A model of these sizes, whose numbers are yet to be drawn or read.
   std::unique_ptr<LanguageModel> (*make)(const Settings& settings, Backend& backend);
   ModelCosts (*costs)(const Settings& settings, const Backend& backend);
 
@@ -36,6 +38,7 @@ struct Family {
 };
 
 const std::vector<Family>& families();
+std::vector<std::string> family_names();
 const Family& family(std::string_view name);     // throws and lists the names there are
 const Family& family(const ConfigFile& config);  // by its "model_type"
 

@@ -22,6 +22,17 @@ GPTConfig of_settings(const Settings& settings) {
           .dropout = settings.dropout};
 }
 
+void check_sizes(const Settings& settings) {
+  const Settings defaults;
+  check(settings.key_heads == 0 || settings.key_heads == settings.heads,
+        "family gpt2: it has as many heads of keys as of queries; key_heads is for llama");
+  check(settings.inner == 0 || settings.inner == 4 * settings.width,
+        "family gpt2: inside its MLP are 4 times width numbers; inner is for llama");
+  check(settings.tied, "family gpt2: its head is the token embedding; tied=false is for llama");
+  check(settings.rope_theta == defaults.rope_theta,
+        "family gpt2: it has a table of places; rope_theta is for llama");
+}
+
 std::unique_ptr<LanguageModel> make(const Settings& settings, Backend& backend) {
   return std::make_unique<GPT>(of_settings(settings), backend);
 }
@@ -138,6 +149,6 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 }  // namespace
 
 extern const Family gpt2_family;
-const Family gpt2_family = {"gpt2", make, costs, config_json, to_file, open};
+const Family gpt2_family = {"gpt2", "bias=true", check_sizes, make, costs, config_json, to_file, open};
 
 }  // namespace chapbook

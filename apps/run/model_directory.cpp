@@ -1,6 +1,7 @@
 #include "apps/run/model_directory.h"
 
 #include <filesystem>
+#include <set>
 
 #include "apps/run/family.h"
 #include "data/tokenizer_file.h"
@@ -24,21 +25,9 @@ void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::str
   save_tokenizer(tokenizer, directory);
 }
 
-// The file of weights; where there is another kind only, one line says what to do with it.
-static std::string weights_in(const std::string& directory) {
-  const std::string path = directory + "/model.safetensors";
-  if (fs::exists(path)) return path;
-  const auto there = [&](const char* name) { return fs::exists(directory + "/" + name); };
-  check(!there("model.safetensors.index.json"),
-        "{}: its weights are in several files, and Chapbook reads one; transformers writes it with "
-        "save_pretrained(..., max_shard_size=\"100GB\")",
-        directory);
-  check(!there("pytorch_model.bin") && !there("pytorch_model.bin.index.json"),
-        "{}: its weights are in pytorch_model.bin, and Chapbook reads model.safetensors; transformers writes "
-        "that "
-        "with save_pretrained()",
-        directory);
-  fail("{}: has no model.safetensors, the model's weights", directory);
+// Some files of GPT-2 hold the causal mask, in whatever dtype.
+static bool is_no_mask(const std::string& name) {
+  return !name.ends_with(".attn.bias") && !name.ends_with(".attn.masked_bias");
 }
 
 // What ends a text, as transformers finds it: generation_config.json says, or else config.json.
@@ -59,15 +48,45 @@ static std::vector<int32_t> ends_in(const std::string& directory, int64_t vocabu
   return {};
 }
 
-// Some files of GPT-2 hold the causal mask, in whatever dtype.
-static bool is_no_mask(const std::string& name) {
-  return !name.ends_with(".attn.bias") && !name.ends_with(".attn.masked_bias");
+// Of one file, or of the several that an index names: {"weight_map": {tensor: file}}. Where there is another
+// kind only, one line says what to do with it.
+static NamedTensors load_weights(const std::string& directory) {
+  const std::string whole = directory + "/model.safetensors", index = whole + ".index.json";
+  const auto read = [](const std::string& path) {
+    return load_tensors(path, default_backend(), is_no_mask).tensors;
+  };
+  if (fs::exists(whole)) return read(whole);
+  const auto there = [&](const char* name) { return fs::exists(directory + "/" + name); };
+  check(fs::exists(index) || !(there("pytorch_model.bin") || there("pytorch_model.bin.index.json")),
+        "{}: its weights are in pytorch_model.bin, and Chapbook reads model.safetensors; transformers writes "
+        "that with save_pretrained()",
+        directory);
+  check(fs::exists(index), "{}: has no model.safetensors, the model's weights", directory);
+
+  const Json map = ConfigFile(index).json().value("weight_map", Json());
+  check(map.is_object() && !map.empty(), "{}: no \"weight_map\" of tensors and their files", index);
+  std::set<std::string> files;
+  size_t named = 0;
+  for (const auto& [name, file] : map.items()) {
+    check(file.is_string() && file == fs::path(file.get<std::string>()).filename().string(),
+          "{}: the file of {} is {}, not a name in this directory", index, name, file.dump());
+    files.insert(file.get<std::string>());
+    named += is_no_mask(name);
+  }
+  NamedTensors all;
+  for (const std::string& file : files)
+    for (auto& [name, tensor] : read(directory + "/" + file)) {
+      check(map.value(name, Json()) == file, "{}: {} has a tensor {} that stands elsewhere in the index",
+            index, file, name);
+      all.emplace_back(name, std::move(tensor));
+    }
+  check(all.size() == named, "{}: names {} tensors, but its files hold {}", index, named, all.size());
+  return all;
 }
 
 std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
   const ConfigFile config(directory + "/config.json");
-  return family(config).open(config,
-                             load_tensors(weights_in(directory), default_backend(), is_no_mask).tensors);
+  return family(config).open(config, load_weights(directory));
 }
 
 std::string model_directory(const std::string& path) {

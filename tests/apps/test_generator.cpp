@@ -135,7 +135,7 @@ TEST_CASE("weights in other files than one model.safetensors: one line says what
   write_file(saved.directory / "pytorch_model.bin", "x");
   CHECK(refusal(saved.directory.path).find("its weights are in pytorch_model.bin") != std::string::npos);
   write_file(saved.directory / "model.safetensors.index.json", "{}");
-  CHECK(refusal(saved.directory.path).find("its weights are in several files") != std::string::npos);
+  CHECK(refusal(saved.directory.path).find("no \"weight_map\" of tensors and their files") != std::string::npos);
 }
 
 TEST_CASE("a text ends where the model's files say") {
