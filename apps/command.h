@@ -41,5 +41,6 @@ void add_generate(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_profile(CLI::App& program);
 void add_bench(CLI::App& program);
+void add_runs(CLI::App& program);  // runs, compare, board, report
 
 }  // namespace chapbook

@@ -13,6 +13,7 @@ void add_prepare(CLI::App& program) {
     std::string text, valid, tokenizer, directory;
     double valid_share = 0.02;
     int64_t vocabulary = 2048, stories = 20000;
+    bool drop_duplicates = false, repair = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = program.add_subcommand("prepare", "turn text into token files to train on");
@@ -44,6 +45,9 @@ void add_prepare(CLI::App& program) {
       ->capture_default_str()
       ->type_name("N")
       ->excludes(text);
+  command->add_flag("--drop-duplicates", arguments->drop_duplicates, "leave out stories that came before");
+  command->add_flag("--repair", arguments->repair,
+                    "mend characters that were read in the wrong encoding (UTF-8 as Windows-1252)");
   const FetchOptionsOf fetch = add_fetch_options(*command);
   command->footer(
       "Stories end at a line holding <|endoftext|>, and at the end of a file.\n\n"
@@ -66,12 +70,26 @@ void add_prepare(CLI::App& program) {
                            .valid_share = arguments->valid_share,
                            .tokenizer = arguments->tokenizer,
                            .vocabulary = arguments->vocabulary,
-                           .directory = arguments->directory};
+                           .directory = arguments->directory,
+                           .drop_duplicates = arguments->drop_duplicates,
+                           .repair = arguments->repair};
     const Prepared prepared = prepare(options);
     for (const auto& [name, info] : {std::pair("train", prepared.train), std::pair("valid", prepared.valid)})
       fmt::print("{}/{}.bin: {} tokens of {} stories, {:.2f} bytes a token, from {}\n", arguments->directory,
                  name, info.tokens, info.documents,
                  static_cast<double>(info.text_bytes) / static_cast<double>(info.tokens), info.text);
+    for (const auto& [name, facts] :
+         {std::pair("train", prepared.train_facts), std::pair("valid", prepared.valid_facts)}) {
+      if (facts.duplicates > 0)
+        fmt::print("{}: {} stories came before{}\n", name, facts.duplicates,
+                   options.drop_duplicates ? "; left out" : "; --drop-duplicates leaves them out");
+      if (facts.leaked > 0) fmt::print("{}: {} stories are among those to train on\n", name, facts.leaked);
+      if (facts.mojibake > 0)
+        fmt::print("{}: {} characters look misread (mojibake){}\n", name, facts.mojibake,
+                   options.repair ? "; mended" : "; --repair mends them");
+    }
+    fmt::print("{0}/text.json, {0}/lengths.svg, {0}/bytes_per_token.svg: what is in the text\n",
+               arguments->directory);
     const int64_t tokens = prepared.train.vocabulary_size;
     const bool fewer = arguments->tokenizer.empty() && tokens < arguments->vocabulary;
     fmt::print("{}/tokenizer: {} tokens{}\n", arguments->directory, tokens,

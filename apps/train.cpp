@@ -1,12 +1,15 @@
 // `./chapbook train`: text in, a model that tells stories out.
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <csignal>
 
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/run/run.h"
+#include "apps/run/trial.h"
 #include "apps/settings_options.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {
@@ -23,6 +26,7 @@ struct Arguments {
   std::string resume;
   std::shared_ptr<SettingsOptions> settings;
   FetchOptionsOf fetch;
+  bool check = false, find_rate = false;
 };
 
 void print_line(std::string_view line) {
@@ -50,7 +54,29 @@ void check_nothing_beside_resume(const CLI::App& command) {
           "--resume goes on with the run's own data and settings; leave out {}", option->get_name());
 }
 
+// --check and --find-rate: the data are prepared as for a run, which is then not begun.
+void look(Arguments& arguments) {
+  RunOptions& options = arguments.run;
+  options.settings = arguments.settings->settings();
+  if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
+  options.directory = fmt::format("runs/trial-{}", ::getpid());
+  const NewDirectory taken_away(options.directory);
+  const TrainingData data =
+      open_training_data(std::filesystem::path(options.directory) / data_directory(options));
+  options.settings.vocabulary = data.train.info().vocabulary_size;
+  if (arguments.check) {
+    const int wrong = check_training(options.settings, data, print_line);
+    check(wrong == 0, "{} of the checks found something wrong", wrong);
+  }
+  if (arguments.find_rate) {
+    const RateCurve curve = find_rate(options.settings, data);
+    write_file("rate.svg", svg(plot_of(curve)));
+    print_line(fmt::format("rate.svg: the loss at each rate. To try: --set rate={:.1e}", curve.suggestion));
+  }
+}
+
 void train(Arguments& arguments) {
+  if (arguments.check || arguments.find_rate) return look(arguments);
   const std::unique_ptr<Run> run = begin(arguments);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
@@ -86,6 +112,10 @@ void add_train(CLI::App& program) {
   command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
       ->type_name("DIR");
   command.add_option("--resume", options->resume, "go on with a run, bit for bit")->type_name("DIR");
+  command.add_flag("--check", options->check,
+                   "look for the usual mistakes instead of training, about a minute");
+  command.add_flag("--find-rate", options->find_rate,
+                   "look for a learning rate instead: rate.svg and a number");
   options->fetch = add_fetch_options(command);
   options->settings = add_settings_options(command);
   command.footer(
@@ -93,6 +123,8 @@ void add_train(CLI::App& program) {
       "  ./chapbook train\n"
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
       "  ./chapbook train --data tinystories --preset story\n"
+      "  ./chapbook train --check --data train.txt\n"
+      "  ./chapbook train --find-rate --preset small\n"
       "  ./chapbook train --resume runs/tiny");
   command.callback([options, &command] {
     check_nothing_beside_resume(command);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view white_space = " \t\n\v\f\r";
 
-bool is_space(char c) { return white_space.find(c) != white_space.npos; }
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }  // white_space, without a search
 bool continues_character(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
 }  // UTF-8: 10xxxxxx
@@ -312,13 +312,19 @@ uint64_t story_hash(std::string_view story) {
   return hash;
 }
 
-double validation_place(std::string_view story) {
-  return uniform_at(story_hash(story), 0, 0);  // Philox spreads the bits that FNV-1a leaves uneven
+double validation_place(std::string_view story) { return validation_place(story_hash(story)); }
+
+double validation_place(uint64_t story_hash) {
+  return uniform_at(story_hash, 0, 0);  // Philox spreads the bits that FNV-1a leaves uneven
 }
 
 bool in_validation(std::string_view story, double fraction) {
+  return in_validation(story_hash(story), fraction);
+}
+
+bool in_validation(uint64_t story_hash, double fraction) {
   check(fraction >= 0 && fraction <= 1, "the validation fraction must be between 0 and 1, not {}", fraction);
-  return validation_place(story) < fraction;
+  return validation_place(story_hash) < fraction;
 }
 
 }  // namespace chapbook

@@ -72,6 +72,8 @@ uint64_t story_hash(std::string_view story);
 // True for about `fraction` (0 .. 1) of all stories. Stories equal but for white space have equal answers.
 // Of these it is the place of a story between 0 and 1 that is compared with the fraction.
 double validation_place(std::string_view story);
+double validation_place(uint64_t story_hash);
 bool in_validation(std::string_view story, double fraction);
+bool in_validation(uint64_t story_hash, double fraction);
 
 }  // namespace chapbook

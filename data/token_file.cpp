@@ -98,8 +98,11 @@ TokenFileWriter::TokenFileWriter(fs::path path, TokenFileInfo info)
 
 void TokenFileWriter::append(std::span<const int32_t> ids) {
   for (const int32_t id : ids) {
-    check(id >= 0 && id < info_.vocabulary_size, "token file {}: the id {} is outside the vocabulary of {}",
-          path_.string(), id, info_.vocabulary_size);
+    if (id < 0 ||
+        id >=
+            info_.vocabulary_size)  // not check(): this runs for every token, and making a string costs more
+      fail("token file {}: the id {} is outside the vocabulary of {}", path_.string(), id,
+           info_.vocabulary_size);
     buffer_.push_back(static_cast<uint16_t>(id));
     if (buffer_.size() == buffer_tokens) flush();
   }

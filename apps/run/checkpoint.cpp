@@ -1,6 +1,10 @@
 #include "apps/run/checkpoint.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -27,6 +31,20 @@ void save_last(const std::string& run, const RunState& state, const Trainer& tra
 void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/best",
                   [&](const std::string& directory) { save_model(model, tokenizer, directory); });
+}
+
+void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
+               const Tokenizer& tokenizer) {
+  write_directory(fmt::format("{}/step-{:09}", run, step),
+                  [&](const std::string& directory) { save_model(model, tokenizer, directory); });
+  std::vector<fs::path> kept;  // whose names sort like their steps
+  for (const auto& entry : fs::directory_iterator(run)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == name.npos)
+      kept.push_back(entry.path());
+  }
+  std::sort(kept.begin(), kept.end());
+  for (size_t i = 0; i + static_cast<size_t>(keep) < kept.size(); ++i) fs::remove_all(kept[i]);
 }
 
 void check_has_last(const std::string& run) {

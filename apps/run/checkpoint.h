@@ -27,6 +27,10 @@ void save_last(const std::string& run, const RunState& state, const Trainer& tra
                const Tokenizer& tokenizer);
 void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
+// The model as RUN/step-N; of the older ones only the last `keep` - 1 stay.
+void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
+               const Tokenizer& tokenizer);
+
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {
   RunState state;

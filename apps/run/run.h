@@ -35,6 +35,10 @@ struct RunOptions {
   Settings settings = {};
 };
 
+// Token files that are there already are used where they lie, given as an absolute path; a text becomes token
+// files inside the run, in "data".
+std::string data_directory(const RunOptions& options);
+
 class Run {
  public:
   using Say = std::function<void(std::string_view line)>;
@@ -63,6 +67,7 @@ class Run {
   void check_first_loss(double loss) const;
   void evaluate_now(Progress& progress);
   void save();
+  void sample(int64_t tokens);  // tells a story, shows it and keeps it
   Sampling sampling(int64_t tokens) const;
 
   os::File lock_;

@@ -185,6 +185,12 @@ void read_settings_file(Settings& settings, const std::string& path) {
 void check_settings(const Settings& settings) {
   check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
         settings.width);
+  const int64_t batch = settings.batch * settings.context;
+  check(settings.batch_tokens % batch == 0,
+        "batch_tokens ({}) must be a multiple of batch x context ({} x {} = {}): {} and {} are",
+        settings.batch_tokens, settings.batch, settings.context, batch,
+        std::max<int64_t>(1, settings.batch_tokens / batch) * batch,
+        (settings.batch_tokens / batch + 1) * batch);
   family(settings.family).check(settings);
 }
 
@@ -220,6 +226,8 @@ Settings SettingsOptions::settings() const {
   for (const std::string& assignment : assignments) set(settings, assignment);
   if (!precision.empty()) set(settings, "precision", precision);
   check_settings(settings);
+  if (settings.batch_tokens > 0)
+    settings.accumulation = settings.batch_tokens / (settings.batch * settings.context);
   return settings;
 }
 

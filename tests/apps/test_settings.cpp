@@ -80,7 +80,7 @@ TEST_CASE("settings written as JSON read back as they were, all of them") {
   read_settings(again, json.dump());
   CHECK(again == settings);
   CHECK(json.size() > 30);
-  CHECK(json.begin().key() == "layers");  // in the order of the table
+  CHECK(json.begin().key() == "family");  // in the order of the table
 }
 
 TEST_CASE("a configuration file says where it is wrong") {
@@ -140,4 +140,24 @@ TEST_CASE("the edit distance counts letters to insert, delete or replace") {
   CHECK(edit_distance("", "abc") == 3);
   CHECK(edit_distance("abc", "") == 3);
   CHECK(edit_distance("rate", "rate") == 0);
+}
+
+TEST_CASE("tokens of a step become batches, or are refused") {
+  const auto with = [](const std::string& tokens) {
+    return SettingsOptions{
+        .preset = "tiny", .config = {}, .assignments = {"batch=4", "context=32", "batch_tokens=" + tokens}}
+        .settings();
+  };
+  CHECK(with("0").accumulation == 1);
+  CHECK(with("128").accumulation == 1);
+  CHECK(with("1024").accumulation == 8);
+  for (const char* tokens : {"100", "1000"}) {
+    CAPTURE(tokens);
+    CHECK_THROWS_AS(with(tokens), Error);
+  }
+  try {
+    with("1000");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find("896 and 1024 are") != std::string::npos);
+  }
 }

@@ -97,6 +97,24 @@ TEST_CASE("one thread and three give the same bits") {
   same_numbers(one, three);
 }
 
+TEST_CASE("samples and the last checkpoints' models are kept, and a resumed run has each once") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run", log = run + "/samples.jsonl";
+  REQUIRE(run_program(small + "--set steps=40 --set save_every=10 --set sample_every=10 --set keep=2 --run " +
+                      run)
+              .code == 0);
+  CHECK(!fs::exists(run + "/step-000000020"));
+  CHECK(fs::exists(run + "/step-000000030/model.safetensors"));
+  CHECK(fs::exists(run + "/step-000000040/model.safetensors"));
+  const std::string samples = read_file(log);
+  CHECK(std::count(samples.begin(), samples.end(), '\n') == 3);
+  CHECK(samples.find("{\"step\":30,\"text\":\"") != std::string::npos);
+  CHECK(fs::exists(run + "/report.html"));
+  write_file(log, samples + "{\"step\":50,\"text\":\"of a later step\"}\n{\"st");
+  REQUIRE(run_program("train --resume " + run).code == 0);
+  CHECK(read_file(log) == samples);
+}
+
 TEST_CASE("a run ends with its results, its curve and a story") {
   const TemporaryDirectory directory;
   const std::string run = directory / "run";
