@@ -68,12 +68,12 @@ static bool has_bias(const std::string& directory) {
 }
 
 // A model without biases, saved; and the tensors of its file, to change.
-struct Saved {
+struct SavedModel {
   TemporaryDirectory directory;
   Tokenizer tokenizer = small_tokenizer();
   GPT gpt{{.layers = 1, .heads = 2, .width = 16, .context = 8, .vocabulary = 300, .bias = false}};
   const Tensor tokens = Tensor::from(std::vector<int32_t>{5, 7, 11, 13}, {1, 4});
-  Saved() {
+  SavedModel() {
     Random random{1};
     gpt.initialise(random);
     save_model(gpt, tokenizer, directory.path);
@@ -85,7 +85,7 @@ struct Saved {
 };
 
 TEST_CASE("biases that another program has trained are used") {
-  Saved saved;
+  SavedModel saved;
   CHECK_FALSE(has_bias(saved.directory.path));
   NamedTensors tensors = load_tensors(saved.file()).tensors;
   for (auto& [name, tensor] : tensors)
@@ -96,7 +96,7 @@ TEST_CASE("biases that another program has trained are used") {
 }
 
 TEST_CASE("a head of its own is refused, the table of tokens a second time is not") {
-  Saved saved;
+  SavedModel saved;
   NamedTensors tensors = load_tensors(saved.file()).tensors;
   Tensor table;
   for (const auto& [name, tensor] : tensors)
@@ -111,7 +111,7 @@ TEST_CASE("a head of its own is refused, the table of tokens a second time is no
 }
 
 TEST_CASE("causal masks are passed over whatever their dtype") {
-  Saved saved;
+  SavedModel saved;
   // As transformers 4.29 writes them: BOOL, (1, 1, T, T).
   std::string bytes = read_file(saved.file());
   uint64_t length = 0;
@@ -128,18 +128,19 @@ TEST_CASE("causal masks are passed over whatever their dtype") {
 }
 
 TEST_CASE("weights in other files than one model.safetensors: one line says what to do") {
-  const Saved saved;
+  const SavedModel saved;
   std::filesystem::remove(saved.file());
   CHECK(refusal(saved.directory.path) ==
         saved.directory.path + ": has no model.safetensors, the model's weights");
   write_file(saved.directory / "pytorch_model.bin", "x");
   CHECK(refusal(saved.directory.path).find("its weights are in pytorch_model.bin") != std::string::npos);
   write_file(saved.directory / "model.safetensors.index.json", "{}");
-  CHECK(refusal(saved.directory.path).find("no \"weight_map\" of tensors and their files") != std::string::npos);
+  CHECK(refusal(saved.directory.path).find("no \"weight_map\" of tensors and their files") !=
+        std::string::npos);
 }
 
 TEST_CASE("a text ends where the model's files say") {
-  const Saved saved;
+  const SavedModel saved;
   const auto ends = [&] { return load_model(saved.directory.path).ends; };
   const std::string config = saved.directory / "config.json",
                     generation = saved.directory / "generation_config.json";

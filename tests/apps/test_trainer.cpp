@@ -171,10 +171,10 @@ TEST_CASE("in bf16 and f16 a model learns as much as in f32") {
 }
 
 // The trainer's state, optimizer and weights, as a checkpoint keeps them.
-struct Saved {
+struct SavedTraining {
   nlohmann::ordered_json trainer;
   NamedTensors optimizer, weights;
-  Saved(const Trainer& from, LanguageModel& model)
+  SavedTraining(const Trainer& from, LanguageModel& model)
       : trainer(from.state()), optimizer(from.optimizer_state()), weights(state(model)) {
     for (NamedTensors* tensors : {&optimizer, &weights})
       for (auto& [name, tensor] : *tensors) tensor = tensor.contiguous_copy();
@@ -196,7 +196,7 @@ TEST_CASE(
   trainer.step();
   CHECK(scale(trainer) == 65536);
 
-  Saved saved(trainer, *gpt);
+  SavedTraining saved(trainer, *gpt);
   saved.trainer["loss_scaler"] = {{"scale", std::ldexp(1.0, 60)}, {"good_steps", 7}};
   saved.restore(trainer, *gpt);
   saved.restore(resumed, *again);
@@ -207,7 +207,7 @@ TEST_CASE(
   CHECK(trainer.state().at("loss_scaler").at("good_steps") == 1);
   CHECK(trainer.state().at("loader") != saved.trainer.at("loader"));
   resumed.step();
-  Saved(trainer, *gpt).restore(resumed, *again);
+  SavedTraining(trainer, *gpt).restore(resumed, *again);
   for (int i = 0; i < 5; ++i) {
     const Trainer::Step a = trainer.step(), b = resumed.step();
     CHECK(a.loss == b.loss);
@@ -243,7 +243,7 @@ TEST_CASE("a state that nobody saved is refused") {
   const std::vector<uint16_t> data = tokens(2000);
   const auto gpt = fresh(small());
   Trainer trainer(small(), *gpt, data);
-  Saved saved(trainer, *gpt);
+  SavedTraining saved(trainer, *gpt);
   const nlohmann::ordered_json good = saved.trainer;
   using Json = nlohmann::ordered_json;
   for (const auto& [name, value] : {std::pair<const char*, Json>{"step", -1},
