@@ -83,7 +83,7 @@ std::string first_error(std::string output) {
 }  // namespace
 
 void build_for(const std::vector<const Exercise*>& exercises) {
-  std::string targets = "nn test_support " + object_of("docs/exercises/report.cpp");
+  std::string targets = "optim test_support " + object_of("docs/exercises/report.cpp");
   for (const Exercise* exercise : exercises)
     for (const std::string& test : exercise->tests) targets += " " + object_of(test);
   const Ran ran = in_build("flock lock ninja " + targets);
