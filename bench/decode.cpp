@@ -31,14 +31,19 @@ int main(int argc, char** argv) try {
   GPT gpt(config);
   Random random{1};
   gpt.initialise(random);
-  GPT::Caches caches = gpt.caches(batch);
+  std::vector<GPT::Caches> caches(batch);
+  std::vector<GPT::Caches*> sequences;
+  for (GPT::Caches& each : caches) {
+    each = gpt.caches();
+    sequences.push_back(&each);
+  }
   std::vector<int32_t> next(batch * seen);
   for (int32_t& id : next) id = static_cast<int32_t>(random.below(config.vocabulary));
   for (int64_t i = 0; i <= tokens; ++i) {
     const auto start = std::chrono::steady_clock::now();
     const int64_t length = static_cast<int64_t>(next.size()) / batch;
     const std::vector<float> logits =
-        gpt.next(Tensor::from(next, {batch, length}), caches).to_vector<float>();
+        gpt.next(Tensor::from(next, {batch, length}), sequences).to_vector<float>();
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     if (i > 0) fmt::print("{}\n", time.count());
     next.resize(batch);

@@ -1,21 +1,14 @@
 #include "data/token_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/files.h"
 #include "tensor/json.h"
 
 namespace chapbook {
@@ -26,48 +19,11 @@ static_assert(std::endian::native == std::endian::little,
               "token files are mapped as they are: little-endian");
 
 constexpr size_t buffer_tokens = size_t{1} << 16;
+constexpr std::string_view format = "u16 little-endian";
 constexpr std::string_view again = "make it again with `chapbook prepare`";
 
-// A file descriptor that closes itself.
-struct Descriptor {
-  int number;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
-void write_all(int file, const void* data, size_t bytes, const fs::path& path) {
-  const char* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = ::write(file, next, bytes);
-    if (written < 0 && errno == EINTR) continue;
-    check(written >= 0, "token file {}: cannot be written: {}", path.string(), std::strerror(errno));
-    next += written;
-    bytes -= static_cast<size_t>(written);
-  }
-}
-
-int create(const fs::path& path) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  check(file >= 0, "token file {}: cannot be created: {}", path.string(), std::strerror(errno));
-  return file;
-}
-
-// In these, the call comes before the check: nobody knows in which order the arguments of a function are
-// computed, and errno must be read last.
-void sync(int file, const fs::path& path) {
-  const int result = ::fsync(file);
-  check(result == 0, "token file {}: cannot be synced: {}", path.string(), std::strerror(errno));
-}
-
-void move_into_place(const fs::path& from, const fs::path& to) {
-  const int result = ::rename(from.c_str(), to.c_str());
-  check(result == 0, "token file {}: cannot be renamed to {}: {}", from.string(), to.string(),
-        std::strerror(errno));
-}
-
 std::string to_json(const TokenFileInfo& info) {
-  const nlohmann::ordered_json json = {{"format", "u16 little-endian"},
+  const nlohmann::ordered_json json = {{"format", format},
                                        {"vocabulary_size", info.vocabulary_size},
                                        {"tokens", info.tokens},
                                        {"documents", info.documents},
@@ -82,9 +38,7 @@ std::string to_json(const TokenFileInfo& info) {
 std::optional<TokenFileInfo> read_json(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  const auto json = nlohmann::json::parse(text, shallow, /*allow_exceptions=*/false);
+  const auto json = nlohmann::json::parse(read_file(path), shallow, /*allow_exceptions=*/false);
   check(json.is_object(), "token file {}: is not a JSON object; {}", path.string(), again);
 
   const auto number = [&](const char* name) {
@@ -101,6 +55,8 @@ std::optional<TokenFileInfo> read_json(const fs::path& path) {
   };
   TokenFileInfo info{number("vocabulary_size"), number("tokens"), number("documents"),
                      number("text_bytes"),      string("text"),   string("tokenizer_hash")};
+  check(string("format") == format, "token file {}: its format is \"{}\", not {}; {}", path.string(),
+        string("format"), format, again);
   return info;
 }
 
@@ -112,33 +68,41 @@ void check_vocabulary_size(int64_t size, const fs::path& path) {
 
 // llm.c's header: magic, version, number of tokens, zeros.
 struct LlmcHeader {
-  static constexpr int32_t magic = 20240520;
+  static constexpr int32_t magic = 20240520, magic_u32 = 20240801;  // of ids of 16 and of 32 bits
   int32_t words[256];
 };
+
+// Ids of 32 bits, read as twice as many of 16, alternate between an id and what is nearly nothing.
+bool look_wider(std::span<const uint16_t> tokens) {
+  constexpr uint16_t few = 4;  // 4 times 65,536 ids are more than any vocabulary has
+  bool low_varies = false;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (i % 2 == 1 && tokens[i] >= few) return false;
+    low_varies |= i % 2 == 0 && tokens[i] >= few;
+  }
+  return low_varies && tokens.size() >= 16;
+}
 
 }  // namespace
 
 fs::path token_file_json(const fs::path& path) { return fs::path(path).replace_extension(".json"); }
 
 TokenFileWriter::TokenFileWriter(fs::path path, TokenFileInfo info)
-    : path_(std::move(path)), part_(path_.string() + ".part"), info_(std::move(info)) {
+    : path_(std::move(path)), info_(std::move(info)) {
   check(path_.extension() == ".bin", "token file {}: the name must end in .bin", path_.string());
   check_vocabulary_size(info_.vocabulary_size, path_);
   info_.tokens = info_.documents = info_.text_bytes = 0;
   buffer_.reserve(buffer_tokens);
-  file_ = create(part_);
-}
-
-TokenFileWriter::~TokenFileWriter() {
-  if (file_ < 0) return;
-  ::close(file_);
-  ::unlink(part_.c_str());
+  file_.emplace(path_);
 }
 
 void TokenFileWriter::append(std::span<const int32_t> ids) {
   for (const int32_t id : ids) {
-    check(id >= 0 && id < info_.vocabulary_size, "token file {}: the id {} is outside the vocabulary of {}",
-          path_.string(), id, info_.vocabulary_size);
+    if (id < 0 ||
+        id >=
+            info_.vocabulary_size)  // not check(): this runs for every token, and making a string costs more
+      fail("token file {}: the id {} is outside the vocabulary of {}", path_.string(), id,
+           info_.vocabulary_size);
     buffer_.push_back(static_cast<uint16_t>(id));
     if (buffer_.size() == buffer_tokens) flush();
   }
@@ -151,36 +115,25 @@ void TokenFileWriter::count_text(int64_t bytes, int64_t documents) {
 }
 
 void TokenFileWriter::flush() {
-  write_all(file_, buffer_.data(), buffer_.size() * sizeof(uint16_t), part_);
+  file_->write(buffer_.data(), buffer_.size() * sizeof(uint16_t));
   buffer_.clear();
 }
 
 // Invariant: a .json is never beside a .bin that it does not describe. So the old one goes first and the new
 // one comes last; a kill in between leaves a .bin without .json, which open() refuses.
 TokenFileInfo TokenFileWriter::close() {
-  check(file_ >= 0, "token file {}: was closed before", path_.string());
+  check(file_.has_value(), "token file {}: was closed before", path_.string());
   check(info_.tokens > 0, "token file {}: there are no tokens to write; is the text empty?", path_.string());
   flush();
-  sync(file_, part_);
-
-  const fs::path json = token_file_json(path_), json_part = json.string() + ".part";
-  const std::string text = to_json(info_);
-  try {
-    const Descriptor file{create(json_part)};
-    write_all(file.number, text.data(), text.size(), json_part);
-    sync(file.number, json_part);
-    ::unlink(json.c_str());
-    move_into_place(part_, path_);
-    move_into_place(json_part, json);
-  } catch (...) {
-    ::unlink(json_part.c_str());
-    throw;
-  }
-  ::close(std::exchange(file_, -1));
-
-  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-  const Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.number >= 0) ::fsync(directory.number);  // some file systems cannot sync a directory
+  file_->sync();
+  const std::string json_path = token_file_json(path_), text = to_json(info_);
+  NewFile json(json_path);
+  json.write(text.data(), text.size());
+  json.sync();
+  os::remove_all(json_path);
+  file_->close();
+  json.close();
+  file_.reset();
   return info_;
 }
 
@@ -190,9 +143,10 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
   const std::string name = path.string();
   const fs::path json_path = token_file_json(path);
   check(json_path != path, "token file {}: give the .bin file, not its .json", name);
-  file.map();
-  const auto* bytes = static_cast<const std::byte*>(file.mapping_);
-  const size_t size = file.mapping_bytes_;
+  check(!fs::is_directory(path), "token file {}: is a directory; give the .bin file in it", name);
+  file.mapping_ = os::Mapping(name);
+  const std::byte* bytes = file.mapping_.bytes().data();
+  const size_t size = file.mapping_.bytes().size();
   const auto json = read_json(json_path);
 
   size_t begin = 0;  // of the tokens, in bytes
@@ -209,6 +163,8 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
           name, json_path.filename().string());
     int32_t magic = 0;
     std::memcpy(&magic, bytes, std::min(size, sizeof magic));
+    check(magic != LlmcHeader::magic_u32,
+          "token file {}: its llm.c header says ids of 32 bits; only 16 can be read", name);
     if (magic == LlmcHeader::magic) {
       LlmcHeader header{};
       begin = sizeof header;
@@ -230,6 +186,11 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
   check_vocabulary_size(file.info_.vocabulary_size, path);
 
   file.tokens_ = {reinterpret_cast<const uint16_t*>(bytes + begin), (size - begin) / 2};
+  check(json || !look_wider(file.tokens_),
+        "token file {}: its ids seem to be of 32 bits or more, as every second one of 16 is nearly zero; "
+        "write them "
+        "as u16",
+        name);
   uint16_t largest = 0;
   for (const uint16_t id : file.tokens_)
     largest = std::max(largest, id);  // vectorises: as fast as the file is read
@@ -241,42 +202,18 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
   return file;
 }
 
-void TokenFile::map() {
-  const std::string name = path_.string();
-  const Descriptor file{
-      ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // never waits for a pipe's writer
-  check(file.number >= 0, "token file {}: cannot be opened: {}", name, std::strerror(errno));
-  struct stat status {};
-  const int result = ::fstat(file.number, &status);
-  check(result == 0, "token file {}: {}", name, std::strerror(errno));
-  check(!S_ISDIR(status.st_mode), "token file {}: is a directory; give the .bin file in it", name);
-  check(S_ISREG(status.st_mode), "token file {}: is not a regular file", name);
-  check(status.st_size > 0, "token file {}: is empty", name);
-  const auto bytes = static_cast<size_t>(status.st_size);
-  void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.number, 0);
-  check(memory != MAP_FAILED, "token file {}: cannot be mapped: {}", name, std::strerror(errno));
-  mapping_ = memory;
-  mapping_bytes_ = bytes;
-}
-
-void TokenFile::unmap() {
-  if (mapping_) ::munmap(mapping_, mapping_bytes_);
-  mapping_ = nullptr;
-}
-
-TokenFile::~TokenFile() { unmap(); }
-
-TokenFile::TokenFile(TokenFile&& other) noexcept { *this = std::move(other); }
-
-TokenFile& TokenFile::operator=(TokenFile&& other) noexcept {
-  if (this == &other) return *this;
-  unmap();
-  path_ = std::move(other.path_);
-  info_ = std::move(other.info_);
-  tokens_ = std::exchange(other.tokens_, {});
-  mapping_ = std::exchange(other.mapping_, nullptr);
-  mapping_bytes_ = std::exchange(other.mapping_bytes_, 0);
-  return *this;
+// FNV-1a over words of four ids (Fowler, Noll, Vo): each step can be undone, so one id more, less or other is
+// always another hash but where two changes cancel out.
+std::string TokenFile::hash() const {
+  uint64_t hash = 0xCBF29CE484222325u;
+  const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001B3u, hash ^= hash >> 29; };
+  for (size_t at = 0; at < tokens_.size(); at += 4) {
+    uint64_t word = 0;
+    std::memcpy(&word, tokens_.data() + at, 2 * std::min<size_t>(4, tokens_.size() - at));
+    add(word);
+  }
+  add(tokens_.size());
+  return fmt::format("{:016x}", hash);
 }
 
 void check_same_tokenizer(const TokenFile& file, const std::string& tokenizer_hash) {

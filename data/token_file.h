@@ -4,9 +4,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "tensor/files.h"
 
 namespace chapbook {
 
@@ -24,30 +27,25 @@ struct TokenFileInfo {
   bool operator==(const TokenFileInfo&) const = default;
 };
 
-// Writes a token file piece by piece. Until close() has returned, only PATH.part exists; a writer that is
-// destroyed before, as when an exception passes, removes it. Every failure of the disk is an Error.
+// Writes a token file piece by piece, as a NewFile does: until close() there is none.
 class TokenFileWriter {
  public:
   // `info` gives vocabulary_size, text and tokenizer_hash; the counts are the writer's.
   TokenFileWriter(std::filesystem::path path, TokenFileInfo info);
-  ~TokenFileWriter();
-  TokenFileWriter(const TokenFileWriter&) = delete;
-  TokenFileWriter& operator=(const TokenFileWriter&) = delete;
-
   // Throws Error for an id outside 0 .. vocabulary_size - 1.
   void append(std::span<const int32_t> ids);
   void count_text(int64_t bytes, int64_t documents);  // adds to the info
 
-  // Syncs both files and renames them into place. Throws Error when nothing was appended.
+  // Puts both files in place. Throws Error when nothing was appended.
   TokenFileInfo close();
 
  private:
   void flush();
 
-  std::filesystem::path path_, part_;
+  std::filesystem::path path_;
   TokenFileInfo info_;
   std::vector<uint16_t> buffer_;
-  int file_ = -1;
+  std::optional<NewFile> file_;
 };
 
 // A token file mapped into memory, and checked when it is opened.
@@ -58,25 +56,19 @@ class TokenFile {
   // JSON disagree, and when an id is outside the vocabulary.
   static TokenFile open(const std::filesystem::path& path, int64_t vocabulary_size = 0);
 
-  ~TokenFile();
-  TokenFile(TokenFile&& other) noexcept;
-  TokenFile& operator=(TokenFile&& other) noexcept;
-
   std::span<const uint16_t> tokens() const { return tokens_; }
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   const TokenFileInfo& info() const { return info_; }
   const std::filesystem::path& path() const { return path_; }
+  std::string hash() const;  // of the ids: 16 hexadecimal digits, so that a resumed run knows its data again
 
  private:
   TokenFile() = default;
-  void map();
-  void unmap();
 
   std::filesystem::path path_;
   TokenFileInfo info_;
-  std::span<const uint16_t> tokens_;
-  void* mapping_ = nullptr;
-  size_t mapping_bytes_ = 0;
+  os::Mapping mapping_;
+  std::span<const uint16_t> tokens_;  // in it
 };
 
 // NAME.bin -> NAME.json

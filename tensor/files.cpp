@@ -1,94 +1,108 @@
+// Invariants of write_directory:
+//   1. PATH.new may be anything, and is of no use to anybody.
+//   2. PATH.next is whole, and newer than PATH; while there is one, PATH may be half removed.
+//   3. Without PATH.next, PATH is whole or not there.
 #include "tensor/files.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
 #include "tensor/check.h"
 
 namespace chapbook {
-namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail_errno(const char* what, const std::string& path) {
-  fail("cannot {} {}: {}", what, path, std::strerror(errno));
-}
-
-struct Descriptor {
-  int number;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
-std::string directory_of(const std::string& path) {
+static std::string directory_of(const std::string& path) {
   const std::string parent = fs::path(path).parent_path().string();
   return parent.empty() ? "." : parent;
 }
 
-// False with errno set when not all could be written and synced.
-bool write_and_sync(const std::string& path, std::string_view bytes) {
-  const Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
-  if (file.number < 0) return false;
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file.number, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return ::fsync(file.number) == 0;
+static bool exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
 }
 
-}  // namespace
-
 std::string read_file(const std::string& path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.number < 0) fail_errno("read", path);
+  os::File file = os::File::to_read(path);
   std::string bytes;
-  struct stat status;
-  if (::fstat(file.number, &status) == 0 && S_ISREG(status.st_mode))
-    bytes.reserve(static_cast<size_t>(status.st_size));
-  char block[1 << 16];
-  for (;;) {
-    const ssize_t count = ::read(file.number, block, sizeof block);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_errno("read", path);
-    if (count == 0) return bytes;
-    bytes.append(block, static_cast<size_t>(count));
+  size_t size = 0;
+  for (size_t room = file.size() + 1;;
+       room = std::max<size_t>(size, 1 << 16)) {  // pipes do not tell their size
+    bytes.resize(size + room);
+    const size_t count = file.read(bytes.data() + size, room);
+    size += count;
+    if (count < room) break;
   }
+  bytes.resize(size);
+  return bytes;
+}
+
+// ---- Files
+
+NewFile::NewFile(const std::string& path) : path_(path), part_(path + ".part") {
+  std::error_code ignored;
+  const auto status = fs::status(path, ignored);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    check(!fs::is_directory(status), "cannot write {}: Is a directory", path);
+    part_.clear();
+  } else if (fs::is_symlink(fs::symlink_status(path, ignored)) && fs::exists(status)) {
+    path_ = fs::canonical(path).string();  // the link stays
+    part_ = path_ + ".part";
+  }
+  file_.emplace(os::File::to_write(part_.empty() ? path_ : part_, path_));
+}
+
+NewFile::~NewFile() {
+  std::error_code ignored;
+  if (file_ && !part_.empty()) fs::remove(part_, ignored);
+}
+
+void NewFile::write(const void* from, size_t bytes) { file_->write(from, bytes); }
+
+void NewFile::sync() { file_->sync(); }
+
+void NewFile::close() {
+  sync();
+  if (!part_.empty()) os::rename(part_, path_);
+  file_.reset();
+  if (!part_.empty()) os::sync_directory(directory_of(path_));
 }
 
 void write_file(const std::string& path, std::string_view bytes) {
-  const std::string fresh = fmt::format("{}.{}.tmp", path, ::getpid());
-  if (!write_and_sync(fresh, bytes) || ::rename(fresh.c_str(), path.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(fresh.c_str());
-    errno = reason;
-    fail_errno("write", path);
-  }
-  sync_path(directory_of(path));
+  NewFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.close();
 }
 
-void make_directory(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (!error && !fs::is_directory(path)) error = std::make_error_code(std::errc::not_a_directory);
-  check(!error, "cannot make the directory {}: {}", path, error.message());
-}
+// ---- Directories
 
-NewDirectory::NewDirectory(const std::string& path) {
-  std::error_code ignored;
-  for (fs::path part = fs::absolute(path).lexically_normal(); !fs::exists(part, ignored);
+// Makes what is missing of the path, the outermost first, and returns it so. That others make the same at the
+// same time is no error.
+static std::vector<std::string> make_missing(const std::string& path) {
+  std::vector<std::string> missing, made;
+  for (fs::path part = fs::absolute(path).lexically_normal(); !exists(part.string());
        part = part.parent_path())
-    if (part.has_filename()) made_.push_back(part.string());  // a name that ends in / has an empty last part
-  make_directory(path);
+    if (part.has_filename())
+      missing.push_back(part.string());  // a name that ends in / has an empty last part
+  for (; !missing.empty(); missing.pop_back())
+    if (os::make_directory(missing.back())) {
+      made.push_back(missing.back());
+      os::sync_directory(directory_of(missing.back()));
+    }
+  std::error_code ignored;
+  check(fs::is_directory(path, ignored), "cannot make the directory {}: Not a directory", path);
+  return made;
+}
+
+void make_directory(const std::string& path) { make_missing(path); }
+
+NewDirectory::NewDirectory(const std::string& path) : made_(make_missing(path)) {
+  std::reverse(made_.begin(), made_.end());
+  std::error_code ignored;
+  innermost_made_ = !made_.empty() && fs::equivalent(made_.front(), path, ignored);
+  if (!innermost_made_) made_.clear();  // what is above holds another's directory
 }
 
 NewDirectory::~NewDirectory() {
@@ -101,23 +115,55 @@ NewDirectory::~NewDirectory() {
   }
 }
 
-void replace_directory(const std::string& fresh, const std::string& path) {
-  sync_path(fresh);
-  // Linux can exchange two names in one step; a plain rename cannot replace a directory that holds something.
-  const bool replaces = fs::exists(path);
-  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(),
-                  replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE) != 0)
-    fail_errno("put in place", path);
-  sync_path(directory_of(path));
-  if (!replaces) return;
-  std::error_code error;
-  fs::remove_all(fresh, error);  // now the old one
-  check(!error, "cannot remove {}: {}", fresh, error.message());
+// What a kill in the middle may have left undone.
+static void finish_replacing(const std::string& path) {
+  const std::string next = path + ".next";
+  if (!exists(next)) return;
+  os::remove_all(path);
+  os::rename(next, path);
+  os::sync_directory(directory_of(path));
 }
 
-void sync_path(const std::string& path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.number < 0 || ::fsync(file.number) != 0) fail_errno("sync", path);
+bool replace_directory(const std::string& fresh, const std::string& path) {
+  finish_replacing(path);
+  os::sync_directory(fresh);
+  const bool replaces = exists(path), at_once = !replaces || os::exchange(fresh, path);
+  if (!replaces) os::rename(fresh, path);
+  if (!at_once) os::rename(fresh, path + ".next");
+  os::sync_directory(directory_of(path));  // before anything of the old one goes
+  finish_replacing(path);
+  std::error_code ignored;  // a later call tries again where something of the old one is in the way
+  fs::remove_all(fresh, ignored);
+  return at_once;
+}
+
+bool write_directory(const std::string& path, const std::function<void(const std::string& fresh)>& fill) {
+  const std::string fresh = path + ".new";
+  os::remove_all(fresh);
+  make_directory(fresh);
+  try {
+    fill(fresh);
+    return replace_directory(fresh, path);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(fresh, ignored);
+    throw;
+  }
+}
+
+std::string whole_directory(const std::string& path) {
+  return exists(path + ".next") ? path + ".next" : path;
+}
+
+bool try_replacing_in(const std::string& directory) {
+  const std::string trial = directory + "/trial";
+  bool at_once = true;
+  for (const char* text : {"one", "two"}) {
+    at_once = write_directory(trial, [&](const std::string& fresh) { write_file(fresh + "/file", text); });
+    check(read_file(trial + "/file") == text, "{}: a directory put in place is not what was written", trial);
+  }
+  os::remove_all(trial);
+  return at_once;
 }
 
 }  // namespace chapbook

@@ -1,17 +1,37 @@
-// Files as a program that may be killed at any instant should treat them: what is written is there whole or
-// not at all.
+// Files and directories as a program that may be killed at any instant should write them: each is there whole
+// or not at all, and on the disk when a function returns. Everything that Chapbook writes goes through here.
 #pragma once
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tensor/os.h"
 
 namespace chapbook {
 
 // The bytes of a file. Throws for what is missing, a directory, or unreadable.
 std::string read_file(const std::string& path);
 
-// Writes to a new file beside it, syncs it and renames it into place. On any failure (a full disk) throws,
-// and the old file, if there was one, is untouched.
+// A file that is written piece by piece to PATH.part beside it; close() puts it in place. Without close(), as
+// when an exception passes, nothing is left of it, and the old file, if there was one, is untouched. A device
+// or a pipe is written as it is.
+class NewFile {
+ public:
+  explicit NewFile(const std::string& path);
+  ~NewFile();
+  NewFile(const NewFile&) = delete;
+
+  void write(const void* from, size_t bytes);
+  void sync();   // all that was written is on the disk, beside its place
+  void close();  // syncs, too
+
+ private:
+  std::string path_, part_;
+  std::optional<os::File> file_;
+};
+
 void write_file(const std::string& path, std::string_view bytes);
 
 // Makes a directory and those above it; throws where that cannot be.
@@ -25,18 +45,25 @@ class NewDirectory {
   explicit NewDirectory(const std::string& path);
   ~NewDirectory();
   NewDirectory(const NewDirectory&) = delete;
+  bool made() const { return innermost_made_; }  // by this object, and not by another process meanwhile
   void keep() { made_.clear(); }
 
  private:
   std::vector<std::string> made_;  // the innermost first
+  bool innermost_made_ = false;
 };
 
-// Puts a finished directory in the place of `path`, which may exist, and syncs: at every instant `path` is
-// the old one or the new one. Both must be on one file system. `fresh` is gone afterwards, and so is the old
-// directory.
-void replace_directory(const std::string& fresh, const std::string& path);
+// Calls fill(fresh) for an empty directory PATH.new and puts that in the place of `path`, which may exist.
+// Killed at any instant, either the old directory is whole or the new one, and whole_directory() says where.
+// False where the file system cannot exchange two directories in one step: then that is PATH.next for a
+// moment.
+bool write_directory(const std::string& path, const std::function<void(const std::string& fresh)>& fill);
+// The second half of it, for a directory that is finished; `fresh` is gone afterwards, as is the old one.
+bool replace_directory(const std::string& fresh, const std::string& path);
+std::string whole_directory(const std::string& path);
 
-// Waits until a file, or the names in a directory, are on the disk.
-void sync_path(const std::string& path);
+// Tries in `directory` what write_directory will do there, so that a long run does not find out late that it
+// cannot. Throws if so; false as above.
+bool try_replacing_in(const std::string& directory);
 
 }  // namespace chapbook

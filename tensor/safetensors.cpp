@@ -7,19 +7,16 @@
 //   end of the file.
 #include "tensor/safetensors.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <utility>
+
+#include "tensor/files.h"
 
 namespace chapbook {
 
@@ -42,7 +39,10 @@ struct Entry {
   DType dtype;
   Shape shape;
   uint64_t begin, end;
+  bool wanted;  // else dtype and shape are not known
 };
+
+using Wanted = std::function<bool(const std::string& name)>;
 
 struct Header {
   std::vector<Entry> entries;    // in the order of the JSON
@@ -50,59 +50,17 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-// A file descriptor that closes itself; every failure names the path.
-class File {
- public:
-  File(const std::string& path, int flags)
-      : path_(path), descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    check(descriptor_ >= 0, "{}: {}", path, std::strerror(errno));
-    check(::fstat(descriptor_, &status_) == 0, "{}: {}", path, std::strerror(errno));
-  }
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-
-  bool regular() const { return S_ISREG(status_.st_mode); }
-  uint64_t size() const { return static_cast<uint64_t>(status_.st_size); }
-
-  void read(void* to, size_t bytes) {
-    for (char* at = static_cast<char*>(to); bytes > 0;) {
-      const ssize_t n = ::read(descriptor_, at, bytes);
-      if (n < 0 && errno == EINTR) continue;
-      check(n >= 0, "{}: {}", path_, std::strerror(errno));
-      check(n > 0, "{}: the file ended while it was read; is another program writing it?", path_);
-      at += n;
-      bytes -= n;
-    }
-  }
-
-  void write(const void* from, size_t bytes) {
-    for (const char* at = static_cast<const char*>(from); bytes > 0;) {
-      const ssize_t n = ::write(descriptor_, at, bytes);
-      if (n < 0 && errno == EINTR) continue;
-      check(n >= 0, "{}: not written: {}", path_, std::strerror(errno));
-      at += n;
-      bytes -= n;
-    }
-  }
-
-  // Everything is on the disk when this returns.
-  void finish() {
-    check(!regular() || ::fsync(descriptor_) == 0, "{}: not written: {}", path_, std::strerror(errno));
-    check(::close(std::exchange(descriptor_, -1)) == 0, "{}: not written: {}", path_, std::strerror(errno));
-  }
-
- private:
-  const std::string& path_;
-  int descriptor_;
-  struct stat status_;
-};
+// Exactly that many bytes.
+void read_all(os::File& file, void* to, size_t bytes, const std::string& path) {
+  check(file.read(to, bytes) == bytes, "{}: the file ended while it was read; is another program writing it?",
+        path);
+}
 
 // Takes the header apart entry by entry, so that it never stands in memory as one tree.
 class HeaderParser {
  public:
-  HeaderParser(const std::string& path, const std::string& text) : path_(path) {
+  HeaderParser(const std::string& path, const std::string& text, const Wanted& wanted)
+      : path_(path), wanted_(wanted) {
     // The JSON library takes a zero byte for the end of its input; a header that goes on behind it is
     // malformed.
     require(text.starts_with('{') && text.find('\0') == text.npos, "the header is not a JSON object");
@@ -164,7 +122,12 @@ class HeaderParser {
     require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
                 offsets[1].is_number_unsigned(),
             "tensor {} has data_offsets {}, not two byte counts", shown_name_, brief(offsets));
-    Entry entry{name_, parse_dtype(value["dtype"]), parse_shape(value["shape"]), offsets[0], offsets[1]};
+    if (!wanted_(name_)) {
+      require(offsets[0] <= offsets[1], "tensor {} has data_offsets {}", shown_name_, brief(offsets));
+      return header_.entries.push_back({name_, DType::u8, {}, offsets[0], offsets[1], false});
+    }
+    Entry entry{name_, parse_dtype(value["dtype"]), parse_shape(value["shape"]), offsets[0], offsets[1],
+                true};
 
     const uint64_t bytes = entry.shape.count() * size_of(entry.dtype);
     require(entry.begin <= entry.end && entry.end - entry.begin == bytes,
@@ -201,6 +164,7 @@ class HeaderParser {
   }
 
   const std::string& path_;
+  const Wanted& wanted_;
   Header header_;
   std::set<std::string> names_;
   std::string name_, shown_name_;  // of the entry that is being read
@@ -208,18 +172,17 @@ class HeaderParser {
 };
 
 // Leaves the file at the first number.
-Header read_header(File& file, const std::string& path) {
-  check(file.regular(), "{}: not a file", path);
+Header read_header(os::File& file, const std::string& path, const Wanted& wanted) {
   check(file.size() >= 8, "{}: {} bytes are too few for a safetensors file", path, file.size());
   uint64_t length;
-  file.read(&length, 8);
+  read_all(file, &length, 8, path);
   check(length <= max_header, "{}: not a safetensors file, or damaged: the header would be {} bytes", path,
         length);
   check(8 + length <= file.size(), "{}: cut short: {} bytes, but the header alone is {}", path, file.size(),
         8 + length);
   std::string text(length, '\0');
-  file.read(text.data(), length);
-  Header header = HeaderParser(path, text).take();
+  read_all(file, text.data(), length, path);
+  Header header = HeaderParser(path, text, wanted).take();
 
   std::vector<Entry>& entries = header.entries;
   header.by_place.resize(entries.size());
@@ -301,20 +264,26 @@ void in_chunks(const Tensor& x, Move move) {
 
 }  // namespace
 
-TensorFile load_tensors(const std::string& path, Backend& backend) {
-  File file(path, O_RDONLY | O_NONBLOCK);  // a pipe would make us wait for its other end
-  Header header = read_header(file, path);
+TensorFile load_tensors(const std::string& path, Backend& backend, const Wanted& wanted) {
+  os::File file = os::File::to_read_regular(path);
+  Header header = read_header(file, path, wanted);
   TensorFile result{NamedTensors(header.entries.size()), std::move(header.metadata)};
   std::vector<char> buffer(std::min<uint64_t>(chunk, file.size()));
   for (size_t i : header.by_place) {
     Entry& entry = header.entries[i];
+    if (!entry.wanted) {
+      for (uint64_t left = entry.end - entry.begin, size; left > 0; left -= size)
+        read_all(file, buffer.data(), size = std::min<uint64_t>(left, buffer.size()), path);
+      continue;
+    }
     const Tensor x = Tensor::empty(entry.shape, entry.dtype, backend);
     in_chunks(x, [&](char* place, int64_t bytes) {
-      file.read(buffer.data(), bytes);
+      read_all(file, buffer.data(), bytes, path);
       backend.upload(buffer.data(), place, bytes);
     });
     result.tensors[i] = {std::move(entry.name), x};
   }
+  std::erase_if(result.tensors, [](const auto& named) { return !named.second; });
   return result;
 }
 
@@ -322,24 +291,19 @@ void save_tensors(const std::string& path, const NamedTensors& tensors,
                   const std::map<std::string, std::string>& metadata) {
   const std::vector<size_t> order = order_by_width(tensors);
   const std::string header = make_header(path, tensors, order, metadata);
-  File file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  try {
-    const uint64_t length = header.size();
-    file.write(&length, 8);
-    file.write(header.data(), length);
-    std::vector<char> buffer(chunk);
-    for (size_t i : order) {
-      const Tensor x = tensors[i].second.as_contiguous();
-      in_chunks(x, [&](const char* place, int64_t bytes) {
-        x.backend().download(place, buffer.data(), bytes);
-        file.write(buffer.data(), bytes);
-      });
-    }
-    file.finish();
-  } catch (...) {
-    if (file.regular()) ::unlink(path.c_str());
-    throw;
+  NewFile file(path);
+  const uint64_t length = header.size();
+  file.write(&length, 8);
+  file.write(header.data(), length);
+  std::vector<char> buffer(chunk);
+  for (size_t i : order) {
+    const Tensor x = tensors[i].second.as_contiguous();
+    in_chunks(x, [&](const char* place, int64_t bytes) {
+      x.backend().download(place, buffer.data(), bytes);
+      file.write(buffer.data(), bytes);
+    });
   }
+  file.close();
 }
 
 }  // namespace chapbook

@@ -1,8 +1,13 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "tensor/check.h"
 #include "tensor/files.h"
@@ -52,19 +57,188 @@ TEST_CASE("when the disk is full the old file stays, and nothing half-written") 
   CHECK(entries(directory.path) == 1);
 }
 
-TEST_CASE("a directory takes the place of another, or of none") {
-  const TemporaryDirectory directory;
-  const std::string fresh = directory / "fresh", last = directory / "last";
-  for (const char* text : {"first", "second"}) {
-    make_directory(fresh);
-    write_file(fresh + "/file", text);
-    replace_directory(fresh, last);
-    CHECK(read_file(last + "/file") == text);
-    CHECK(!fs::exists(fresh));
+// Two files that belong together.
+static void fill(const std::string& directory, const std::string& text) {
+  write_file(directory + "/a", text + " a");
+  write_file(directory + "/b", text + " b");
+}
+static void write_both(const std::string& path, const std::string& text) {
+  write_directory(path, [&](const std::string& fresh) { fill(fresh, text); });
+}
+static std::string text_of(const std::string& directory) {
+  const std::string a = read_file(directory + "/a"), b = read_file(directory + "/b");
+  CHECK(a.substr(0, a.size() - 1) == b.substr(0, b.size() - 1));
+  CHECK(entries(directory) == 2);
+  return a.substr(0, a.size() - 2);
+}
+
+// What goes wrong while this lives.
+struct Injected {
+  explicit Injected(const os::Faults& faults) { os::faults() = faults; }
+  ~Injected() { os::faults() = {}; }
+};
+
+// Without an exchange, or with one.
+static const int refusals[] = {0, EINVAL, ENOSYS, EXDEV};
+
+TEST_CASE("a directory takes the place of another, or of none, whatever the file system can") {
+  for (const int refusal : refusals) {
+    CAPTURE(refusal);
+    const Injected injected({.refuse_exchange = refusal});
+    const TemporaryDirectory directory;
+    const std::string last = directory / "last";
+    for (const char* text : {"first", "second", "third"}) {
+      write_both(last, text);
+      CHECK(text_of(last) == text);
+      CHECK(entries(directory.path) == 1);
+    }
+    const auto give_up = [](const std::string& fresh) {
+      write_file(fresh + "/a", "x");
+      throw Error("no more");
+    };
+    CHECK_THROWS_AS(write_directory(last, give_up), Error);
+    CHECK(text_of(last) == "third");
+    CHECK(entries(directory.path) == 1);
+    CHECK(try_replacing_in(directory.path) == (refusal == 0));
+    CHECK(entries(directory.path) == 1);
   }
+  CHECK_THROWS_AS(try_replacing_in("/proc"), Error);
+}
+
+TEST_CASE("whichever write, sync or rename fails, the old file or directory is whole, or the new one") {
+  for (const int refusal : refusals) {
+    int64_t faults = 0;
+    for (int64_t n = 1;; ++n) {
+      CAPTURE(n);
+      const TemporaryDirectory directory;
+      const std::string last = directory / "last";
+      write_both(last, "old");
+      bool failed = false;
+      {
+        const Injected injected({.fail_at = n, .refuse_exchange = refusal});
+        try {
+          write_both(last, "new");
+        } catch (const Error& error) {
+          failed = true;
+          CHECK(std::string(error.what()).ends_with(": Input/output error"));
+        }
+      }
+      const std::string left = text_of(whole_directory(last));
+      CHECK((left == "new" || (failed && left == "old")));
+      write_both(last, "newer");
+      CHECK(text_of(last) == "newer");
+      CHECK(entries(directory.path) == 1);
+      if (!failed) break;
+      ++faults;
+    }
+    CHECK(faults >= 11);  // of each file a write, two syncs and a rename; then the directory's
+  }
+}
+
+TEST_CASE("killed at any write, sync or rename, the old directory is whole, or the new one") {
+  for (const int refusal : refusals) {
+    for (int64_t n = 1;; ++n) {
+      CAPTURE(n);
+      const TemporaryDirectory directory;
+      const std::string last = directory / "last";
+      write_both(last, "old");
+      const pid_t child = ::fork();
+      if (child == 0) {
+        os::faults() = {.kill_at = n, .refuse_exchange = refusal};
+        write_both(last, "new");
+        ::_exit(0);
+      }
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      const std::string left = text_of(whole_directory(last));
+      CHECK((left == "new" || (WIFSIGNALED(status) && left == "old")));
+      write_both(last, "newer");
+      CHECK(text_of(last) == "newer");
+      CHECK(entries(directory.path) == 1);
+      if (WIFEXITED(status)) break;
+    }
+  }
+}
+
+TEST_CASE("killed while the old directory is removed, the new one is taken") {
+  const TemporaryDirectory directory;
+  const std::string last = directory / "last";
+  make_directory(last);
+  write_file(last + "/a", "old a");  // b is gone
+  make_directory(last + ".next");
+  fill(last + ".next", "new");
+  CHECK(text_of(whole_directory(last)) == "new");
+  write_both(last, "newer");
+  CHECK(text_of(last) == "newer");
   CHECK(entries(directory.path) == 1);
-  CHECK_THROWS_AS(replace_directory(fresh, last), Error);
-  CHECK(read_file(last + "/file") == "second");
+}
+
+TEST_CASE("devices are written, not replaced; what a link leads to is") {
+  const TemporaryDirectory directory;
+  write_file("/dev/null", "x");
+  CHECK(fs::is_character_file("/dev/null"));
+  write_file(directory / "file", "old");
+  fs::create_symlink(directory / "file", directory / "link");
+  write_file(directory / "link", "new");
+  CHECK(fs::is_symlink(directory / "link"));
+  CHECK(read_file(directory / "file") == "new");
+}
+
+TEST_CASE("a file has one writer at a time, and one that was left lying is no writer") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "file";
+  {
+    NewFile file(path);
+    file.write("one", 3);
+    CHECK_THROWS_WITH_AS(write_file(path, "two"),
+                         ("cannot write " + path + ": another process is writing it").c_str(), Error);
+    file.close();
+  }
+  CHECK(read_file(path) == "one");
+  std::ofstream(path + ".part") << "what a killed writer left, longer than what comes";
+  write_file(path, "two");
+  CHECK(read_file(path) == "two");
+  CHECK(entries(directory.path) == 1);
+}
+
+TEST_CASE("a lock names its holder, and goes with it") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "lock";
+  for (int i = 0; i < 2; ++i) {
+    const os::File held = os::File::to_lock(path, "'run'");
+    std::string message;
+    try {
+      os::File::to_lock(path, "'run'");
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    CHECK(message.starts_with(fmt::format("'run' is in use by process {} on ", ::getpid())));
+  }
+  fs::remove(path);  // with a lock on what is no longer there, nobody is kept out
+  const os::File before = os::File::to_lock(path, "x");
+  fs::remove(path);
+  CHECK_NOTHROW(os::File::to_lock(path, "x"));
+}
+
+TEST_CASE("a mapped file that is cut short ends the program with one line, not with SIGBUS") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "file", said = directory / "said";
+  write_file(path, std::string(100'000, 'x'));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int descriptor = ::open(said.c_str(), O_WRONLY | O_CREAT, 0600);
+    ::dup2(descriptor, 2);
+    const os::Mapping first(path), mapping(path);
+    fs::resize_file(path, 10);
+    int sum = 0;
+    for (const std::byte byte : mapping.bytes()) sum += static_cast<int>(byte);
+    ::_exit(sum == 0 ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 2);
+  CHECK(read_file(said) == "chapbook: " + path + " was cut short while it was read\n");
 }
 
 TEST_CASE("a new directory goes again unless it is kept, and nothing else does") {
@@ -88,4 +262,15 @@ TEST_CASE("a new directory goes again unless it is kept, and nothing else does")
   }
   CHECK(fs::exists(directory / "kept"));
   CHECK_THROWS_AS(NewDirectory(directory / "a/other/below"), Error);
+}
+
+TEST_CASE("a directory is made by one of those who want it") {
+  const TemporaryDirectory directory;
+  const NewDirectory first(directory / "a/b");
+  {
+    const NewDirectory second(directory / "a/b");
+    CHECK(first.made());
+    CHECK(!second.made());
+  }
+  CHECK(fs::exists(directory / "a/b"));
 }

@@ -317,6 +317,24 @@ TEST_CASE("file: malformed headers") {
       complaint(folder, std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10)).starts_with("not a safetensors file"));
 }
 
+TEST_CASE("file: what is not wanted is passed over before its dtype is looked at") {
+  const TemporaryDirectory folder;
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[3,7]},"mask":{"dtype":"BOOL","shape":[1,3],"data_offsets":[0,3]}})";
+  const float one = 1;
+  const uint64_t length = header.size();
+  std::string bytes(reinterpret_cast<const char*>(&length), 8);
+  bytes += header + "\1\1\1";
+  bytes.append(reinterpret_cast<const char*>(&one), 4);
+  write(folder / "x", bytes);
+  CHECK_THROWS_AS(load_tensors(folder / "x"), Error);
+  const auto wanted = [](const std::string& name) { return name != "mask"; };
+  const NamedTensors tensors = load_tensors(folder / "x", default_backend(), wanted).tensors;
+  REQUIRE(tensors.size() == 1);
+  CHECK(tensors[0].first == "a");
+  CHECK(tensors[0].second.to_vector<float>() == std::vector<float>{1});
+}
+
 TEST_CASE("file: paths that are no files") {
   const TemporaryDirectory folder;
   const auto says = [](const std::string& path) -> std::string {
@@ -327,11 +345,11 @@ TEST_CASE("file: paths that are no files") {
     }
     return "";
   };
-  CHECK(says(folder / "missing") == (folder / "missing") + ": No such file or directory");
-  CHECK(says(folder.path) == folder.path + ": not a file");
-  CHECK(says("/dev/zero") == "/dev/zero: not a file");
+  CHECK(says(folder / "missing") == "cannot read " + (folder / "missing") + ": No such file or directory");
+  CHECK(says(folder.path) == "cannot read " + folder.path + ": it is not a file");
+  CHECK(says("/dev/zero") == "cannot read /dev/zero: it is not a file");
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  CHECK(says(folder / "pipe") == (folder / "pipe") + ": not a file");
+  CHECK(says(folder / "pipe") == "cannot read " + (folder / "pipe") + ": it is not a file");
   write(folder / "empty", "");
   CHECK(says(folder / "empty") == (folder / "empty") + ": 0 bytes are too few for a safetensors file");
 }
@@ -349,9 +367,10 @@ TEST_CASE("file: writing that cannot succeed says so and leaves nothing") {
     }
     return "";
   };
-  CHECK(says(folder / "missing/x", {{"x", x}}) == (folder / "missing/x") + ": No such file or directory");
-  CHECK(says(folder.path, {{"x", x}}) == folder.path + ": Is a directory");
-  CHECK(says("/dev/full", {{"x", x}}) == "/dev/full: not written: No space left on device");
+  CHECK(says(folder / "missing/x", {{"x", x}}) ==
+        "cannot write " + (folder / "missing/x") + ": No such file or directory");
+  CHECK(says(folder.path, {{"x", x}}) == "cannot write " + folder.path + ": Is a directory");
+  CHECK(says("/dev/full", {{"x", x}}) == "cannot write /dev/full: No space left on device");
   CHECK(fs::exists("/dev/full"));
   CHECK(says("/dev/null", {{"x", x}}) == "");
 
@@ -374,6 +393,7 @@ TEST_CASE("file: writing that cannot succeed says so and leaves nothing") {
   const std::string text = says(folder / "y", {{"x", x}});
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
   std::signal(SIGXFSZ, handler);
-  CHECK(text == (folder / "y") + ": not written: File too large");
+  CHECK(text == "cannot write " + (folder / "y") + ": File too large");
   CHECK(!fs::exists(folder / "y"));
+  CHECK(!fs::exists(folder / "y.part"));
 }

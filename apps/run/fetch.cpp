@@ -1,0 +1,97 @@
+#include "apps/run/fetch.h"
+
+#include <filesystem>
+
+#include "apps/report/memory.h"
+#include "apps/report/progress.h"
+#include "apps/run/corpus.h"
+#include "data/download.h"
+#include "tensor/check.h"
+#include "tensor/files.h"
+
+namespace chapbook {
+namespace fs = std::filesystem;
+namespace {
+
+// The file's path on this machine.
+std::string fetch(RemoteFile file, const std::string& directory, const FetchOptions& options) {
+  const std::string name = file.name();
+  std::string shown;
+  std::unique_ptr<Progress> progress;
+  DownloadOptions download_options;
+  download_options.progress = [&](const char* what, int64_t done, int64_t of) {
+    if (shown != what) {
+      progress = std::make_unique<Progress>(fmt::format("{} {}", what, name), static_cast<double>(of),
+                                            static_cast<double>(done));
+      shown = what;
+    }
+    progress->update(static_cast<double>(done), bytes_text(static_cast<double>(done)));
+  };
+  download_options.say = [&](const std::string& line) {
+    if (progress) progress->clear();
+    options.say(line);
+  };
+  std::string path = directory + "/" + name;
+  Downloaded got;
+  if (options.mirror.empty() || options.mirror.find("://") != std::string::npos) {
+    if (!options.mirror.empty()) file.url = options.mirror + "/" + name;
+    got = download(file, path, download_options);
+  } else {
+    path = options.mirror + "/" + name;
+    got = check_file(file, path, download_options);
+  }
+  progress.reset();
+  options.say(fmt::format("{}: {} bytes, SHA-256 {}, {}{}", path, got.bytes, got.sha256,
+                          got.checked_with.empty() ? "which nothing was known to compare with"
+                                                   : "compared with " + got.checked_with,
+                          got.was_there ? "; was there" : ""));
+  return path;
+}
+
+}  // namespace
+
+bool is_remote(const std::string& text) {
+  return text.find("://") != std::string::npos || text_set(text) != nullptr;
+}
+
+FetchedTexts fetch_texts(const std::string& name, const FetchOptions& options) {
+  const TextSet* set = text_set(name);
+  if (!set) {
+    const RemoteFile file{name};
+    return {fetch(file, options.directory, options), ""};
+  }
+  const std::string directory = options.directory + "/" + set->name;
+  FetchedTexts texts;
+  texts.train = fetch(set->train, directory, options);
+  if (!set->valid.url.empty()) texts.valid = fetch(set->valid, directory, options);
+  return texts;
+}
+
+void fetch_data(RunOptions& run, const FetchOptions& options) {
+  const std::string directory =
+      options.directory + "/" +
+      (text_set(run.data) ? run.data
+                          : RemoteFile{run.data}.name() + ".tokens");  // addresses have no set's name
+  const std::string tokens = fmt::format("{}/tokens-{}", directory, run.settings.vocabulary);
+  const bool plain = run.valid.empty() && run.tokenizer.empty();
+  if (plain && fs::exists(whole_directory(tokens))) {
+    run.data = whole_directory(tokens);
+    return;
+  }
+  const FetchedTexts texts = fetch_texts(run.data, options);
+  if (run.valid.empty()) run.valid = texts.valid;
+  run.data = texts.train;
+  if (!plain) return;
+  write_directory(tokens, [&](const std::string& fresh) {
+    prepare({.train = text_source(run.data),
+             .valid = run.valid.empty() ? TextSource{} : text_source(run.valid),
+             .valid_share = run.valid_share,
+             .tokenizer = "",
+             .vocabulary = run.settings.vocabulary,
+             .directory = fresh});
+  });
+  run.data = tokens;
+  run.valid = "";
+}
+
+}  // namespace chapbook
