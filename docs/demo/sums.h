@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <span>
 
+#include "tensor/check.h"
+
 namespace chapbook {
 
 template <class T>
