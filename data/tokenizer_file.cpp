@@ -264,14 +264,16 @@ std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory
     return content;
   };
   const json config = read("tokenizer_config.json"), map = read("special_tokens_map.json");
-  for (const auto& [id, token] : config.value("added_tokens_decoder", json::object()).items()) {
+  const json with_ids = config.value("added_tokens_decoder", json::object()),
+             added = read("added_tokens.json");
+  for (const auto& [id, token] : with_ids.items()) {
     const std::string where = (directory / "tokenizer_config.json").string() + ": added_tokens_decoder";
     const std::string name = member(token, "content", json::value_t::string, where);
     for (const char* setting : {"single_word", "lstrip", "rstrip"})
       require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, name));
     tokens.emplace_back(name, token_id(json::parse(id, nullptr, false), name, where));
   }
-  for (const auto& [name, id] : read("added_tokens.json").items())
+  for (const auto& [name, id] : added.items())
     tokens.emplace_back(name, token_id(id, name, (directory / "added_tokens.json").string()));
   // Those that have a role only, transformers numbers on in this order.
   const auto by_name = [&](const json& token) {

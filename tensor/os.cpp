@@ -38,8 +38,8 @@ Faults read_faults() {
   for (std::string rest = variable ? variable : ""; !rest.empty();) {
     const std::string word = rest.substr(0, rest.find(','));
     rest.erase(0, word.size() + 1);
-    const size_t colon = std::min(word.find(':'), word.size());
-    const std::string name = word.substr(0, colon), value = word.substr(std::min(colon + 1, word.size()));
+    const size_t colon = word.find(':');
+    const std::string name = word.substr(0, colon), value = colon == word.npos ? "" : word.substr(colon + 1);
     int64_t number = 0;
     std::from_chars(value.data(), value.data() + value.size(), number);
     if (name == "fail" && number > 0)

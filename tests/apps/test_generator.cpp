@@ -122,8 +122,8 @@ TEST_CASE("causal masks are passed over whatever their dtype") {
       {"dtype", "BOOL"}, {"shape", {1, 1, 2, 2}}, {"data_offsets", {end, end + 4}}};
   const std::string text = header.dump(), numbers = bytes.substr(8 + length);
   length = text.size();
-  write_file(saved.file(),
-             std::string(reinterpret_cast<const char*>(&length), 8) + text + numbers + "\1\0\1\1");
+  write_file(saved.file(), std::string(reinterpret_cast<const char*>(&length), 8) + text + numbers +
+                               std::string("\1\0\1\1", 4));
   CHECK(saved.logits() == saved.gpt(saved.tokens).value().to_vector<float>());
 }
 

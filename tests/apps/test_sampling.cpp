@@ -191,7 +191,10 @@ TEST_CASE("sampling: what makes no sense is refused") {
   for (const float x : {std::nanf(""), HUGE_VALF}) {
     CHECK_THROWS_AS(sample(std::vector<float>{1, x, 2}, {}, random), Error);
     CHECK_THROWS_AS(sample(std::vector<float>{x, 1, 2}, {.top_k = 1}, random), Error);
-    CHECK_THROWS_AS(sample(std::vector<float>{x, 1, 2}, {.temperature = 0}, random), Error);
+    for (const std::vector<float>& logits : {std::vector<float>{x, 1, 2}, {1, x, 2}, {1, 2, x}}) {
+      CHECK_THROWS_AS(sample(logits, {.temperature = 0}, random), Error);  // which compares only
+      CHECK_THROWS_AS(ranked(logits), Error);
+    }
   }
 }
 
