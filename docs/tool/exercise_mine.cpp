@@ -65,8 +65,7 @@ fs::path build(const std::vector<const Exercise*>& sources, const fs::path& dire
       if (!also.starts_with("docs/") && std::find(compiled.begin(), compiled.end(), also) == compiled.end())
         compiled.push_back(also);
 
-  std::vector<std::string> objects = {object_of("apps/main.cpp")};
-  objects[0].replace(objects[0].find("apps.dir"), 8, "chapbook.dir");
+  std::vector<std::string> objects;
   std::vector<std::future<Ran>> running;
   for (const std::string& path : compiled) {
     objects.push_back(place / (std::to_string(objects.size()) + ".o"));
@@ -80,7 +79,7 @@ fs::path build(const std::vector<const Exercise*>& sources, const fs::path& dire
           "your pieces of {} do not compile together; what a piece needs must be functions, types or "
           "includes:\n{}",
           compiled[i], first_error(ran.output));
-  const Ran linked = link_as("chapbook", objects, place / "chapbook");
+  const Ran linked = link_as("chapbook", objects, place / "chapbook", true);
   check(linked.code == 0, "your pieces do not link: {}", first_error(linked.output));
   return place / "chapbook";
 }

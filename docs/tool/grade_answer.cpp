@@ -28,9 +28,10 @@ struct Answer {
 // What docs/exercises/answers.cpp prints, from the program that it is.
 Answer answer_of(const std::string& number) {
   static const nlohmann::json all = [] {
-    const std::string source = "docs/exercises/answers.cpp", settings = "apps/run/settings.cpp";
-    std::vector<std::string> objects = {object_of(source), object_of(settings)},
-                             targets = libraries_of_checks();
+    std::vector<std::string> objects, targets = libraries_of_checks();
+    for (const char* source : {"docs/exercises/answers.cpp", "apps/run/settings.cpp", "apps/run/family.cpp",
+                               "apps/run/family_gpt2.cpp", "apps/run/family_llama.cpp"})
+      objects.push_back(object_of(source));
     targets.insert(targets.end(), objects.begin(), objects.end());
     build_targets(targets);
     const std::string program = CHAPBOOK_BUILD_DIR "/exercises/answers";

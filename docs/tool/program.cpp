@@ -56,14 +56,15 @@ std::vector<std::string> libraries_of_checks() {
   return {"liboptim.a", "libnn.a", "libtest_support.a", "libautograd.a", "libtensor.a"};
 }
 
-Ran link_as(const std::string& target, const std::vector<std::string>& objects, const fs::path& program) {
+Ran link_as(const std::string& target, const std::vector<std::string>& objects, const fs::path& program,
+            bool with_its_own) {
   const std::string command = command_of(target);
-  const size_t objects_begin = command.find("CMakeFiles/" + target),
-               objects_end = command.find(" -o " + target);
+  const size_t objects_begin = command.find("CMakeFiles/"), objects_end = command.find(" -o " + target);
   check(objects_begin < objects_end && objects_end != std::string::npos, "cannot read how {} is linked: {}",
         target, command);
   std::string list;
   for (const std::string& object : objects) list += quoted(object) + " ";
+  if (with_its_own) list += command.substr(objects_begin, objects_end + 1 - objects_begin);
   return in_build(command.substr(0, objects_begin) + list + "-o " + quoted(program) +
                   command.substr(objects_end + 4 + target.size()));
 }

@@ -29,7 +29,7 @@ std::vector<std::string> libraries_of_checks();
 
 // Links these objects, then what ninja links `target` with, into `program`.
 Ran link_as(const std::string& target, const std::vector<std::string>& objects,
-            const std::filesystem::path& program);
+            const std::filesystem::path& program, bool with_its_own = false);
 
 // The first error of a compiler or linker with what it shows of the place. Paths begin at the root.
 std::string first_error(std::string output);

@@ -167,6 +167,7 @@ TEST_CASE("book: what is changed behind the page's back is found, with page and 
     const SmallBook book;
     book.replace(change.file, change.from, change.to);
     const std::string found = book.problems();
+    CAPTURE(std::string(change.from));
     CAPTURE(found);
     const std::string where =
         fmt::format("docs/page.md:{}: ", line_of(book.get("docs/page.md"), change.block));
