@@ -55,7 +55,8 @@ void save_model(GPT& gpt, const Tokenizer& tokenizer, const std::string& directo
   write_file(directory + "/config.json", config_json(gpt.config(), tokenizer).dump(2) + "\n");
   const Json generation = {{"bos_token_id", tokenizer.end_of_text()},
                            {"eos_token_id", tokenizer.end_of_text()},
-                           {"do_sample", true}};
+                           {"do_sample", true},
+                           {"chapbook_after_end", true}};
   write_file(directory + "/generation_config.json", generation.dump(2) + "\n");
   save_tensors(directory + "/model.safetensors", with_biases(gpt), {{"format", "pt"}});
   save_tokenizer(tokenizer, directory);
@@ -144,6 +145,16 @@ std::string model_directory(const std::string& path) {
   fail("'{}' is no model and no run: it has no config.json, and neither has a 'best' or 'last' inside", path);
 }
 
+// What a text is put after is a property of the model. Where a GPT-2 from elsewhere says nothing, it is given
+// what its tokenizer makes of a text.
+static bool begins_after_end(const std::string& directory) {
+  const std::string path = directory + "/generation_config.json";
+  if (!fs::exists(path)) return false;
+  const Json generation = Json::parse(read_file(path), shallow, false);
+  check(generation.is_object(), "{}: not a JSON object", path);
+  return generation.contains("chapbook_after_end") && generation["chapbook_after_end"] == true;
+}
+
 Model load_model(const std::string& path) {
   const std::string directory = model_directory(path);
   Tokenizer tokenizer = load_tokenizer(directory);
@@ -151,7 +162,7 @@ Model load_model(const std::string& path) {
   check(tokenizer.vocabulary_size() <= gpt->config().vocabulary,
         "{}: the tokenizer has {} tokens, the model only {}", directory, tokenizer.vocabulary_size(),
         gpt->config().vocabulary);
-  return {std::move(gpt), std::move(tokenizer)};
+  return {std::move(gpt), std::move(tokenizer), begins_after_end(directory)};
 }
 
 }  // namespace chapbook

@@ -13,6 +13,7 @@ namespace chapbook {
 struct Model {
   std::unique_ptr<GPT> gpt;
   Tokenizer tokenizer;
+  bool after_end = true;  // it was trained on texts that begin after <|endoftext|>
 };
 
 // Writes into an existing directory.
