@@ -14,9 +14,9 @@ namespace {
 void run(const std::string& path, const std::string& data, int64_t batch, int64_t stride) {
   const Model model = load_model(path);
   const EvaluationText text = evaluation_text(data, model.tokenizer);
-  const int64_t context = model.gpt->config().context;
+  const int64_t context = model.network->context();
   Progress progress("evaluating", 1);
-  const Score score = evaluate(*model.gpt, text.tokens,
+  const Score score = evaluate(*model.network, text.tokens,
                                {.batch = batch,
                                 .stride = stride,
                                 .accuracy = true,
@@ -57,14 +57,14 @@ void add_evaluate(CLI::App& program) {
       .add_option("--data", options->data, "a text file, a directory of .txt files, or a token file (.bin)")
       ->required();
   command.add_option("--batch", options->batch, "sequences computed at once")
-      ->check(CLI::Range(1, 65536))
+      ->check(whole_number(1, 65536))
       ->capture_default_str();
   command
       .add_option("--stride", options->stride,
                   "tokens between the beginnings of windows; below the context they overlap, and each token "
                   "has more text before it; 0: "
                   "side by side")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number(0))
       ->capture_default_str();
   command.footer("Example: ./chapbook evaluate runs/tiny --data valid.txt");
   command.callback([options] { run(options->run, options->data, options->batch, options->stride); });

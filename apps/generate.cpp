@@ -6,12 +6,13 @@
 #include "apps/command.h"
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
+#include "data/utf8.h"
 
 namespace chapbook {
 
 namespace {
 
-struct Options {
+struct GenerateOptions {
   std::string run, prompt;
   Sampling sampling;
   std::vector<std::string> bias;
@@ -21,7 +22,7 @@ struct Options {
   bool past_end = false;
 };
 
-void add_sampling_options(CLI::App& command, Options& options) {
+void add_sampling_options(CLI::App& command, GenerateOptions& options) {
   Sampling& s = options.sampling;
   const auto add = [&](const char* name, auto& value, const char* help) {
     command.add_option(name, value, help)->capture_default_str()->group("Sampling, in this order");
@@ -39,7 +40,7 @@ void add_sampling_options(CLI::App& command, Options& options) {
   add("--seed", s.seed, "of the draws: the same seed, the same text");
 }
 
-std::vector<TokenBias> parsed(const std::vector<std::string>& texts) {
+std::vector<TokenBias> parsed_biases(const std::vector<std::string>& texts) {
   std::vector<TokenBias> biases;
   for (const std::string& text : texts) {
     int id = 0, end = 0;
@@ -53,13 +54,13 @@ std::vector<TokenBias> parsed(const std::vector<std::string>& texts) {
 
 // Texts with seeds counting up, computed together; the first is shown while it comes, each other when those
 // before it are done.
-void tell_all(const Model& model, const Options& options, const std::vector<int32_t>& prompt) {
+void tell_all(const Model& model, const GenerateOptions& options, const std::vector<int32_t>& prompt) {
   std::vector<std::unique_ptr<Continuation>> texts;
   std::vector<Continuation*> all;
   std::vector<std::string> unshown(options.count);
   Sampling sampling = options.sampling;
   for (int64_t i = 0; i < options.count; ++i, ++sampling.seed) {
-    texts.push_back(std::make_unique<Continuation>(*model.gpt, model.tokenizer, prompt, sampling));
+    texts.push_back(std::make_unique<Continuation>(*model.network, model.tokenizer, prompt, sampling));
     all.push_back(texts.back().get());
   }
   int64_t shown = 0;
@@ -68,10 +69,10 @@ void tell_all(const Model& model, const Options& options, const std::vector<int3
     std::vector<Continuation*> going;
     for (Continuation* text : all)
       if (text->end() == Continuation::End::none) going.push_back(text);
-    step(*model.gpt, going);
+    step(*model.network, going);
     for (int64_t i = 0; i < options.count; ++i)
       if (std::ranges::find(going, all[i]) != going.end()) {
-        const bool ended = all[i]->ids().back() == model.tokenizer.end_of_text();
+        const bool ended = ends_text(all[i]->ids().back(), model.tokenizer, options.sampling);
         unshown[i] += ended && options.past_end ? "\n\n" : all[i]->text();
       }
     for (;;) {
@@ -85,27 +86,28 @@ void tell_all(const Model& model, const Options& options, const std::vector<int3
   }
 }
 
-void tell_likeliest(const Model& model, const Options& options, const std::vector<int32_t>& prompt) {
+void tell_likeliest(const Model& model, const GenerateOptions& options, const std::vector<int32_t>& prompt) {
   check(options.count <= options.beams, "--count {} asks for more texts than --beams {}", options.count,
         options.beams);
-  const auto beams = beam_search(*model.gpt, model.tokenizer, prompt, options.beams, options.sampling.tokens,
-                                 options.length_penalty);
+  const auto beams = beam_search(*model.network, model.tokenizer, prompt, options.beams,
+                                 options.sampling.tokens, options.length_penalty);
   for (int64_t i = 0; i < std::min<int64_t>(options.count, beams.size()); ++i)
-    fmt::print("{}{}{}\n", i > 0 ? "\n---\n\n" : "", options.prompt, model.tokenizer.decode(beams[i].said));
+    fmt::print("{}{}{}\n", i > 0 ? "\n---\n\n" : "", options.prompt,
+               well_formed(model.tokenizer.decode(beams[i].said)));
 }
 
 }  // namespace
 
 void add_generate(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateOptions>();
   CLI::App& command = *program.add_subcommand("generate", "continue a text, or tell a story");
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
   command.add_option("--prompt", options->prompt, "how the text begins; none: a new story");
   command.add_option("--tokens", options->sampling.tokens, "the most to generate")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command.add_option("--count", options->count, "how many texts, with seeds counting up")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command.add_option("--stop", options->sampling.stop, "end before this text; again for more");
   command.add_flag("--past-end", options->past_end, "go on after the end of a story");
@@ -113,7 +115,7 @@ void add_generate(CLI::App& program) {
                    "put <|endoftext|> before the prompt, or do not; else as the model was trained");
   add_sampling_options(command, *options);
   command.add_option("--beams", options->beams, "search for the likeliest text with so many, without chance")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->group("Beam search");
   command
       .add_option("--length-penalty", options->length_penalty,
@@ -126,12 +128,19 @@ void add_generate(CLI::App& program) {
       "\".\"\n"
       "          ./chapbook generate runs/tiny --prompt \"The dog\" --beams 4 --tokens 60");
   command.callback([options] {
-    options->sampling.logit_bias = parsed(options->bias);
+    options->sampling.logit_bias = parsed_biases(options->bias);
     options->sampling.stop_at_end = !options->past_end;
     check_sampling(options->sampling);  // before anything is printed
     const Model model = load_model(options->run);
+    options->sampling.ends = model.ends;
     const std::vector<int32_t> prompt =
         prompt_ids(model.tokenizer, options->prompt, options->after_end.value_or(model.after_end));
+    const int64_t tokens = static_cast<int64_t>(prompt.size()), seen = model.network->context() - 1;
+    if (tokens > seen)
+      fmt::print(stderr, "chapbook: the prompt has {} tokens; the model sees the last {}\n", tokens, seen);
+    // It may end inside a character, which then comes with what follows.
+    options->prompt =
+        well_formed(std::string_view(options->prompt).substr(0, complete_utf8(options->prompt)));
     (options->beams > 0 ? tell_likeliest : tell_all)(model, *options, prompt);
   });
 }

@@ -21,7 +21,7 @@ void add_common_options(CLI::App& app) {
          "--backend", [](const std::string& name) { set_default_backend(backend(name)); },
          "where to compute; the fastest there is unless told (or CHAPBOOK_BACKEND)")
       ->type_name("NAME")
-      ->group("Options of every command");
+      ->group(every_command);
   app.add_option_function<int>(
          "--threads",
          [](int threads) {
@@ -30,12 +30,12 @@ void add_common_options(CLI::App& app) {
          },
          "threads of the cpu backend; as many as cores unless told (or CHAPBOOK_THREADS)")
       ->type_name("N")
-      ->group("Options of every command");
+      ->group(every_command);
   app.add_option_function<std::string>(
          "--gemm", [](const std::string& name) { cpu::set_gemm(name); },
          "who computes large products on the cpu: own, openblas, or auto; own unless told (or CHAPBOOK_GEMM)")
       ->type_name("NAME")
-      ->group("Options of every command");
+      ->group(every_command);
   for (CLI::App* command : app.get_subcommands({})) add_common_options(*command);
 }
 
@@ -61,6 +61,7 @@ int run(int argc, char** argv) {
   add_generate(program);
   add_predict(program);
   add_serve(program);
+  add_runs(program);
   add_profile(program);
   add_bench(program);
   add_common_options(program);

@@ -5,6 +5,7 @@
 #include "apps/command.h"
 #include "apps/report/memory.h"
 #include "apps/report/progress.h"
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "apps/settings_options.h"
 #include "tensor/check.h"
@@ -36,28 +37,27 @@ std::string work_text(double operations) {
 // sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
 // in it.
 double measured_tokens_per_second(const Settings& settings) {
-  const GPTConfig config = model_config(settings);
   constexpr double some_work = 2e10;  // multiplications and additions: less than a second on two cores
-  const double sequence_work = training_flops_per_token(config) * static_cast<double>(config.context);
+  const double sequence_work = model_costs(settings).flops_per_token * static_cast<double>(settings.context);
   const int64_t batch =
       std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, settings.batch);
-  GPT model(config);
+  const std::unique_ptr<LanguageModel> model = make_model(settings);
   Random random{.seed = 1};
-  model.initialise(random);
-  model.train_with(nullptr, settings.recompute);
-  model.compute_in(checked_precision(settings, model.backend()));
-  std::vector<int32_t> numbers(static_cast<size_t>(batch * config.context));
+  model->initialise(random);
+  model->train_with(nullptr, settings.recompute);
+  model->compute_in(checked_precision(settings, model->backend()));
+  std::vector<int32_t> numbers(static_cast<size_t>(batch * settings.context));
   for (int32_t& token : numbers)
-    token = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocabulary)));
-  const Tensor tokens = Tensor::from(numbers, Shape{batch, config.context});
+    token = static_cast<int32_t>(random.below(static_cast<uint64_t>(settings.vocabulary)));
+  const Tensor tokens = Tensor::from(numbers, Shape{batch, settings.context});
 
   using Clock = std::chrono::steady_clock;
   double best = 0, spent = 0;
   // The first step also fetches memory and starts threads, so the best one counts.
   while (spent < 1.5) {  // seconds
     const auto start = Clock::now();
-    clear_gradients(model);
-    backward(model.loss(tokens, tokens));
+    clear_gradients(*model);
+    backward(model->loss(tokens, tokens));
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     best = std::max(best, static_cast<double>(numbers.size()) / seconds);
     spent += seconds;
@@ -66,22 +66,21 @@ double measured_tokens_per_second(const Settings& settings) {
 }
 
 void plan(const Settings& settings, bool measure) {
-  const GPTConfig config = model_config(settings);
-  const int64_t parameters = parameter_count(config),
-                embeddings = (config.vocabulary + config.context) * config.width;
+  const ModelCosts model = model_costs(settings);
+  const int64_t parameters = model.parameters, embeddings = model.embeddings;
   const double weights = 4.0 * static_cast<double>(parameters);
   const double optimizer =
       settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
-  const auto activations = static_cast<double>(
-      activation_bytes(config, settings.batch, settings.recompute, dtype_named(settings.precision)));
+  const auto activations = static_cast<double>(model.activation_bytes);
   const double memory = 2 * weights + optimizer + activations;
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
-  const double token_work = training_flops_per_token(config);
+  const double token_work = model.flops_per_token;
 
-  row("model", "{} layers, {} heads, {} wide, context {}, vocabulary {}", config.layers, config.heads,
-      config.width, config.context, grouped(config.vocabulary));
-  row("parameters", "{}: embeddings {} (also the output head), blocks {}", grouped(parameters),
-      grouped(embeddings), grouped(parameters - embeddings));
+  row("model", "{}{} layers, {} heads, {} wide, context {}, vocabulary {}",
+      settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers, settings.heads,
+      settings.width, settings.context, grouped(settings.vocabulary));
+  row("parameters", "{}: embeddings {} ({} the output head), blocks {}", grouped(parameters),
+      grouped(embeddings), settings.tied ? "also" : "with", grouped(parameters - embeddings));
   row("memory", "about {}: weights {}, gradients {}, {} {}, activations of a batch {} in {}",
       bytes_text(memory), bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
       bytes_text(activations), settings.precision);

@@ -23,7 +23,7 @@ void add_predict(CLI::App& program) {
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
   command.add_option("TEXT", options->text, "the text so far")->required();
   command.add_option("--top", options->top, "rows of the table")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   command.add_option("--temperature", options->temperature, "scores are divided by it")
       ->capture_default_str();
@@ -36,15 +36,15 @@ void add_predict(CLI::App& program) {
     const Model model = load_model(options->run);
     std::vector<int32_t> ids =
         prompt_ids(model.tokenizer, options->text, options->after_end.value_or(model.after_end));
-    const int64_t context = model.gpt->config().context;
+    const int64_t context = model.network->context();
     if (static_cast<int64_t>(ids.size()) > context) {
       fmt::print(stderr, "chapbook: the text has {} tokens; the model sees the last {}\n", ids.size(),
                  context);
       ids.erase(ids.begin(), ids.end() - context);
     }
-    GPT::Caches caches = model.gpt->caches();
-    const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.gpt->backend());
-    const std::vector<float> logits = model.gpt->next(tokens, caches).to_vector<float>();
+    LanguageModel::Caches caches = model.network->caches();
+    const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());
+    const std::vector<float> logits = model.network->next(tokens, caches).to_vector<float>();
     const std::vector<Choice> choices =
         ranked(std::span(logits).first(model.tokenizer.vocabulary_size()), options->temperature);
     fmt::print("{:>4} {:>7} {:>12}  {}\n", "rank", "id", "probability", "token");

@@ -13,10 +13,11 @@ void add_prepare(CLI::App& program) {
     std::string text, valid, tokenizer, directory;
     double valid_share = 0.02;
     int64_t vocabulary = 2048, stories = 20000;
+    bool drop_duplicates = false, repair = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = program.add_subcommand("prepare", "turn text into token files to train on");
-  command->add_option(
+  CLI::Option* text = command->add_option(
       "TEXT", arguments->text,
       "a text file, a directory of .txt files, an address, or a set's name (see download); without it, "
       "the built-in stories");
@@ -25,9 +26,9 @@ void add_prepare(CLI::App& program) {
       ->type_name("DIR");
   CLI::Option* valid = command
                            ->add_option("--valid", arguments->valid,
-                                        "text for validation; without it, some stories are set aside")
+                                        "text for validation; without it, some of the text is set aside")
                            ->type_name("TEXT");
-  command->add_option("--valid-share", arguments->valid_share, "share of the stories to set aside")
+  command->add_option("--valid-share", arguments->valid_share, "share of the text to set aside")
       ->capture_default_str()
       ->type_name("SHARE")
       ->excludes(valid);
@@ -40,8 +41,13 @@ void add_prepare(CLI::App& program) {
       ->type_name("N")
       ->excludes(tokenizer);
   command->add_option("--stories", arguments->stories, "how many built-in stories")
+      ->check(whole_number(1))
       ->capture_default_str()
-      ->type_name("N");
+      ->type_name("N")
+      ->excludes(text);
+  command->add_flag("--drop-duplicates", arguments->drop_duplicates, "leave out stories that came before");
+  command->add_flag("--repair", arguments->repair,
+                    "mend characters that were read in the wrong encoding (UTF-8 as Windows-1252)");
   const FetchOptionsOf fetch = add_fetch_options(*command);
   command->footer(
       "Stories end at a line holding <|endoftext|>, and at the end of a file.\n\n"
@@ -52,7 +58,6 @@ void add_prepare(CLI::App& program) {
   command->callback([arguments, fetch] {
     check(arguments->valid_share > 0 && arguments->valid_share < 1,
           "--valid-share is between 0 and 1, not {}", arguments->valid_share);
-    check(arguments->stories > 0, "--stories is 1 or more, not {}", arguments->stories);
     check_vocabulary(arguments->vocabulary);
     if (is_remote(arguments->text)) {
       const FetchedTexts texts = fetch_texts(arguments->text, *fetch);
@@ -65,12 +70,26 @@ void add_prepare(CLI::App& program) {
                            .valid_share = arguments->valid_share,
                            .tokenizer = arguments->tokenizer,
                            .vocabulary = arguments->vocabulary,
-                           .directory = arguments->directory};
+                           .directory = arguments->directory,
+                           .drop_duplicates = arguments->drop_duplicates,
+                           .repair = arguments->repair};
     const Prepared prepared = prepare(options);
     for (const auto& [name, info] : {std::pair("train", prepared.train), std::pair("valid", prepared.valid)})
       fmt::print("{}/{}.bin: {} tokens of {} stories, {:.2f} bytes a token, from {}\n", arguments->directory,
                  name, info.tokens, info.documents,
                  static_cast<double>(info.text_bytes) / static_cast<double>(info.tokens), info.text);
+    for (const auto& [name, facts] :
+         {std::pair("train", prepared.train_facts), std::pair("valid", prepared.valid_facts)}) {
+      if (facts.duplicates > 0)
+        fmt::print("{}: {} stories came before{}\n", name, facts.duplicates,
+                   options.drop_duplicates ? "; left out" : "; --drop-duplicates leaves them out");
+      if (facts.leaked > 0) fmt::print("{}: {} stories are among those to train on\n", name, facts.leaked);
+      if (facts.mojibake > 0)
+        fmt::print("{}: {} characters look misread (mojibake){}\n", name, facts.mojibake,
+                   options.repair ? "; mended" : "; --repair mends them");
+    }
+    fmt::print("{0}/text.json, {0}/lengths.svg, {0}/bytes_per_token.svg: what is in the text\n",
+               arguments->directory);
     const int64_t tokens = prepared.train.vocabulary_size;
     const bool fewer = arguments->tokenizer.empty() && tokens < arguments->vocabulary;
     fmt::print("{}/tokenizer: {} tokens{}\n", arguments->directory, tokens,

@@ -1,10 +1,12 @@
 // profile: one training step taken apart, on random tokens: which op takes how long, how near to the
 // machine's limits it runs, what memory is in use, and what the framework itself costs.
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "apps/report/machine.h"
 #include "apps/report/profile_charts.h"
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "apps/settings_options.h"
 #include "tensor/files.h"
@@ -30,12 +32,12 @@ std::vector<uint16_t> random_tokens(const Settings& settings) {
 }
 
 struct Training {
-  GPT gpt;
+  std::unique_ptr<LanguageModel> model;
   Trainer trainer;
   Training(const Settings& settings, std::span<const uint16_t> tokens, Backend& backend)
-      : gpt(model_config(settings), backend), trainer(settings, gpt, tokens) {
+      : model(make_model(settings, backend)), trainer(settings, *model, tokens) {
     Random random{static_cast<uint64_t>(settings.seed)};
-    gpt.initialise(random);
+    model->initialise(random);
     for (int i = 0; i < warmup; ++i) trainer.step();
   }
 };
@@ -115,10 +117,10 @@ void profile(const ProfileOptions& options) {
   write("step.svg", step_svg(step));
   directory.keep();
 
-  fmt::print("{} random tokens a step ({} x {} x {}), {} layers, {} wide, vocabulary {}; {}\n",
+  fmt::print("{} random tokens a step ({} x {} x {}), {}{} layers, {} wide, vocabulary {}; {}\n",
              settings.batch * settings.context * settings.accumulation, settings.accumulation, settings.batch,
-             settings.context, settings.layers, settings.width, settings.vocabulary,
-             describe_backend(default_backend()));
+             settings.context, settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers,
+             settings.width, settings.vocabulary, describe_backend(default_backend()));
   fmt::print("the step of median time of {}, after {} to warm up:\n\n{}", options.steps, warmup,
              profile_table(step));
   fmt::print(
@@ -134,7 +136,7 @@ void add_profile(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("profile", "one training step taken apart: time, work and memory of every op");
   command.add_option("--steps", options->steps, "steps to record, of which the one of median time is shown")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number(1, 1000))
       ->capture_default_str();
   command.add_option("--out", options->directory, "directory for the files")
       ->type_name("DIR")

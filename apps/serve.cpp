@@ -12,7 +12,7 @@
 namespace chapbook {
 
 // runs/tiny is called tiny; a second one of that name is called by its whole path.
-static std::string name_of(const std::string& path, const std::vector<ServedModel>& others) {
+static std::string served_name(const std::string& path, const std::vector<ServedModel>& others) {
   const std::string name = std::filesystem::absolute(path).lexically_normal().string();
   const auto last =
       std::filesystem::path(name.ends_with('/') ? name.substr(0, name.size() - 1) : name).filename();
@@ -34,7 +34,7 @@ void add_serve(CLI::App& program) {
   command.add_option("--host", options->host, "the address to listen on; 0.0.0.0: also for other machines")
       ->capture_default_str();
   command.add_option("--port", options->port, "0: any that is free")
-      ->check(CLI::Range(0, 65535))
+      ->check(whole_number(0, 65535))
       ->capture_default_str();
   command.add_option("--name", options->names,
                      "a name this machine is called by, beside localhost and addresses");
@@ -60,7 +60,8 @@ void add_serve(CLI::App& program) {
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::vector<ServedModel> models;
-    for (const std::string& run : options->runs) models.push_back({name_of(run, models), load_model(run)});
+    for (const std::string& run : options->runs)
+      models.push_back({served_name(run, models), load_model(run)});
     ModelServer server(std::move(models), options->limits, options->names);
     const int port = server.bind(options->host, options->port);
     std::thread waits([&] {

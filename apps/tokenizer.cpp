@@ -16,24 +16,24 @@
 namespace chapbook {
 namespace {
 
-struct Arguments {
+struct TokenizerArguments {
   std::string tokenizer, input = "-", text, directory;
   int64_t vocabulary = 2048;
   bool special = false, table = false;
 };
 
-std::string input_of(const Arguments& arguments) {
+std::string input_of(const TokenizerArguments& arguments) {
   return read_file(arguments.input == "-" ? "/dev/stdin" : arguments.input);
 }
 
-void train(const Arguments& arguments) {
+void train(const TokenizerArguments& arguments) {
   check_vocabulary(arguments.vocabulary);
   const Tokenizer tokenizer = learn_tokenizer(text_source(arguments.text), arguments.vocabulary);
   save_tokenizer(tokenizer, arguments.directory);
   fmt::print("{}: {} tokens\n", arguments.directory, tokenizer.vocabulary_size());
 }
 
-void encode(const Arguments& arguments) {
+void encode(const TokenizerArguments& arguments) {
   const Tokenizer tokenizer = load_tokenizer(arguments.tokenizer);
   const auto ids = tokenizer.encode(input_of(arguments),
                                     arguments.special ? SpecialTokens::recognise : SpecialTokens::as_text);
@@ -44,7 +44,7 @@ void encode(const Arguments& arguments) {
   }
 }
 
-void decode(const Arguments& arguments) {
+void decode(const TokenizerArguments& arguments) {
   const Tokenizer tokenizer = load_tokenizer(arguments.tokenizer);
   const std::string input = input_of(arguments);
   const auto is_space = [](char letter) { return letter == ' ' || (letter >= '\t' && letter <= '\r'); };
@@ -66,7 +66,7 @@ void decode(const Arguments& arguments) {
 }  // namespace
 
 void add_tokenizer(CLI::App& program) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TokenizerArguments>();
   CLI::App* command =
       program.add_subcommand("tokenizer", "learn a tokenizer; turn text into token ids and back");
   command->require_subcommand(1);

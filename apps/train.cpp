@@ -1,13 +1,15 @@
 // `./chapbook train`: text in, a model that tells stories out.
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
 
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/run/run.h"
+#include "apps/run/trial.h"
 #include "apps/settings_options.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 namespace {
@@ -24,15 +26,8 @@ struct Arguments {
   std::string resume;
   std::shared_ptr<SettingsOptions> settings;
   FetchOptionsOf fetch;
+  bool check = false, find_rate = false;
 };
-
-// runs/tiny, or runs/tiny-2, ...: the first that is free.
-std::string free_run(const std::string& name) {
-  for (int i = 1;; ++i) {
-    const std::string run = i == 1 ? "runs/" + name : fmt::format("runs/{}-{}", name, i);
-    if (!std::filesystem::exists(run)) return run;
-  }
-}
 
 void print_line(std::string_view line) {
   fmt::print("{}\n", line);
@@ -43,25 +38,51 @@ std::unique_ptr<Run> begin(Arguments& arguments) {
   RunOptions& options = arguments.run;
   if (arguments.resume.empty()) {
     options.settings = arguments.settings->settings();
-    if (options.directory.empty()) options.directory = free_run(arguments.settings->preset);
+    options.numbered = options.directory.empty();
+    if (options.numbered) options.directory = "runs/" + arguments.settings->preset;
     if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, print_line);
   }
-  check(options.data.empty() && options.valid.empty() && options.tokenizer.empty() &&
-            options.directory.empty() && arguments.settings->config.empty() &&
-            arguments.settings->assignments.empty(),
-        "--resume goes on with the run's own data and settings; give nothing else");
-  options.directory = arguments.resume;
-  return Run::resume(options.directory, print_line);
+  return Run::resume(arguments.resume, print_line);
+}
+
+// A resumed run has its data and settings. What else is given, now or in a later version, would be ignored.
+void check_nothing_beside_resume(const CLI::App& command) {
+  if (command.count("--resume") == 0) return;
+  for (const CLI::Option* option : command.get_options())
+    check(option->count() == 0 || option->get_name() == "--resume" || option->get_group() == every_command,
+          "--resume goes on with the run's own data and settings; leave out {}", option->get_name());
+}
+
+// --check and --find-rate: the data are prepared as for a run, which is then not begun.
+void look(Arguments& arguments) {
+  RunOptions& options = arguments.run;
+  options.settings = arguments.settings->settings();
+  if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
+  options.directory = fmt::format("runs/trial-{}", ::getpid());
+  const NewDirectory taken_away(options.directory);
+  const TrainingData data =
+      open_training_data(std::filesystem::path(options.directory) / data_directory(options));
+  options.settings.vocabulary = data.train.info().vocabulary_size;
+  if (arguments.check) {
+    const int wrong = check_training(options.settings, data, print_line);
+    check(wrong == 0, "{} of the checks found something wrong", wrong);
+  }
+  if (arguments.find_rate) {
+    const RateCurve curve = find_rate(options.settings, data);
+    write_file("rate.svg", svg(plot_of(curve)));
+    print_line(fmt::format("rate.svg: the loss at each rate. To try: --set rate={:.1e}", curve.suggestion));
+  }
 }
 
 void train(Arguments& arguments) {
+  if (arguments.check || arguments.find_rate) return look(arguments);
   const std::unique_ptr<Run> run = begin(arguments);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   run->train(interrupted);
   if (run->done()) return run->finish();
-  fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", arguments.run.directory);
+  fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", run->directory());
   std::fflush(stdout);
   std::exit(130);  // what shells expect of a program ended by Ctrl-C
 }
@@ -71,21 +92,30 @@ void train(Arguments& arguments) {
 void add_train(CLI::App& program) {
   auto options = std::make_shared<Arguments>();
   CLI::App& command = *program.add_subcommand("train", "train a model; at the end it tells a story");
-  command.add_option(
+  CLI::Option* data = command.add_option(
       "--data", options->run.data,
       "a text file, a directory of .txt files or of token files (see prepare), an address, or a set's "
       "name (see download); none: built-in stories");
-  command.add_option("--valid", options->run.valid,
-                     "text for validation; without it, some stories are set aside");
+  CLI::Option* valid = command.add_option("--valid", options->run.valid,
+                                          "text for validation; without it, some of the text is set aside");
+  command.add_option("--valid-share", options->run.valid_share, "share of the text to set aside")
+      ->capture_default_str()
+      ->type_name("SHARE")
+      ->excludes(valid);
   command
       .add_option("--tokenizer", options->run.tokenizer, "a tokenizer there is; without it, one is learned")
       ->type_name("DIR");
   command.add_option("--stories", options->run.stories, "how many built-in stories")
-      ->check(CLI::Range(2, 100'000'000))
-      ->capture_default_str();
+      ->check(whole_number(2, 100'000'000))
+      ->capture_default_str()
+      ->excludes(data);
   command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
       ->type_name("DIR");
   command.add_option("--resume", options->resume, "go on with a run, bit for bit")->type_name("DIR");
+  command.add_flag("--check", options->check,
+                   "look for the usual mistakes instead of training, about a minute");
+  command.add_flag("--find-rate", options->find_rate,
+                   "look for a learning rate instead: rate.svg and a number");
   options->fetch = add_fetch_options(command);
   options->settings = add_settings_options(command);
   command.footer(
@@ -93,8 +123,13 @@ void add_train(CLI::App& program) {
       "  ./chapbook train\n"
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
       "  ./chapbook train --data tinystories --preset story\n"
+      "  ./chapbook train --check --data train.txt\n"
+      "  ./chapbook train --find-rate --preset small\n"
       "  ./chapbook train --resume runs/tiny");
-  command.callback([options] { train(*options); });
+  command.callback([options, &command] {
+    check_nothing_beside_resume(command);
+    train(*options);
+  });
 }
 
 }  // namespace chapbook

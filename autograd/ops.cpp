@@ -7,7 +7,6 @@
 namespace chapbook {
 
 // ---- Shapes: what moves forward moves back
-// -------------------------------------------------------------------------------------
 
 Variable broadcast_to(const Variable& x, const Shape& shape) {
   if (x.shape() == shape) return x;
@@ -61,7 +60,6 @@ Variable to(const Variable& x, DType dtype) {
 }
 
 // ---- Elementwise, two operands
-// -------------------------------------------------------------------------------------------------
 
 Variable operator+(const Variable& p, const Variable& q) {
   const auto [a, b] = broadcast(p, q, "add");
@@ -131,7 +129,6 @@ Variable operator*(const Variable& a, double b) {
 Variable operator/(const Variable& a, double b) { return a * (1 / b); }
 
 // ---- Elementwise, one operand
-// --------------------------------------------------------------------------------------------------
 
 Variable operator-(const Variable& x) {
   return record("neg", -x.value(), {{x, [](const Tensor& dy) { return -dy; }}});
@@ -192,6 +189,13 @@ Variable gelu_erf(const Variable& x) {
                 {{x, [x = x.value()](const Tensor& dy) { return gelu_erf_backward(x, dy); }}});
 }
 
+Variable gated_silu(const Variable& gate, const Variable& x) {
+  return record(
+      "gated_silu", silu(gate.value()) * x.value(),
+      {{gate, [gate = gate.value(), x = x.value()](const Tensor& dy) { return silu_backward(gate, dy * x); }},
+       {x, [gate = gate.value()](const Tensor& dy) { return dy * silu(gate); }}});
+}
+
 Variable dropout(const Variable& x, double p, Random& random) {
   check(p >= 0 && p < 1, "dropout: probability {} is not in [0, 1)", p);
   if (p == 0) return x;
@@ -201,7 +205,6 @@ Variable dropout(const Variable& x, double p, Random& random) {
 }
 
 // ---- Reductions
-// ----------------------------------------------------------------------------------------------------------------
 
 Variable sum(const Variable& x, const std::vector<int>& axes, bool keep) {
   const Shape from = x.shape(), kept = reduced(from, axes, true, "sum");
@@ -241,7 +244,6 @@ Variable min(const Variable& x, const std::vector<int>& axes, bool keep) {
 }
 
 // ---- Products
-// ------------------------------------------------------------------------------------------------------------------
 
 // y = a b:  da = dy b^T,  db = a^T dy,  summed over whatever was stretched. A batch of rows times one matrix
 // is one product.
@@ -313,7 +315,6 @@ Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Va
 }
 
 // ---- Rows
-// ----------------------------------------------------------------------------------------------------------------------
 
 Variable softmax(const Variable& x, int axis) {
   const Tensor y = softmax(x.value(), axis);
@@ -334,6 +335,24 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
       {{std::array{x, weight, bias}, [x = x.value(), weight = weight.value(), saved](const Tensor& dy) {
           auto [dx, dweight, dbias] = layer_norm_backward(x, weight, saved, dy);
           return std::array{dx, dweight, dbias};
+        }}});
+}
+
+// With r = 1 / sqrt(mean(x^2) + epsilon) and n = x r:  dx = r (dn - n mean(dn n)) for dn = dy w, and dw = the
+// sum of dy n over rows. All of it f32 where x is of a half type.
+Variable rms_norm(const Variable& x, const Variable& weight, double epsilon) {
+  const DType sums = wide(x.value().dtype());
+  const auto row_means = [](const Tensor& t) {
+    return sum_to(t, t.shape().with(-1, 1)) * (1 / static_cast<double>(t.size(-1)));
+  };
+  const Tensor w = weight.value().to(sums), all = x.value().to(sums);
+  const Tensor r = rsqrt(row_means(all * all) + epsilon);
+  return record(
+      "rms_norm", (all * r * w).to(x.value().dtype()),
+      {{std::array{x, weight}, [=, x = x.value(), dtype = weight.value().dtype()](const Tensor& dy) {
+          const Tensor n = x.to(sums) * r, from = dy.to(sums), dn = from * w;
+          return std::array{((dn - n * row_means(dn * n)) * r).to(x.dtype()),
+                            sum_to(from * n, w.shape()).to(dtype)};
         }}});
 }
 
@@ -397,13 +416,13 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
     const int64_t end = std::min(N, i + tile);
     const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end),
                  all = held.slice(0, 0, end - i), logits = all.slice(1, 0, V);
-    backend.matmul(part.view(), w.view().transpose(0, 1), all.view());
+    backend.matmul(part.view(), w.view().transpose(0, 1), all.view(), {});
     const auto [part_loss, log_sum] = cross_entropy(logits, part_ids, options);
     loss = loss ? loss + part_loss : part_loss;
     if (!wanted) continue;
     backend.cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), undivided.view(),
                                    logits.view());
-    backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end));
+    backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end), {});
     backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
                    {.residual = i > 0 ? dw.view() : View{}});
   }
@@ -423,7 +442,20 @@ Variable linear_cross_entropy(const Variable& x, const Variable& weight, const T
 }
 
 // ---- Attention
-// -----------------------------------------------------------------------------------------------------------------
+
+static Tensor turned(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  const int64_t half = x.size(-1) / 2;
+  const Tensor a = x.slice(-1, 0, half), b = x.slice(-1, half, 2 * half);
+  return concatenate(std::array{a * cos - b * sin, b * cos + a * sin}, -1);
+}
+
+// The way back turns back.
+Variable rotate(const Variable& x, const Tensor& cos_table, const Tensor& sin_table) {
+  check(x.size(-1) % 2 == 0, "rotate: the last axis of {} is not even", x.shape());
+  const Tensor cos = cos_table.to(x.value().dtype()), sin = sin_table.to(x.value().dtype());
+  return record("rotate", turned(x.value(), cos, sin),
+                {{x, [cos, sin](const Tensor& dy) { return turned(dy, cos, -sin); }}});
+}
 
 // The queries (part 0), keys (1) or values (2) in qkv (B, T, 3C), as a view (B, H, T, D).
 static Tensor heads_of(const Tensor& qkv, int part, int64_t heads) {
@@ -451,6 +483,20 @@ Variable attention(const Variable& qkv, int64_t heads) {
                                        scale, saved, dy_heads, dq, dk, dv);
                     return dqkv;
                   }}});
+}
+
+Variable attention(const Variable& q, const Variable& k, const Variable& v) {
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(-1)));
+  const Attended saved = attention(q.value(), k.value(), v.value(), scale);
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);
+  return record(
+      "attention", saved.y.transpose(1, 2).reshape({B, T, H * D}),
+      {{std::array{q, k, v}, [=, q = q.value(), k = k.value(), v = v.value()](const Tensor& dy) {
+          std::array gradients{Tensor::like(q), Tensor::like(k), Tensor::like(v)};
+          auto& [dq, dk, dv] = gradients;
+          attention_backward(q, k, v, scale, saved, dy.reshape({B, T, H, D}).transpose(1, 2), dq, dk, dv);
+          return gradients;
+        }}});
 }
 
 }  // namespace chapbook

@@ -67,12 +67,24 @@ int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend)
 Variable softmax(const Variable& x, int axis = -1);
 Variable log_softmax(const Variable& x, int axis = -1);
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double epsilon);
+// x / sqrt(mean of x^2 over the last axis + epsilon) * weight (Zhang & Sennrich 2019). Where x is of a half
+// type, weight may be f32.
+Variable rms_norm(const Variable& x, const Variable& weight, double epsilon);
 Variable gather_rows(const Variable& table, const Tensor& ids);
 Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntropy options = {});
+
+// silu(gate) * x, of which only the two operands are kept.
+Variable gated_silu(const Variable& gate, const Variable& x);
+// Numbers i and i + D / 2 of a row of x (..., D) are a point in the plane, which is turned by the angle of
+// this cosine and sine; cos and sin stretch to (..., D / 2).
+Variable rotate(const Variable& x, const Tensor& cos, const Tensor& sin);
 
 // Causal self-attention: qkv (B, T, 3C) holds queries, keys and values side by side, each of `heads` heads;
 // gives (B, T, C).
 Variable attention(const Variable& qkv, int64_t heads);
+// The same of queries (B, H, T, D), which are the last T of S places, and keys and values (B, K, S, D); H is
+// a multiple of K, and H / K neighbouring queries share a head of keys and values. Gives (B, T, H D).
+Variable attention(const Variable& q, const Variable& k, const Variable& v);
 
 // Each number is 0 with probability p, else divided by 1 - p (Srivastava et al. 2014).
 Variable dropout(const Variable& x, double p, Random& random);

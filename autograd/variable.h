@@ -37,8 +37,8 @@ class Variable {
 };
 
 // One rule, and the inputs whose gradients it makes. A rule captures exactly the Tensors it needs, never a
-// Variable: the graph has no cycles, and memory is held no longer than needed. For inputs that share work it
-// gives an array (or vector) of Tensors, one for each.
+// Variable: the op's result would make a cycle, which is never freed, and an input would hold its graph longer
+// than needed. For inputs that share work it gives an array (or vector) of Tensors, one for each.
 struct Edge {
   using Gradients = RecycledVector<Tensor>;
   RecycledVector<std::shared_ptr<Node>> inputs;

@@ -39,13 +39,11 @@ auto kept(Make make) {
 // once and read once.
 Row training_row(const Model& model) {
   const Settings settings = settings_of(model);
-  const GPTConfig config = model_config(settings);
+  const ModelCosts counted = model_costs(settings);
   const double tokens = static_cast<double>(model.batch * model.context);
-  const Cost cost{training_flops_per_token(config) * tokens,
-                  16.0 * static_cast<double>(parameter_count(config)) +
-                      static_cast<double>(activation_bytes(config, model.batch)),
-                  16.0 * static_cast<double>(parameter_count(config)) +
-                      static_cast<double>(activation_bytes(config, model.batch))};
+  const double bytes =
+      16.0 * static_cast<double>(counted.parameters) + static_cast<double>(counted.activation_bytes);
+  const Cost cost{counted.flops_per_token * tokens, bytes, bytes};
   const auto training =
       kept<Training>([settings](Backend& backend) { return std::make_shared<Training>(settings, backend); });
   return {.section = "train",
@@ -65,28 +63,28 @@ Row training_row(const Model& model) {
 // A token for each sequence of the batch, always the one after half of the context. The floor: every weight
 // is read once.
 Row decoding_row(const Model& model) {
-  const GPTConfig config = model_config(settings_of(model));
-  const double weights = 4.0 * static_cast<double>(parameter_count(config));
-  const auto made = kept<GPT>([config](Backend& backend) {
-    auto gpt = std::make_shared<GPT>(config, backend);
+  const Settings settings = settings_of(model);
+  const double weights = 4.0 * static_cast<double>(model_costs(settings).parameters);
+  const auto made = kept<LanguageModel>([settings](Backend& backend) {
+    std::shared_ptr<LanguageModel> network = make_model(settings, backend);
     Random random{1};
-    gpt->initialise(random);
-    return gpt;
+    network->initialise(random);
+    return network;
   });
   const auto prepare = [=](Backend& backend) -> std::function<void()> {
-    const std::shared_ptr<GPT> gpt = made(backend);
-    const int64_t seen = config.context / 2;
-    auto caches = std::make_shared<std::vector<GPT::Caches>>();
-    for (int64_t b = 0; b < model.batch; ++b) caches->push_back(gpt->caches());
-    std::vector<GPT::Caches*> sequences;
-    for (GPT::Caches& each : *caches) sequences.push_back(&each);
+    const std::shared_ptr<LanguageModel> network = made(backend);
+    const int64_t seen = model.context / 2;
+    auto caches = std::make_shared<std::vector<LanguageModel::Caches>>();
+    for (int64_t b = 0; b < model.batch; ++b) caches->push_back(network->caches());
+    std::vector<LanguageModel::Caches*> sequences;
+    for (LanguageModel::Caches& each : *caches) sequences.push_back(&each);
     const auto ids = [&](int64_t count) {
       return Tensor::from(std::vector<int32_t>(model.batch * count, 1), {model.batch, count}, backend);
     };
-    gpt->next(ids(seen), sequences);
+    network->next(ids(seen), sequences);
     return [=, token = ids(1)] {
-      gpt->next(token, sequences);
-      for (GPT::Caches& each : *caches)
+      network->next(token, sequences);
+      for (LanguageModel::Caches& each : *caches)
         for (KeyValueCache& cache : each) cache.length = seen;
     };
   };

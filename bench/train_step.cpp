@@ -28,5 +28,5 @@ int main(int argc, char** argv) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (i >= 4) fmt::print("{}\n", seconds);  // the first steps take their memory from the system, and record
   }
-  fmt::print(stderr, "peak MB {:.0f}\n", training.gpt.backend().blocks().peak_bytes() / 1e6);
+  fmt::print(stderr, "peak MB {:.0f}\n", training.model->backend().blocks().peak_bytes() / 1e6);
 }

@@ -2,19 +2,20 @@
 #pragma once
 #include <vector>
 
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 
 namespace chapbook {
 
 struct Training {
   std::vector<uint16_t> tokens;
-  GPT gpt;
+  std::unique_ptr<LanguageModel> model;
   Trainer trainer;
 
   explicit Training(const Settings& settings, Backend& backend = default_backend())
       : tokens(random_tokens(settings)),
-        gpt(model_config(settings), backend),
-        trainer(settings, start(gpt), tokens) {}
+        model(make_model(settings, backend)),
+        trainer(settings, start(*model), tokens) {}
 
  private:
   static std::vector<uint16_t> random_tokens(const Settings& settings) {
@@ -23,10 +24,10 @@ struct Training {
     for (uint16_t& token : tokens) token = static_cast<uint16_t>(random.below(settings.vocabulary));
     return tokens;
   }
-  static GPT& start(GPT& gpt) {
+  static LanguageModel& start(LanguageModel& model) {
     Random random{1};
-    gpt.initialise(random);
-    return gpt;
+    model.initialise(random);
+    return model;
   }
 };
 

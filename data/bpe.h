@@ -73,7 +73,9 @@ class Tokenizer {
 // complete. The pieces joined are what decode() gives.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  // `begun`: bytes that come before the tokens', as a text's that they continue.
+  explicit StreamDecoder(const Tokenizer& tokenizer, std::string_view begun = "")
+      : tokenizer_(&tokenizer), held_(begun) {}
   std::string push(int32_t id);  // the text that can be shown now; may be empty
   std::string finish();          // what was still held back
 

@@ -1,8 +1,11 @@
 #include "data/bpe_train.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <queue>
 #include <thread>
+#include <unordered_map>
 
 #include "data/byte_alphabet.h"
 #include "data/pair_map.h"
@@ -12,21 +15,29 @@
 namespace chapbook {
 namespace {
 
-using Counts = std::unordered_map<std::string_view, int64_t>;
-
-Counts count_words(std::string_view text) {
-  Counts counts;
+void count_words(std::string_view text, WordTable& counts) {
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find(Tokenizer::end_of_text_name, at), text.size());
     const std::string_view document = text.substr(at, end - at);
     for (size_t begin = 0; begin < document.size();) {
       const size_t piece = piece_end(document, begin);
-      ++counts[document.substr(begin, piece - begin)];
+      counts.add(document.substr(begin, piece - begin));
       begin = piece;
     }
     at = std::min(end + Tokenizer::end_of_text_name.size(), text.size());
   }
-  return counts;
+}
+
+// Eight bytes at a time, each mixed in by a product with an odd number.
+uint64_t hash_of(std::string_view word) {
+  uint64_t hash = word.size();
+  for (size_t at = 0; at < word.size(); at += 8) {
+    uint64_t block = 0;
+    std::memcpy(&block, word.data() + at, std::min<size_t>(8, word.size() - at));
+    hash = (hash ^ block) * 0x9E3779B97F4A7C15u;
+    hash ^= hash >> 32;
+  }
+  return hash;
 }
 
 // The words as tokens, and for every pair of neighbours how often it occurs and in which words.
@@ -146,34 +157,62 @@ class MergeLearner {
 
 }  // namespace
 
-void WordCounts::add(std::string_view text, int threads) {
-  check(threads >= 1, "counting words: {} threads; at least 1 is needed", threads);
-  std::vector<Counts> counts(threads);
-  std::vector<std::thread> workers;
-  for (size_t begin = 0, i = 0; i < counts.size(); ++i) {
-    const size_t end =
-        i + 1 == counts.size() ? text.size() : safe_cut(text, text.size() * (i + 1) / counts.size());
-    if (end < begin) continue;  // a stretch without white space: the part before reaches over this one
-    const std::string_view part = text.substr(begin, end - begin);
-    workers.emplace_back([&result = counts[i], part] { result = count_words(part); });
-    begin = end;
+void WordTable::add(std::string_view word, int64_t count) {
+  if (2 * (used_ + 1) > slots_.size()) grow();
+  const uint64_t hash = hash_of(word);
+  const size_t mask = slots_.size() - 1;
+  size_t at = hash & mask;
+  while (slots_[at].count > 0 && (slots_[at].hash != hash ||
+                                  std::string_view(bytes_).substr(slots_[at].begin, slots_[at].size) != word))
+    at = (at + 1) & mask;
+  Slot& slot = slots_[at];
+  if (slot.count == 0) {
+    slot = {hash, bytes_.size(), static_cast<uint32_t>(word.size()), 0};
+    bytes_ += word;
+    ++used_;
   }
-  for (std::thread& worker : workers) worker.join();
-  for (const Counts& part : counts) {
-    for (const auto& [word, count] : part) {
-      const auto found = counts_.find(word);
-      if (found != counts_.end()) {
-        found->second += count;
-      } else {
-        counts_.emplace(word, count);
-      }
-    }
+  slot.count += count;
+}
+
+void WordTable::grow() {
+  std::vector<Slot> old(2 * slots_.size());
+  old.swap(slots_);
+  for (const Slot& slot : old) {
+    if (slot.count == 0) continue;
+    size_t at = slot.hash & (slots_.size() - 1);
+    while (slots_[at].count > 0) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = slot;
   }
 }
 
+void WordCounts::add(std::string_view text, int threads) {
+  check(threads >= 1, "counting words: {} threads; at least 1 is needed", threads);
+  const auto parts = static_cast<size_t>(threads);
+  if (tables_.size() < parts) tables_.resize(parts);
+  std::vector<std::thread> workers;
+  for (size_t begin = 0, i = 0; i < parts; ++i) {
+    const size_t end = i + 1 == parts ? text.size() : safe_cut(text, text.size() * (i + 1) / parts);
+    if (end < begin) continue;  // a stretch without white space: the part before reaches over this one
+    const std::string_view part = text.substr(begin, end - begin);
+    workers.emplace_back([&table = tables_[i], part] { count_words(part, table); });
+    begin = end;
+  }
+  for (std::thread& worker : workers) worker.join();
+}
+
 std::vector<std::pair<std::string_view, int64_t>> WordCounts::sorted() const {
-  std::vector<std::pair<std::string_view, int64_t>> words(counts_.begin(), counts_.end());
+  std::vector<std::pair<std::string_view, int64_t>> words;
+  for (const WordTable& table : tables_)
+    table.each([&](std::string_view word, int64_t count) { words.emplace_back(word, count); });
   std::sort(words.begin(), words.end());
+  size_t last = 0;  // the same word of another table stands beside it
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i].first == words[last].first)
+      words[last].second += words[i].second;
+    else
+      words[++last] = words[i];
+  }
+  if (!words.empty()) words.resize(last + 1);
   return words;
 }
 

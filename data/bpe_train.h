@@ -5,11 +5,36 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "data/bpe.h"
 
 namespace chapbook {
+
+// Words and how often they came: open addressing, the bytes of all words one after another.
+class WordTable {
+ public:
+  void add(std::string_view word, int64_t count = 1);
+  size_t size() const { return used_; }
+  template <class Visit>
+  void each(Visit visit) const {  // in no order
+    for (const Slot& slot : slots_)
+      if (slot.count > 0) visit(std::string_view(bytes_).substr(slot.begin, slot.size), slot.count);
+  }
+
+ private:
+  struct Slot {
+    uint64_t hash = 0;
+    size_t begin = 0;  // of its bytes
+    uint32_t size = 0;
+    int64_t count = 0;  // 0: the slot is free
+  };
+  void grow();
+  std::string bytes_;
+  std::vector<Slot> slots_ = std::vector<Slot>(1024);
+  size_t used_ = 0;
+};
 
 // How often each word (piece of the pre-tokenizer) occurs. Text may be added in parts, so it need not fit in
 // memory.
@@ -21,14 +46,10 @@ class WordCounts {
   void add(std::string_view text, int threads = 1);
 
   // Words and counts, sorted by word.
-  std::vector<std::pair<std::string_view, int64_t>> sorted() const;
+  std::vector<std::pair<std::string_view, int64_t>> sorted() const;  // valid until the next add()
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view word) const { return std::hash<std::string_view>()(word); }
-  };
-  std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> counts_;
+  std::vector<WordTable> tables_;  // one for each thread; a word may be in several
 };
 
 // Ids as in GPT-2: 0 to 255 the bytes in the order of its alphabet, then the merges as they are learned, last

@@ -13,10 +13,10 @@ namespace {
 // count.
 constexpr uint64_t offset_draw = uint64_t{1} << 62, permutation_draw = uint64_t{1} << 63;
 
-void check_sizes(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, int64_t needed) {
+void check_sizes(TokenIds tokens, int64_t batch_size, int64_t context, int64_t needed) {
   check(batch_size >= 1 && context >= 1, "loader: batch size {} and context {} must be at least 1",
         batch_size, context);
-  check(static_cast<int64_t>(tokens.size()) >= needed,
+  check(tokens.size() >= needed,
         "loader: the data has {} tokens, but a context of {} needs at least {}; use more text or a shorter "
         "context",
         tokens.size(), context, needed);
@@ -98,8 +98,14 @@ void Loader::next(std::span<int32_t> inputs, std::span<int32_t> targets) {
   }
 }
 
-EvaluationLoader::EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context,
-                                   int64_t stride)
+void TokenIds::copy(int64_t begin, int64_t count, int32_t* to) const {
+  if (wide_.empty())
+    std::copy_n(narrow_.begin() + begin, count, to);
+  else
+    std::copy_n(wide_.begin() + begin, count, to);
+}
+
+EvaluationLoader::EvaluationLoader(TokenIds tokens, int64_t batch_size, int64_t context, int64_t stride)
     : tokens_(tokens), batch_size_(batch_size), context_(context), stride_(stride == 0 ? context : stride) {
   check_sizes(tokens, batch_size, context, 2);
   check(stride >= 0 && stride <= context,
@@ -123,8 +129,8 @@ int64_t EvaluationLoader::batch(int64_t index, std::span<int32_t> inputs, std::s
     const int64_t window = index * batch_size_ + row, begin = window * stride_;
     const int64_t length = std::min(context_, this->targets() - begin);
     const int64_t first = window == 0 ? 0 : context_ - stride_;  // the targets before were the last window's
-    std::copy_n(tokens_.data() + begin, length, inputs.data() + row * context_);
-    std::copy_n(tokens_.data() + begin + first + 1, length - first, targets.data() + row * context_ + first);
+    tokens_.copy(begin, length, inputs.data() + row * context_);
+    tokens_.copy(begin + first + 1, length - first, targets.data() + row * context_ + first);
     counted += length - first;
   }
   return counted;

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace chapbook {
 
@@ -51,6 +52,21 @@ class Loader {
   LoaderOrder order_;
 };
 
+// Ids where they lie: 16 bits wide, as in token files, or 32, as a tokenizer gives them.
+class TokenIds {
+ public:
+  TokenIds(std::span<const uint16_t> ids) : narrow_(ids) {}
+  TokenIds(std::span<const int32_t> ids) : wide_(ids) {}
+  TokenIds(const std::vector<uint16_t>& ids) : narrow_(ids) {}
+  TokenIds(const std::vector<int32_t>& ids) : wide_(ids) {}
+  int64_t size() const { return static_cast<int64_t>(narrow_.size() + wide_.size()); }  // one is empty
+  void copy(int64_t begin, int64_t count, int32_t* to) const;
+
+ private:
+  std::span<const uint16_t> narrow_;
+  std::span<const int32_t> wide_;
+};
+
 // The batches of an evaluation: windows that begin `stride` tokens apart, so that each token but the first,
 // which follows nothing, is a target exactly once. With a stride of the context (0 means that) windows lie
 // side by side, and the first tokens of each are predicted from little; with a shorter one each target has at
@@ -59,10 +75,10 @@ class Loader {
 class EvaluationLoader {
  public:
   // The tokens must outlive the loader. Throws Error unless there are at least 2 of them.
-  EvaluationLoader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, int64_t stride = 0);
+  EvaluationLoader(TokenIds tokens, int64_t batch_size, int64_t context, int64_t stride = 0);
 
   int64_t batches() const;
-  int64_t targets() const { return static_cast<int64_t>(tokens_.size()) - 1; }  // that count, in all batches
+  int64_t targets() const { return tokens_.size() - 1; }  // that count, in all batches
 
   // Fills batch `index` (0 .. batches() - 1); inputs and targets: (B, T). Returns how many targets count.
   int64_t batch(int64_t index, std::span<int32_t> inputs, std::span<int32_t> targets) const;
@@ -70,7 +86,7 @@ class EvaluationLoader {
  private:
   int64_t windows() const;
 
-  std::span<const uint16_t> tokens_;
+  TokenIds tokens_;
   int64_t batch_size_, context_, stride_;
 };
 

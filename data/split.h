@@ -3,9 +3,13 @@
 // occurs twice in the data, in any file, is never on both sides.
 #pragma once
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace chapbook {
@@ -24,19 +28,52 @@ using StorySink = std::function<void(std::string_view text, bool ends_story)>;
 // none.
 std::vector<std::filesystem::path> text_files(const std::filesystem::path& path);
 
-// The sum of their sizes in bytes, for progress.
-int64_t text_size(const std::filesystem::path& path);
+// What a file that begins so seems to be, and what to do with it, if it is no text: it is compressed, holds
+// numbers or UTF-16, or has a zero byte. Empty for text, in whatever encoding of bytes.
+std::string not_text(std::string_view bytes);
 
-// Reads a text file or a directory of .txt files. A story ends at <|endoftext|>, which mostly has a line to
-// itself, and at the end of a file. Its bytes are handed over unchanged, CR LF included, except that white
-// space around the story is dropped, and with it empty stories. Throws Error for a path that cannot be read
-// and for text without any story.
-void read_stories(const std::filesystem::path& path, const StorySink& sink);
+// A text file, or the .txt files of a directory. A pipe, which can be read only once, is copied to a
+// temporary file when it is opened. Throws Error for a path that cannot be read.
+class Text {
+ public:
+  explicit Text(const std::filesystem::path& path);
+
+  int64_t bytes() const;  // of all files, for progress
+
+  // A story ends at <|endoftext|>, which mostly has a line to itself, and at the end of a file. Its bytes are
+  // handed over unchanged, CR LF included, except that white space around the story is dropped, and with it
+  // empty stories. Throws Error for what is no text and for text without any story. May be called again.
+  void read(const StorySink& sink) const;
+
+  // Whether no separator divides it: a book, not stories.
+  bool one_document() const;
+  // Such a text in two, the second of about that share (0 .. 1): divided where a paragraph ends, or else a
+  // line, or else a word. Throws where that is too little to be of use.
+  std::pair<Text, Text> divided(double share) const;
+
+ private:
+  struct Part {
+    std::filesystem::path path;  // shown, and opened unless there is
+    std::shared_ptr<std::FILE> copy;
+    int64_t begin = 0, end = 0;  // in bytes
+  };
+  explicit Text(Part part) : parts_{std::move(part)} {}
+  // Calls block(bytes) for all of it, a piece at a time, until that gives false.
+  static void read_part(const Part& part, const std::function<bool(std::string_view)>& block);
+
+  std::vector<Part> parts_;
+};
+
+inline void read_stories(const std::filesystem::path& path, const StorySink& sink) { Text(path).read(sink); }
 
 // A hash of the story that sees any run of white space as one space.
 uint64_t story_hash(std::string_view story);
 
 // True for about `fraction` (0 .. 1) of all stories. Stories equal but for white space have equal answers.
+// Of these it is the place of a story between 0 and 1 that is compared with the fraction.
+double validation_place(std::string_view story);
+double validation_place(uint64_t story_hash);
 bool in_validation(std::string_view story, double fraction);
+bool in_validation(uint64_t story_hash, double fraction);
 
 }  // namespace chapbook

@@ -19,10 +19,11 @@ static_assert(std::endian::native == std::endian::little,
               "token files are mapped as they are: little-endian");
 
 constexpr size_t buffer_tokens = size_t{1} << 16;
+constexpr std::string_view format = "u16 little-endian";
 constexpr std::string_view again = "make it again with `chapbook prepare`";
 
 std::string to_json(const TokenFileInfo& info) {
-  const nlohmann::ordered_json json = {{"format", "u16 little-endian"},
+  const nlohmann::ordered_json json = {{"format", format},
                                        {"vocabulary_size", info.vocabulary_size},
                                        {"tokens", info.tokens},
                                        {"documents", info.documents},
@@ -54,6 +55,8 @@ std::optional<TokenFileInfo> read_json(const fs::path& path) {
   };
   TokenFileInfo info{number("vocabulary_size"), number("tokens"), number("documents"),
                      number("text_bytes"),      string("text"),   string("tokenizer_hash")};
+  check(string("format") == format, "token file {}: its format is \"{}\", not {}; {}", path.string(),
+        string("format"), format, again);
   return info;
 }
 
@@ -65,9 +68,20 @@ void check_vocabulary_size(int64_t size, const fs::path& path) {
 
 // llm.c's header: magic, version, number of tokens, zeros.
 struct LlmcHeader {
-  static constexpr int32_t magic = 20240520;
+  static constexpr int32_t magic = 20240520, magic_u32 = 20240801;  // of ids of 16 and of 32 bits
   int32_t words[256];
 };
+
+// Ids of 32 bits, read as twice as many of 16, alternate between an id and what is nearly nothing.
+bool look_wider(std::span<const uint16_t> tokens) {
+  constexpr uint16_t few = 4;  // 4 times 65,536 ids are more than any vocabulary has
+  bool low_varies = false;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (i % 2 == 1 && tokens[i] >= few) return false;
+    low_varies |= i % 2 == 0 && tokens[i] >= few;
+  }
+  return low_varies && tokens.size() >= 16;
+}
 
 }  // namespace
 
@@ -84,8 +98,11 @@ TokenFileWriter::TokenFileWriter(fs::path path, TokenFileInfo info)
 
 void TokenFileWriter::append(std::span<const int32_t> ids) {
   for (const int32_t id : ids) {
-    check(id >= 0 && id < info_.vocabulary_size, "token file {}: the id {} is outside the vocabulary of {}",
-          path_.string(), id, info_.vocabulary_size);
+    if (id < 0 ||
+        id >=
+            info_.vocabulary_size)  // not check(): this runs for every token, and making a string costs more
+      fail("token file {}: the id {} is outside the vocabulary of {}", path_.string(), id,
+           info_.vocabulary_size);
     buffer_.push_back(static_cast<uint16_t>(id));
     if (buffer_.size() == buffer_tokens) flush();
   }
@@ -146,6 +163,8 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
           name, json_path.filename().string());
     int32_t magic = 0;
     std::memcpy(&magic, bytes, std::min(size, sizeof magic));
+    check(magic != LlmcHeader::magic_u32,
+          "token file {}: its llm.c header says ids of 32 bits; only 16 can be read", name);
     if (magic == LlmcHeader::magic) {
       LlmcHeader header{};
       begin = sizeof header;
@@ -167,6 +186,11 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
   check_vocabulary_size(file.info_.vocabulary_size, path);
 
   file.tokens_ = {reinterpret_cast<const uint16_t*>(bytes + begin), (size - begin) / 2};
+  check(json || !look_wider(file.tokens_),
+        "token file {}: its ids seem to be of 32 bits or more, as every second one of 16 is nearly zero; "
+        "write them "
+        "as u16",
+        name);
   uint16_t largest = 0;
   for (const uint16_t id : file.tokens_)
     largest = std::max(largest, id);  // vectorises: as fast as the file is read
@@ -176,6 +200,20 @@ TokenFile TokenFile::open(const fs::path& path, int64_t vocabulary_size) {
          file.info_.vocabulary_size);
   }
   return file;
+}
+
+// FNV-1a over words of four ids (Fowler, Noll, Vo): each step can be undone, so one id more, less or other is
+// always another hash but where two changes cancel out.
+std::string TokenFile::hash() const {
+  uint64_t hash = 0xCBF29CE484222325u;
+  const auto add = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001B3u, hash ^= hash >> 29; };
+  for (size_t at = 0; at < tokens_.size(); at += 4) {
+    uint64_t word = 0;
+    std::memcpy(&word, tokens_.data() + at, 2 * std::min<size_t>(4, tokens_.size() - at));
+    add(word);
+  }
+  add(tokens_.size());
+  return fmt::format("{:016x}", hash);
 }
 
 void check_same_tokenizer(const TokenFile& file, const std::string& tokenizer_hash) {

@@ -60,6 +60,7 @@ class TokenFile {
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   const TokenFileInfo& info() const { return info_; }
   const std::filesystem::path& path() const { return path_; }
+  std::string hash() const;  // of the ids: 16 hexadecimal digits, so that a resumed run knows its data again
 
  private:
   TokenFile() = default;

@@ -254,37 +254,95 @@ std::string configuration_text(const Tokenizer& tokenizer) {
   return configuration.dump(2) + "\n";
 }
 
-}  // namespace
+// Special tokens that stand beside vocab.json, where transformers looks for them: with an id, or -1.
+std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory) {
+  std::vector<std::pair<std::string, int32_t>> tokens;
+  const auto read = [&](const char* name) {
+    const path file = directory / name;
+    const json content = std::filesystem::exists(file) ? parse_json(file) : json::object();
+    check(content.is_object(), "{}: it should hold a JSON object", file.string());
+    return content;
+  };
+  const json config = read("tokenizer_config.json"), map = read("special_tokens_map.json");
+  for (const auto& [id, token] : config.value("added_tokens_decoder", json::object()).items()) {
+    const std::string where = (directory / "tokenizer_config.json").string() + ": added_tokens_decoder";
+    const std::string name = member(token, "content", json::value_t::string, where);
+    for (const char* setting : {"single_word", "lstrip", "rstrip"})
+      require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, name));
+    tokens.emplace_back(name, token_id(json::parse(id, nullptr, false), name, where));
+  }
+  for (const auto& [name, id] : read("added_tokens.json").items())
+    tokens.emplace_back(name, token_id(id, name, (directory / "added_tokens.json").string()));
+  // Those that have a role only, transformers numbers on in this order.
+  const auto by_name = [&](const json& token) {
+    if (token.is_string()) tokens.emplace_back(token, -1);
+    if (token.is_object() && token.value("content", json()).is_string())
+      tokens.emplace_back(token["content"], -1);
+  };
+  for (const char* role : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
+                           "mask_token", "additional_special_tokens", "extra_special_tokens"})
+    for (const json& file : {map, config}) {
+      const json named = file.value(role, json());
+      if (named.is_array()) std::for_each(named.begin(), named.end(), by_name);
+      by_name(named);
+    }
+  return tokens;
+}
 
-Tokenizer load_vocabulary_and_merges(const path& vocabulary_path, const path& merges_path) {
+Tokenizer load_pair(const path& vocabulary_path, const path& merges_path,
+                    const std::vector<std::pair<std::string, int32_t>>& beside) {
   const json vocabulary = parse_json(vocabulary_path);
   const std::string where = vocabulary_path.string();
   check(vocabulary.is_object(), "{}: it should hold a JSON object of tokens and their ids", where);
-  Spellings spellings(vocabulary.size());
+  std::vector<std::pair<std::string, int32_t>> added;  // which the vocabulary does not hold
+  std::set<std::string> special;
+  for (const auto& [name, id] : beside) {
+    if (!special.insert(name).second) continue;
+    if (!vocabulary.contains(name)) added.emplace_back(name, id);
+  }
+  Spellings spellings(vocabulary.size() + added.size());
   IdOf id_of;
   for (const auto& [token, id] : vocabulary.items()) {
     place_token(spellings, token_id(id, token, where), token, where);
     id_of.ids.emplace(token, id.get<int32_t>());
   }
+  std::set<int32_t> special_ids;
+  for (const bool with_id : {true, false})  // these are where they say, the others take what is left
+    for (const auto& [name, id] : added) {
+      if (with_id != (id >= 0)) continue;
+      const auto free = std::find(spellings.begin(), spellings.end(), "") - spellings.begin();
+      const int32_t place = with_id ? id : static_cast<int32_t>(free);
+      place_token(spellings, place, name, (vocabulary_path.parent_path() / "(special tokens)").string());
+      special_ids.insert(place);
+    }
 
   const std::string text = read_file(merges_path);
   std::vector<Tokenizer::Merge> merges;
   std::set<std::string> made;
   for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
     end = std::min(text.find('\n', begin), text.size());
-    const std::string line = text.substr(begin, end - begin);
+    std::string line = text.substr(begin, end - begin);
+    if (line.ends_with('\r')) line.pop_back();  // no token's: the alphabet has another character for it
     if (begin == 0 && line.starts_with("#version")) continue;
     merges.push_back(parse_merge(line, merges.size(), id_of, merges_path.string()));
     made.insert(spellings[merges.back().left] + spellings[merges.back().right]);
   }
 
-  std::set<int32_t> special_ids;
   for (size_t id = 0; id < spellings.size(); ++id) {
     const std::string& token = spellings[id];
     const bool named = token.size() > 2 && token.front() == '<' && token.back() == '>';
-    if (named && !made.contains(token)) special_ids.insert(static_cast<int32_t>(id));
+    // A role may be given to an ordinary token as well, which stays one.
+    const auto bytes = from_printable(token);
+    const bool ordinary = made.contains(token) || (bytes && bytes->size() == 1);
+    if (!ordinary && (named || special.contains(token))) special_ids.insert(static_cast<int32_t>(id));
   }
   return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
+}
+
+}  // namespace
+
+Tokenizer load_vocabulary_and_merges(const path& vocabulary_path, const path& merges_path) {
+  return load_pair(vocabulary_path, merges_path, {});
 }
 
 Tokenizer load_tokenizer(const path& path) {
@@ -292,7 +350,7 @@ Tokenizer load_tokenizer(const path& path) {
   if (std::filesystem::exists(path / "tokenizer.json")) return load_tokenizer_json(path / "tokenizer.json");
   check(std::filesystem::exists(path / "vocab.json") && std::filesystem::exists(path / "merges.txt"),
         "{}: this directory holds neither tokenizer.json nor vocab.json and merges.txt", path.string());
-  return load_vocabulary_and_merges(path / "vocab.json", path / "merges.txt");
+  return load_pair(path / "vocab.json", path / "merges.txt", tokens_beside(path));
 }
 
 void save_tokenizer(const Tokenizer& tokenizer, const path& directory) {

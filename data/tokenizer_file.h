@@ -9,7 +9,8 @@
 namespace chapbook {
 
 // Reads a tokenizer.json, or a directory: its tokenizer.json if there is one, else its vocab.json and
-// merges.txt. Throws, naming the file, if anything is missing, malformed, or asks for what Chapbook does not
+// merges.txt with the special tokens that tokenizer_config.json, special_tokens_map.json and added_tokens.json
+// add. Throws, naming the file, if anything is missing, malformed, or asks for what Chapbook does not
 // do (another pre-tokenizer, a normalizer, ...): whatever loads encodes exactly as it does elsewhere.
 Tokenizer load_tokenizer(const std::filesystem::path& path);
 

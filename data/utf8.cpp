@@ -129,6 +129,16 @@ CharacterClass character_class(uint32_t code_point) {
   }
 }
 
+std::string well_formed(std::string_view bytes) {
+  std::string text;
+  for (size_t at = 0, length; at < bytes.size(); at += length) {
+    const auto [value, size] = decode_utf8(bytes, at);
+    length = size;
+    append_utf8(text, value);
+  }
+  return text;
+}
+
 std::string visible(std::string_view bytes) {
   std::string text;
   for (size_t at = 0, length; at < bytes.size(); at += length) {

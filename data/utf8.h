@@ -28,6 +28,9 @@ size_t complete_utf8(std::string_view text);
 // backslashes, control characters and bytes that are no UTF-8 are escaped.
 std::string visible(std::string_view bytes);
 
+// The text with U+FFFD for each byte that is no UTF-8.
+std::string well_formed(std::string_view bytes);
+
 enum class CharacterClass : uint8_t { other, letter, number, space };  // \p{L}, \p{N}, \s and the rest
 
 CharacterClass character_class(uint32_t code_point);

@@ -5,45 +5,57 @@
 
 namespace chapbook {
 
-Variable attention_in_steps(const Variable& qkv, int64_t heads) {
-  const int64_t B = qkv.size(0), T = qkv.size(1), C = qkv.size(2) / 3, D = C / heads;
-  const auto part = [&](int64_t i) {
-    return transpose(reshape(slice(qkv, 2, i * C, (i + 1) * C), {B, T, heads, D}), 1, 2);  // (B, H, T, D)
+Variable split_heads(const Variable& x, int64_t heads) {
+  return transpose(reshape(x, {x.size(0), x.size(1), heads, x.size(2) / heads}), 1, 2);
+}
+
+// The queries (part 0), keys (1) or values (2) in qkv (B, T, 3C).
+static Variable part_of(const Variable& qkv, int part, int64_t heads) {
+  const int64_t C = qkv.size(2) / 3;
+  return split_heads(slice(qkv, 2, part * C, (part + 1) * C), heads);
+}
+
+Variable attention_in_steps(const Variable& q, const Variable& k, const Variable& v) {
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), K = k.size(1), S = k.size(2);
+  const auto for_each_query = [&](const Variable& x) {  // (B, K, S, D) -> (B, H, S, D)
+    return reshape(broadcast_to(reshape(x, {B, K, 1, S, D}), {B, K, H / K, S, D}), {B, H, S, D});
   };
-  const Variable q = part(0), k = part(1), v = part(2);
   const Variable scores =
-      matmul(q, transpose(k, -1, -2)) / std::sqrt(static_cast<double>(D));  // (B, H, T, T)
-  const Tensor visible = triangle(T, T, 0, qkv.value().backend());
+      matmul(q, transpose(for_each_query(k), -1, -2)) / std::sqrt(static_cast<double>(D));  // (B, H, T, S)
+  const Tensor visible = triangle(T, S, S - T, q.value().backend());
   const Variable masked =
       where(visible, scores, scalar(-std::numeric_limits<double>::infinity(), scores.value()));
-  const Variable y = matmul(softmax(masked), v);  // (B, H, T, D)
-  return reshape(transpose(y, 1, 2), {B, T, C});
+  const Variable y = matmul(softmax(masked), for_each_query(v));  // (B, H, T, D)
+  return reshape(transpose(y, 1, 2), {B, T, H * D});
 }
 
-Variable Attention::operator()(const Variable& x, const Variable& residual) const {
-  const Variable seen = attention(c_attn(x), heads);
-  return dropout.active() ? residual + dropout(c_proj(seen)) : c_proj(seen, residual);
+Variable attention_in_steps(const Variable& qkv, int64_t heads) {
+  return attention_in_steps(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads));
 }
 
-Tensor Attention::operator()(const Tensor& x, std::span<KeyValueCache* const> caches) const {
-  const int64_t B = x.size(0), T = x.size(1), C = x.size(2), D = C / heads;
-  const Tensor qkv = c_attn(x).value();  // (B, T, 3C)
+Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesOfBlock caches) {
+  if (caches.empty()) return attention(q, k, v);
   RecycledVector<Tensor> seen;
-  for (int64_t b = 0; b < B; ++b) {
+  for (int64_t b = 0; b < q.size(0); ++b) {
     KeyValueCache& cache = *caches[b];
-    const int64_t S = cache.length + T;
+    const int64_t from = cache.length, S = from + q.size(2);
     check(S <= cache.keys.size(2), "attention: {} places do not fit the cache of {}", S, cache.keys.size(2));
-    const auto part = [&](int64_t i) {
-      return qkv.slice(0, b, b + 1).slice(2, i * C, (i + 1) * C).reshape({1, T, heads, D}).transpose(1, 2);
-    };
-    x.backend().copy(part(1).view(), cache.keys.view().slice(2, cache.length, S));
-    x.backend().copy(part(2).view(), cache.values.view().slice(2, cache.length, S));
+    const auto of_sequence = [&](const Variable& x) { return x.value().slice(0, b, b + 1); };
+    Backend& backend = q.value().backend();
+    backend.copy(of_sequence(k).view(), cache.keys.view().slice(2, from, S));
+    backend.copy(of_sequence(v).view(), cache.values.view().slice(2, from, S));
     cache.length = S;
-    const double scale = 1 / std::sqrt(static_cast<double>(D));
-    const Tensor y = attention(part(0), cache.keys.slice(2, 0, S), cache.values.slice(2, 0, S), scale).y;
-    seen.push_back(y.transpose(1, 2).reshape({1, T, C}));
+    seen.push_back(attention(of_sequence(q), cache.keys.slice(2, 0, S), cache.values.slice(2, 0, S)).value());
   }
-  return c_proj(B == 1 ? seen[0] : concatenate(seen, 0)).value();
+  return seen.size() == 1 ? seen[0] : concatenate(seen, 0);
+}
+
+Variable Attention::operator()(const Variable& x, const Variable& residual, CachesOfBlock caches) const {
+  const Variable qkv = c_attn(x);  // (B, T, 3C)
+  const Variable seen =
+      caches.empty() ? attention(qkv, heads)
+                     : attend(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads), caches);
+  return dropout.add(residual, c_proj, seen);
 }
 
 }  // namespace chapbook

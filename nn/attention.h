@@ -1,23 +1,34 @@
 // Causal multi-head self-attention (Vaswani et al. 2017): every place looks at itself and the places before
-// it.
+// it. The op itself is in autograd/ops.h; here is what stands around it.
 #pragma once
 #include <span>
 
 #include "nn/dropout.h"
-#include "nn/linear.h"
 
 namespace chapbook {
 
 // Keys and values of the places of one sequence already seen, so that generating a token costs one place, not
 // all of them.
 struct KeyValueCache {
-  Tensor keys, values;  // (1, H, context, D), of which the first `length` places are filled
+  Tensor keys, values;  // (1, heads, context, D), of which the first `length` places are filled
   int64_t length = 0;
 };
 
+// Of B sequences, one for each; these may differ in length. Without any, nothing was seen before.
+using CachesOfBlock = std::span<KeyValueCache* const>;
+
+// (B, T, heads D) -> (B, heads, T, D), a view.
+Variable split_heads(const Variable& x, int64_t heads);
+
+// Of queries (B, H, T, D) over keys and values (B, K, T, D): what any family's attention does with them.
+// Gives (B, T, H D). With caches they are the places after those in there; they are put there, and all that
+// is then held is looked at.
+Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesOfBlock caches);
+
+// GPT-2's: one product makes queries, keys and values.
 struct Attention : Module {
   int64_t heads;
-  Linear c_attn;  // (C, 3C): queries, keys and values in one product
+  Linear c_attn;  // (C, 3C)
   Linear c_proj;  // (C, C)
   Dropout dropout;
 
@@ -26,9 +37,8 @@ struct Attention : Module {
     check(heads > 0 && width % heads == 0, "attention: width {} does not divide into {} heads", width, heads);
   }
 
-  Variable operator()(const Variable& x, const Variable& residual) const;  // (B, T, C) -> (B, T, C)
-  // The next T places of B sequences, each after those in its own cache; these may differ in length.
-  Tensor operator()(const Tensor& x, std::span<KeyValueCache* const> caches) const;
+  // (B, T, C) -> (B, T, C): what x finds, added to `residual`.
+  Variable operator()(const Variable& x, const Variable& residual, CachesOfBlock caches = {}) const;
 
   void parts(PartVisitor& visit) override {
     visit("c_attn", c_attn);
@@ -37,7 +47,9 @@ struct Attention : Module {
 };
 
 // The same in small steps, as the definition has it: scores, mask, softmax, weighted sum. What attention() in
-// autograd/ops.h is tested against, and what a reader should read first. qkv (B, T, 3C) -> (B, T, C).
-Variable attention_in_steps(const Variable& qkv, int64_t heads);
+// autograd/ops.h is tested against, and what a reader should read first. Keys and values may have fewer heads
+// than queries, whose neighbours then share them. q (B, H, T, D), k and v (B, K, S, D) -> (B, T, H D).
+Variable attention_in_steps(const Variable& q, const Variable& k, const Variable& v);
+Variable attention_in_steps(const Variable& qkv, int64_t heads);  // qkv (B, T, 3C) -> (B, T, C)
 
 }  // namespace chapbook

@@ -1,7 +1,7 @@
 // Dropout, while training: some numbers become 0 at random, the rest grow to make up for it (Srivastava et
 // al. 2014).
 #pragma once
-#include "autograd/ops.h"
+#include "nn/linear.h"
 
 namespace chapbook {
 
@@ -12,6 +12,10 @@ struct Dropout {
 
   bool active() const { return random && probability > 0; }
   Variable operator()(const Variable& x) const { return active() ? dropout(x, probability, *random) : x; }
+  // residual + what is left of layer(x); one op where nothing is dropped.
+  Variable add(const Variable& residual, const Linear& layer, const Variable& x) const {
+    return active() ? residual + (*this)(layer(x)) : layer(x, residual);
+  }
 };
 
 }  // namespace chapbook

@@ -6,7 +6,8 @@
 namespace chapbook {
 
 struct Embedding : Module {
-  Variable weight;  // (rows, width)
+  Variable weight;          // (rows, width)
+  double deviation = 0.02;  // of the first weights: GPT-2's
 
   Embedding(int64_t rows, int64_t width, Backend& backend = default_backend())
       : weight(Variable::parameter(Tensor::zeros({rows, width}, DType::f32, backend))) {}
@@ -15,6 +16,7 @@ struct Embedding : Module {
     return gather_rows(weight, ids);
   }  // (...) i32 -> (..., width)
 
+  void initialise(Random& random) override { start_random(weight, deviation, random); }
   void parts(PartVisitor& visit) override { visit("weight", weight); }
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace chapbook {
 
@@ -15,15 +14,16 @@ static const GPTConfig& checked(const GPTConfig& config) {
   return config;
 }
 
+// GPT-2's first weights have a deviation of 0.02, of the places 0.01, and of the two products that add to the
+// stream 0.02 / sqrt(2 layers), so that the stream ends as large however many blocks add to it.
 Block::Block(const GPTConfig& config, Backend& backend)
     : ln_1(config.width, config.bias, backend),
       ln_2(config.width, config.bias, backend),
       attn(config.width, config.heads, config.bias, backend),
-      mlp(config.width, config.bias, backend) {}
-
-Tensor Block::operator()(const Tensor& x, std::span<KeyValueCache* const> caches) const {
-  const Tensor seen = x + attn(ln_1(x).value(), caches);
-  return mlp(ln_2(seen), seen).value();
+      mlp(config.width, config.bias, backend) {
+  attn.c_attn.deviation = mlp.c_fc.deviation = 0.02;
+  attn.c_proj.deviation = mlp.c_proj.deviation =
+      0.02 * (1 / std::sqrt(2.0 * static_cast<double>(config.layers)));
 }
 
 void Block::parts(PartVisitor& visit) {
@@ -37,6 +37,7 @@ Transformer::Transformer(const GPTConfig& config, Backend& backend)
     : wte(config.vocabulary, config.width, backend),
       wpe(config.context, config.width, backend),
       ln_f(config.width, config.bias, backend) {
+  wpe.deviation = 0.01;
   for (int64_t i = 0; i < config.layers; ++i) h.push_back(std::make_unique<Block>(config, backend));
 }
 
@@ -48,103 +49,22 @@ void Transformer::parts(PartVisitor& visit) {
 }
 
 GPT::GPT(const GPTConfig& config, Backend& backend)
-    : config_(checked(config)), transformer_(config, backend) {}
+    : LanguageModel({.layers = config.layers,
+                     .context = config.context,
+                     .vocabulary = config.vocabulary,
+                     .key_heads = config.heads,
+                     .head_width = checked(config).width / config.heads,
+                     .dropout = config.dropout}),
+      config_(config),
+      transformer_(config, backend) {}
 
-Variable GPT::embed(const Tensor& tokens, std::span<Caches* const> sequences) const {
-  check(tokens.rank() == 2 && tokens.size(1) > 0, "gpt: tokens of shape {}, not (B, T)", tokens.shape());
-  const int64_t B = tokens.size(0), T = tokens.size(1);
-  const auto fits = [&](int64_t places) {
-    check(places <= config_.context, "gpt: {} tokens are more than the context of {}", places,
-          config_.context);
-  };
-  if (sequences.empty()) {
-    fits(T);
-    return transformer_.wte(tokens) + slice(transformer_.wpe.weight, 0, 0, T);  // (B, T, C)
-  }
-  check(static_cast<int64_t>(sequences.size()) == B, "gpt: {} sequences, but caches of {}", B,
-        sequences.size());
-  RecycledVector<int32_t> places;
-  for (const Caches* caches : sequences) {
-    fits(caches->front().length + T);
-    for (int64_t t = 0; t < T; ++t) places.push_back(static_cast<int32_t>(caches->front().length + t));
-  }
-  return transformer_.wte(tokens) +
-         transformer_.wpe(Tensor::from<int32_t>(std::span<const int32_t>(places), {B, T}, backend()));
+Variable GPT::embed(const Tensor& tokens, const Tensor& places) const {
+  const Embedding &wte = transformer_.wte, &wpe = transformer_.wpe;
+  return wte(tokens) + (places ? wpe(places) : slice(wpe.weight, 0, 0, tokens.size(1)));  // (B, T, C)
 }
 
-// The block, of which only x is kept. Each time it computes, its dropout draws from the same place, and the
-// stream of random numbers goes on as if it had computed once.
-static Variable recomputed(const Block& block, const Variable& x) {
-  Random* random = block.attn.dropout.random;
-  const auto compute = [&block, random, start = random ? random->counter : 0](const Variable& x) {
-    check(block.attn.dropout.random == random,
-          "gpt: train_with() was called between a loss and its backward(), which computes blocks again");
-    if (!random) return block(x);
-    const uint64_t reached = std::exchange(random->counter, start);
-    const Variable y = block(x);
-    random->counter = std::max(random->counter, reached);
-    return y;
-  };
-  return recompute(compute, x);
-}
-
-Variable GPT::hidden(const Tensor& tokens) const {
-  Variable x = dropout_(to(embed(tokens, {}), dtype_));
-  for (const auto& block : transformer_.h) x = recompute_ ? recomputed(*block, x) : (*block)(x);
-  return transformer_.ln_f(x);
-}
-
-Variable GPT::operator()(const Tensor& tokens) const {
-  return linear(hidden(tokens), transpose(transformer_.wte.weight, 0, 1), {});
-}
-
-Variable GPT::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
-  return linear_cross_entropy(hidden(tokens), transformer_.wte.weight, targets,
-                              {.smoothing = label_smoothing});
-}
-
-GPT::Caches GPT::caches() const {
-  const Shape shape{1, config_.heads, config_.context, config_.width / config_.heads};
-  Caches caches;
-  for (int64_t i = 0; i < config_.layers; ++i)
-    caches.push_back(
-        {Tensor::empty(shape, DType::f32, backend()), Tensor::empty(shape, DType::f32, backend())});
-  return caches;
-}
-
-Tensor GPT::next(const Tensor& tokens, std::span<Caches* const> sequences) const {
-  NoGrad no_grad;
-  Tensor x = embed(tokens, sequences).value();
-  RecycledVector<KeyValueCache*> caches(sequences.size());  // of a block
-  for (size_t i = 0; i < transformer_.h.size(); ++i) {
-    for (size_t b = 0; b < sequences.size(); ++b) caches[b] = &(*sequences[b])[i];
-    x = (*transformer_.h[i])(x, caches);
-  }
-  const Tensor last = transformer_.ln_f(x.select(1, x.size(1) - 1).as_contiguous()).value();  // (B, C)
-  return matmul(last, transformer_.wte.weight.value().transpose(0, 1));                       // (B, V)
-}
-
-void GPT::initialise(Random& random) {
-  const double residual = 1 / std::sqrt(2.0 * static_cast<double>(config_.layers));
-  PartVisitor visit([&](const std::string& name, Variable& parameter) {
-    const Tensor& value = parameter.value();
-    if (value.rank() < 2) {
-      value.backend().fill(value.view(),
-                           name.find("ln_") != std::string::npos && name.ends_with("weight") ? 1 : 0);
-    } else {
-      const double deviation =
-          name.ends_with("wpe.weight") ? 0.01 : 0.02 * (name.ends_with("c_proj.weight") ? residual : 1);
-      const Tensor drawn = normal(value.shape(), random, value.dtype(), value.backend()) * deviation;
-      value.backend().copy(drawn.view(), value.view());
-    }
-  });
-  parts(visit);
-}
-
-void GPT::train_with(Random* random, bool recompute) {
-  recompute_ = recompute;
-  dropout_ = {config_.dropout, random};
-  for (const auto& block : transformer_.h) block->attn.dropout = block->mlp.dropout = dropout_;
+void GPT::drop(const Dropout& dropout) {
+  for (const auto& block : transformer_.h) block->attn.dropout = block->mlp.dropout = dropout;
 }
 
 int64_t parameter_count(const GPTConfig& config) {

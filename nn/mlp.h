@@ -1,10 +1,10 @@
-// MLP: each place on its own, four times as wide inside.
+// MLP: each place on its own, wider inside.
 #pragma once
 #include "nn/dropout.h"
-#include "nn/linear.h"
 
 namespace chapbook {
 
+// GPT-2's: four times as wide.
 struct MLP : Module {
   Linear c_fc;    // (C, 4C)
   Linear c_proj;  // (4C, C)
@@ -24,6 +24,29 @@ struct MLP : Module {
   void parts(PartVisitor& visit) override {
     visit("c_fc", c_fc);
     visit("c_proj", c_proj);
+  }
+};
+
+// Llama's (SwiGLU, Shazeer 2020): what goes through is multiplied with a gate.
+struct GatedMLP : Module {
+  Linear gate_proj, up_proj;  // (C, inner)
+  Linear down_proj;           // (inner, C)
+  Dropout dropout;
+
+  GatedMLP(int64_t width, int64_t inner, bool bias, Backend& backend = default_backend())
+      : gate_proj(width, inner, bias, backend),
+        up_proj(width, inner, bias, backend),
+        down_proj(inner, width, bias, backend) {}
+
+  // x (..., C): residual + down_proj(silu(gate_proj(x)) up_proj(x)).
+  Variable operator()(const Variable& x, const Variable& residual) const {
+    return dropout.add(residual, down_proj, gated_silu(gate_proj(x), up_proj(x)));
+  }
+
+  void parts(PartVisitor& visit) override {
+    visit("gate_proj", gate_proj);
+    visit("up_proj", up_proj);
+    visit("down_proj", down_proj);
   }
 };
 

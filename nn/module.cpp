@@ -2,13 +2,34 @@
 
 #include <map>
 
+#include "tensor/ops.h"
+
 namespace chapbook {
 
 void PartVisitor::operator()(const std::string& name, Module& part) {
+  if (each_module_) return each_module_(name, part);
   const std::string before = prefix_;
   prefix_ += name + ".";
   part.parts(*this);
   prefix_ = before;
+}
+
+void Module::initialise(Random& random) {
+  PartVisitor visit([](const std::string& name,
+                       Variable&) { fail("initialise: a layer must say how its '{}' begins", name); },
+                    [&](const std::string&, Module& part) { part.initialise(random); });
+  parts(visit);
+}
+
+void start_random(const Variable& parameter, double deviation, Random& random) {
+  if (!parameter) return;
+  const Tensor& value = parameter.value();
+  const Tensor drawn = normal(value.shape(), random, value.dtype(), value.backend()) * deviation;
+  value.backend().copy(drawn.view(), value.view());
+}
+
+void start_at(const Variable& parameter, double value) {
+  if (parameter) parameter.value().backend().fill(parameter.value().view(), value);
 }
 
 std::vector<Parameter> parameters(Module& module) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
+#include "tensor/random.h"
 #include "tensor/safetensors.h"
 
 namespace chapbook {
@@ -17,7 +18,11 @@ struct Module;
 class PartVisitor {
  public:
   using Each = std::function<void(const std::string& name, Variable& parameter)>;
+  using EachModule = std::function<void(const std::string& name, Module& part)>;
   explicit PartVisitor(Each each) : each_(std::move(each)) {}
+  // Goes no further than the module's own parts: modules among them are given to `each_module`.
+  PartVisitor(Each each, EachModule each_module)
+      : each_(std::move(each)), each_module_(std::move(each_module)) {}
 
   void operator()(const std::string& name, Variable& parameter) {
     if (parameter) each_(prefix_ + name, parameter);  // a bias that is switched off is no part
@@ -26,13 +31,22 @@ class PartVisitor {
 
  private:
   Each each_;
+  EachModule each_module_;
   std::string prefix_;
 };
 
 struct Module {
   virtual ~Module() = default;
   virtual void parts(PartVisitor& visit) = 0;
+
+  // The first weights. A layer draws its own; what is made of layers asks them, in the order of parts().
+  virtual void initialise(Random& random);
 };
+
+// What a layer begins with: numbers of a normal distribution around 0, or one number everywhere. A parameter
+// that is nothing stays nothing.
+void start_random(const Variable& parameter, double deviation, Random& random);
+void start_at(const Variable& parameter, double value);
 
 // The parameters of a module; each shares its numbers and its gradient with the module's own.
 struct Parameter {

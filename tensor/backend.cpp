@@ -1,41 +1,63 @@
 #include "tensor/backend.h"
 
-#include <algorithm>
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 #include "tensor/backend_module.h"
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/reference/reference_backend.h"
-#ifdef CHAPBOOK_SIMT
-#include "tensor/simt/simt_backend.h"
-#endif
+
+// The backend of tensor/simt, in programs that are linked with it: all tests are.
+extern "C" [[gnu::weak]] chapbook::Backend& chapbook_simt_backend();
 
 namespace chapbook {
 
+namespace {
+
+// The backend, or why it is not here. Backends live until the program ends: tensors may outlive everything
+// else.
+struct Opened {
+  Backend* backend;
+  std::string_view absent = "";
+};
+
+Opened open_cuda() { return {cuda_module().backend, cuda_module().absent}; }
+Opened open_cpu() {
+  static auto& cpu = *new CpuBackend;
+  return {&cpu};
+}
+Opened open_reference() { return {&reference_backend()}; }
+Opened open_simt() {
+  if (chapbook_simt_backend) return {&chapbook_simt_backend()};
+  return {nullptr, "its program is chapbook_simt; ./chapbook COMMAND --backend simt builds and runs it"};
+}
+
+// Every backend there is, the fastest first.
+constexpr struct {
+  std::string_view name;
+  Opened (*open)();
+} backends[] = {{"cuda", open_cuda}, {"cpu", open_cpu}, {"reference", open_reference}, {"simt", open_simt}};
+
+}  // namespace
+
 std::vector<std::string_view> backend_names() {
-  std::vector<std::string_view> names{"cpu", "reference"};
-  if (cuda_module().backend) names.insert(names.begin(), "cuda");
-#ifdef CHAPBOOK_SIMT
-  names.push_back("simt");
-#endif
+  std::vector<std::string_view> names;
+  for (const auto& [name, open] : backends)
+    if (open().backend) names.push_back(name);
   return names;
 }
 
-// Backends live until the program ends: tensors may outlive everything else.
 Backend& backend(std::string_view name) {
-  static auto& reference = *new ReferenceBackend;
-  static auto& cpu = *new CpuBackend;
-  if (name == "reference") return reference;
-  if (name == "cpu") return cpu;
-  if (name == "cuda" && cuda_module().backend) return *cuda_module().backend;
-#ifdef CHAPBOOK_SIMT
-  static auto& simt = *new SimtBackend;
-  if (name == "simt") return simt;
-#endif
-  std::string known;
-  for (std::string_view each : backend_names()) known += (known.empty() ? "" : ", ") + std::string(each);
-  fail("no backend '{}' here{}; there are: {}", name,
-       name == "cuda" ? fmt::format(" ({})", cuda_module().absent) : "", known);
+  std::string_view absent;
+  for (const auto& each : backends) {
+    if (each.name != name) continue;
+    const Opened opened = each.open();
+    if (opened.backend) return *opened.backend;
+    absent = opened.absent;
+  }
+  fail("no backend '{}' here{}; there are: {}", name, absent.empty() ? "" : fmt::format(" ({})", absent),
+       fmt::join(backend_names(), ", "));
 }
 
 static Backend*& current() {

@@ -9,43 +9,44 @@
 
 namespace chapbook {
 
-// T is float or double; `x` and `y`, `a` and `b` are the operands.
-#define CHAPBOOK_UNARY_OPS(OP)                                                      \
-  OP(neg, -x)                                                                       \
-  OP(abs, x < T(0) ? -x : x)                                                        \
-  OP(exp, math::exp(x))                                                             \
-  OP(log, math::log(x))                                                             \
-  OP(sqrt, math::sqrt(x))                                                           \
-  OP(rsqrt, T(1) / math::sqrt(x))                                                   \
-  OP(tanh, math::tanh(x))                                                           \
-  OP(sigmoid, math::sigmoid(x))                                                     \
-  OP(relu, x < T(0) ? T(0) : x)                                                     \
-  OP(silu, x* math::sigmoid(x))                                                     \
-  OP(gelu, math::gelu(x))         /* tanh form, Hendrycks & Gimpel 2016, GPT-2's */ \
-  OP(gelu_erf, math::gelu_erf(x)) /* exact form: x times the normal distribution */
+// Name, operations (each addition, multiplication, comparison or function of a number is one; see Cost in
+// tensor/kernel_call.h) and formula. T is float or double; `x`, or `a` and `b`, are the operands.
+#define CHAPBOOK_UNARY_OPS(OP)                                                         \
+  OP(neg, 1, -x)                                                                       \
+  OP(abs, 1, x < T(0) ? -x : x)                                                        \
+  OP(exp, 1, math::exp(x))                                                             \
+  OP(log, 1, math::log(x))                                                             \
+  OP(sqrt, 1, math::sqrt(x))                                                           \
+  OP(rsqrt, 2, T(1) / math::sqrt(x))                                                   \
+  OP(tanh, 1, math::tanh(x))                                                           \
+  OP(sigmoid, 4, math::sigmoid(x))                                                     \
+  OP(relu, 1, x < T(0) ? T(0) : x)                                                     \
+  OP(silu, 5, x* math::sigmoid(x))                                                     \
+  OP(gelu, 11, math::gelu(x))        /* tanh form, Hendrycks & Gimpel 2016, GPT-2's */ \
+  OP(gelu_erf, 5, math::gelu_erf(x)) /* exact form: x times the normal distribution */
 
-#define CHAPBOOK_BINARY_OPS(OP)                                       \
-  OP(add, a + b)                                                      \
-  OP(sub, a - b)                                                      \
-  OP(mul, a* b)                                                       \
-  OP(div, a / b)                                                      \
-  OP(pow, math::pow(a, b))                                            \
-  OP(maximum, a > b || a != a ? a : b)                                \
-  OP(minimum, a < b || a != a ? a : b)                                \
-  OP(silu_backward, math::silu_derivative(a) * b)         /* x, dy */ \
-  OP(gelu_backward, math::gelu_derivative(a) * b)         /* x, dy */ \
-  OP(gelu_erf_backward, math::gelu_erf_derivative(a) * b) /* x, dy */
+#define CHAPBOOK_BINARY_OPS(OP)                                           \
+  OP(add, 1, a + b)                                                       \
+  OP(sub, 1, a - b)                                                       \
+  OP(mul, 1, a* b)                                                        \
+  OP(div, 1, a / b)                                                       \
+  OP(pow, 1, math::pow(a, b))                                             \
+  OP(maximum, 1, a > b || a != a ? a : b)                                 \
+  OP(minimum, 1, a < b || a != a ? a : b)                                 \
+  OP(silu_backward, 9, math::silu_derivative(a) * b)          /* x, dy */ \
+  OP(gelu_backward, 21, math::gelu_derivative(a) * b)         /* x, dy */ \
+  OP(gelu_erf_backward, 11, math::gelu_erf_derivative(a) * b) /* x, dy */
 
 // Comparisons give a u8: 1 where true, 0 where not.
 #define CHAPBOOK_COMPARISONS(OP) \
-  OP(equal, a == b)              \
-  OP(not_equal, a != b)          \
-  OP(less, a < b)                \
-  OP(less_equal, a <= b)         \
-  OP(greater, a > b)             \
-  OP(greater_equal, a >= b)
+  OP(equal, 1, a == b)           \
+  OP(not_equal, 1, a != b)       \
+  OP(less, 1, a < b)             \
+  OP(less_equal, 1, a <= b)      \
+  OP(greater, 1, a > b)          \
+  OP(greater_equal, 1, a >= b)
 
-#define CHAPBOOK_NAME(name, formula) name,
+#define CHAPBOOK_NAME(name, operations, formula) name,
 enum class Unary : uint8_t { CHAPBOOK_UNARY_OPS(CHAPBOOK_NAME) };
 enum class Binary : uint8_t { CHAPBOOK_BINARY_OPS(CHAPBOOK_NAME) CHAPBOOK_COMPARISONS(CHAPBOOK_NAME) };
 #undef CHAPBOOK_NAME
@@ -55,24 +56,24 @@ struct UnaryFormula;
 template <Binary op>
 struct BinaryFormula;
 
-#define CHAPBOOK_FORMULA(name, formula)       \
-  template <>                                 \
-  struct UnaryFormula<Unary::name> {          \
-    template <class T>                        \
-    CHAPBOOK_DEVICE T operator()(T x) const { \
-      return formula;                         \
-    }                                         \
+#define CHAPBOOK_FORMULA(name, operations, formula) \
+  template <>                                       \
+  struct UnaryFormula<Unary::name> {                \
+    template <class T>                              \
+    CHAPBOOK_DEVICE T operator()(T x) const {       \
+      return formula;                               \
+    }                                               \
   };
 CHAPBOOK_UNARY_OPS(CHAPBOOK_FORMULA)
 #undef CHAPBOOK_FORMULA
 
-#define CHAPBOOK_FORMULA(name, formula)            \
-  template <>                                      \
-  struct BinaryFormula<Binary::name> {             \
-    template <class T>                             \
-    CHAPBOOK_DEVICE T operator()(T a, T b) const { \
-      return T(formula);                           \
-    }                                              \
+#define CHAPBOOK_FORMULA(name, operations, formula) \
+  template <>                                       \
+  struct BinaryFormula<Binary::name> {              \
+    template <class T>                              \
+    CHAPBOOK_DEVICE T operator()(T a, T b) const {  \
+      return T(formula);                            \
+    }                                               \
   };
 CHAPBOOK_BINARY_OPS(CHAPBOOK_FORMULA)
 CHAPBOOK_COMPARISONS(CHAPBOOK_FORMULA)
@@ -82,8 +83,8 @@ CHAPBOOK_COMPARISONS(CHAPBOOK_FORMULA)
 template <class F>
 void visit(Unary op, F&& f) {
   switch (op) {
-#define CHAPBOOK_CASE(name, formula) \
-  case Unary::name:                  \
+#define CHAPBOOK_CASE(name, operations, formula) \
+  case Unary::name:                              \
     return f(UnaryFormula<Unary::name>{});
     CHAPBOOK_UNARY_OPS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
@@ -93,8 +94,8 @@ void visit(Unary op, F&& f) {
 template <class F>
 void visit(Binary op, F&& f) {
   switch (op) {
-#define CHAPBOOK_CASE(name, formula) \
-  case Binary::name:                 \
+#define CHAPBOOK_CASE(name, operations, formula) \
+  case Binary::name:                             \
     return f(BinaryFormula<Binary::name>{});
     CHAPBOOK_BINARY_OPS(CHAPBOOK_CASE)
     CHAPBOOK_COMPARISONS(CHAPBOOK_CASE)
@@ -105,5 +106,7 @@ void visit(Binary op, F&& f) {
 constexpr bool is_comparison(Binary op) { return op >= Binary::equal; }
 std::string_view name_of(Unary op);
 std::string_view name_of(Binary op);
+int operations(Unary op);
+int operations(Binary op);
 
 }  // namespace chapbook

@@ -124,41 +124,29 @@ static void finish_replacing(const std::string& path) {
   os::sync_directory(directory_of(path));
 }
 
-// Puts the whole directory `fresh` in the place of `path`.
-static bool replace(const std::string& fresh, const std::string& path) {
-  if (!exists(path)) {
-    os::rename(fresh, path);
-    os::sync_directory(directory_of(path));
-    return true;
-  }
-  const bool exchanged = os::exchange(fresh, path);
-  if (!exchanged) {
-    os::rename(fresh, path + ".next");
-    os::sync_directory(directory_of(path));  // before anything of the old one goes
-    finish_replacing(path);
-    return false;
-  }
-  os::sync_directory(directory_of(path));
-  return true;
+bool replace_directory(const std::string& fresh, const std::string& path) {
+  finish_replacing(path);
+  os::sync_directory(fresh);
+  const bool replaces = exists(path), at_once = !replaces || os::exchange(fresh, path);
+  if (!replaces) os::rename(fresh, path);
+  if (!at_once) os::rename(fresh, path + ".next");
+  os::sync_directory(directory_of(path));  // before anything of the old one goes
+  finish_replacing(path);
+  std::error_code ignored;  // a later call tries again where something of the old one is in the way
+  fs::remove_all(fresh, ignored);
+  return at_once;
 }
 
 bool write_directory(const std::string& path, const std::function<void(const std::string& fresh)>& fill) {
   const std::string fresh = path + ".new";
-  finish_replacing(path);
   os::remove_all(fresh);
   make_directory(fresh);
-  const auto remove_fresh = [&] {  // or the old one; a later call tries again where something is in the way
-    std::error_code ignored;
-    fs::remove_all(fresh, ignored);
-  };
   try {
     fill(fresh);
-    os::sync_directory(fresh);
-    const bool at_once = replace(fresh, path);
-    remove_fresh();
-    return at_once;
+    return replace_directory(fresh, path);
   } catch (...) {
-    remove_fresh();
+    std::error_code ignored;
+    fs::remove_all(fresh, ignored);
     throw;
   }
 }

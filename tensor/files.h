@@ -58,6 +58,8 @@ class NewDirectory {
 // False where the file system cannot exchange two directories in one step: then that is PATH.next for a
 // moment.
 bool write_directory(const std::string& path, const std::function<void(const std::string& fresh)>& fill);
+// The second half of it, for a directory that is finished; `fresh` is gone afterwards, as is the old one.
+bool replace_directory(const std::string& fresh, const std::string& path);
 std::string whole_directory(const std::string& path);
 
 // Tries in `directory` what write_directory will do there, so that a long run does not find out late that it

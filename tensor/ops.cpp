@@ -119,7 +119,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 
 Tensor global_norm(std::span<const Tensor> xs) {
   if (xs.empty()) return Tensor::zeros({}, DType::f64);
-  RecycledVector<View> views;
+  RecycledVector<In> views;
   for (const Tensor& x : xs) {
     check_same_backend("global_norm", xs[0], x);
     views.push_back(x.view());
@@ -142,8 +142,8 @@ static Tensor matmul_rows(const Tensor& a, const Tensor& b, Epilogue epilogue, D
   fits(epilogue.b_sums, {b.size(1)}, "sum of rows");
   fits(epilogue.residual, shape, "residual");
   fits(epilogue.before, shape, "GELU's x");
-  for (View* like_y : {&epilogue.residual, &epilogue.before})
-    if (*like_y) *like_y = {like_y->data, y.dtype(), y.shape(), y.view().strides};
+  for (View* like_y : std::initializer_list<View*>{&epilogue.residual, &epilogue.before})
+    if (*like_y) *like_y = View{like_y->data, y.dtype(), y.shape(), y.view().strides};
   a.backend().matmul(rows.view(), b.view(), y.view(), epilogue);
   return y.reshape(shape);
 }
@@ -174,7 +174,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const Epilogue& epilogue, std::o
   };
   Tensor y = Tensor::empty(full(a.size(-2), b.size(-1)), result, a.backend());
   a.backend().matmul(a.view().broadcast_to(full(a.size(-2), a.size(-1))),
-                     b.view().broadcast_to(full(b.size(-2), b.size(-1))), y.view());
+                     b.view().broadcast_to(full(b.size(-2), b.size(-1))), y.view(), {});
   return y;
 }
 
@@ -325,9 +325,10 @@ Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
   check_float("attention", q);
   check_same_kind("attention", q, k);
   check_same_kind("attention", k, v);
-  check(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() &&
-            q.shape().with(2, 0) == k.shape().with(2, 0) && q.size(2) <= k.size(2),
-        "attention: q {}, k {} and v {} do not fit (B, H, T, D), (B, H, S, D), (B, H, S, D) with T <= S",
+  check(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() && q.size(0) == k.size(0) &&
+            q.size(3) == k.size(3) && q.size(2) <= k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
+        "attention: q {}, k {} and v {} do not fit (B, H, T, D), (B, K, S, D), (B, K, S, D) with T <= S and "
+        "H a multiple of K",
         q.shape(), k.shape(), v.shape());
   check(scale > 0, "attention: a scale of {}; it must be positive", scale);
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);

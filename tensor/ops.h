@@ -13,11 +13,11 @@ Tensor unary(Unary op, const Tensor& x);
 Tensor binary(Binary op, const Tensor& a, const Tensor& b);  // comparisons give u8
 
 // exp(x), add(a, b), ...: one function for each name in tensor/elementwise.h.
-#define CHAPBOOK_OP(name, formula) \
+#define CHAPBOOK_OP(name, operations, formula) \
   inline Tensor name(const Tensor& x) { return unary(Unary::name, x); }
 CHAPBOOK_UNARY_OPS(CHAPBOOK_OP)
 #undef CHAPBOOK_OP
-#define CHAPBOOK_OP(name, formula) \
+#define CHAPBOOK_OP(name, operations, formula) \
   inline Tensor name(const Tensor& a, const Tensor& b) { return binary(Binary::name, a, b); }
 CHAPBOOK_BINARY_OPS(CHAPBOOK_OP)
 CHAPBOOK_COMPARISONS(CHAPBOOK_OP)
@@ -94,8 +94,9 @@ Tensor counted(const Tensor& targets, const CrossEntropy& options);  // rows tha
 Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,
                               const Tensor& log_sum, const Tensor& dloss);
 
-// Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, H, S, D), S >= T; the queries are the
-// last T of S places. scale > 0.
+// Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, K, S, D), S >= T; the queries are the
+// last T of S places. H is a multiple of K: H / K neighbouring heads of queries share one of keys and values
+// (Ainslie et al. 2023). scale > 0.
 struct Attended {
   Tensor y, log_sum;  // y: (B, H, T, D), stored as (B, T, H, D) so that joining the heads moves nothing;
                       // log_sum (B, H, T)

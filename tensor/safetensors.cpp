@@ -39,7 +39,10 @@ struct Entry {
   DType dtype;
   Shape shape;
   uint64_t begin, end;
+  bool wanted;  // else dtype and shape are not known
 };
+
+using Wanted = std::function<bool(const std::string& name)>;
 
 struct Header {
   std::vector<Entry> entries;    // in the order of the JSON
@@ -56,7 +59,8 @@ void read_all(os::File& file, void* to, size_t bytes, const std::string& path) {
 // Takes the header apart entry by entry, so that it never stands in memory as one tree.
 class HeaderParser {
  public:
-  HeaderParser(const std::string& path, const std::string& text) : path_(path) {
+  HeaderParser(const std::string& path, const std::string& text, const Wanted& wanted)
+      : path_(path), wanted_(wanted) {
     // The JSON library takes a zero byte for the end of its input; a header that goes on behind it is
     // malformed.
     require(text.starts_with('{') && text.find('\0') == text.npos, "the header is not a JSON object");
@@ -118,7 +122,12 @@ class HeaderParser {
     require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
                 offsets[1].is_number_unsigned(),
             "tensor {} has data_offsets {}, not two byte counts", shown_name_, brief(offsets));
-    Entry entry{name_, parse_dtype(value["dtype"]), parse_shape(value["shape"]), offsets[0], offsets[1]};
+    if (!wanted_(name_)) {
+      require(offsets[0] <= offsets[1], "tensor {} has data_offsets {}", shown_name_, brief(offsets));
+      return header_.entries.push_back({name_, DType::u8, {}, offsets[0], offsets[1], false});
+    }
+    Entry entry{name_, parse_dtype(value["dtype"]), parse_shape(value["shape"]), offsets[0], offsets[1],
+                true};
 
     const uint64_t bytes = entry.shape.count() * size_of(entry.dtype);
     require(entry.begin <= entry.end && entry.end - entry.begin == bytes,
@@ -155,6 +164,7 @@ class HeaderParser {
   }
 
   const std::string& path_;
+  const Wanted& wanted_;
   Header header_;
   std::set<std::string> names_;
   std::string name_, shown_name_;  // of the entry that is being read
@@ -162,7 +172,7 @@ class HeaderParser {
 };
 
 // Leaves the file at the first number.
-Header read_header(os::File& file, const std::string& path) {
+Header read_header(os::File& file, const std::string& path, const Wanted& wanted) {
   check(file.size() >= 8, "{}: {} bytes are too few for a safetensors file", path, file.size());
   uint64_t length;
   read_all(file, &length, 8, path);
@@ -172,7 +182,7 @@ Header read_header(os::File& file, const std::string& path) {
         8 + length);
   std::string text(length, '\0');
   read_all(file, text.data(), length, path);
-  Header header = HeaderParser(path, text).take();
+  Header header = HeaderParser(path, text, wanted).take();
 
   std::vector<Entry>& entries = header.entries;
   header.by_place.resize(entries.size());
@@ -254,13 +264,18 @@ void in_chunks(const Tensor& x, Move move) {
 
 }  // namespace
 
-TensorFile load_tensors(const std::string& path, Backend& backend) {
+TensorFile load_tensors(const std::string& path, Backend& backend, const Wanted& wanted) {
   os::File file = os::File::to_read_regular(path);
-  Header header = read_header(file, path);
+  Header header = read_header(file, path, wanted);
   TensorFile result{NamedTensors(header.entries.size()), std::move(header.metadata)};
   std::vector<char> buffer(std::min<uint64_t>(chunk, file.size()));
   for (size_t i : header.by_place) {
     Entry& entry = header.entries[i];
+    if (!entry.wanted) {
+      for (uint64_t left = entry.end - entry.begin, size; left > 0; left -= size)
+        read_all(file, buffer.data(), size = std::min<uint64_t>(left, buffer.size()), path);
+      continue;
+    }
     const Tensor x = Tensor::empty(entry.shape, entry.dtype, backend);
     in_chunks(x, [&](char* place, int64_t bytes) {
       read_all(file, buffer.data(), bytes, path);
@@ -268,6 +283,7 @@ TensorFile load_tensors(const std::string& path, Backend& backend) {
     });
     result.tensors[i] = {std::move(entry.name), x};
   }
+  std::erase_if(result.tensors, [](const auto& named) { return !named.second; });
   return result;
 }
 

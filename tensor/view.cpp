@@ -56,33 +56,28 @@ View View::broadcast_to(const Shape& to) const {
   return y;
 }
 
-// A reshape needs no copy when every new axis walks old axes that lie one behind the other. Groups of old and
-// new axes with equal products are matched from the end; within a group the old strides must be those of
-// gapless rows.
+// A reshape needs no copy when every new axis lies inside one run of old axes that can be joined. So the old
+// axes are joined, from the last one on, as far as they go, and the new ones split the runs.
 static bool reshape_strides(const View& x, const Shape& to, Strides& strides) {
   strides = contiguous_strides(to);
-  if (x.count() == 0 || x.contiguous()) return true;
-  int old_axis = x.shape.rank - 1, new_axis = to.rank - 1;
-  while (new_axis >= 0 || old_axis >= 0) {
-    while (old_axis >= 0 && x.shape[old_axis] == 1) --old_axis;
-    while (new_axis >= 0 && to[new_axis] == 1) strides[new_axis--] = 1;
-    if (new_axis < 0 || old_axis < 0) break;
-    int64_t old_size = x.shape[old_axis], new_size = 1;
-    const int64_t step = x.strides[old_axis];
-    int64_t inner = step;
-    while (true) {
-      while (new_axis >= 0 && new_size < old_size) {
-        strides[new_axis] = inner;
-        inner *= to[new_axis];
-        new_size *= to[new_axis--];
-      }
-      if (new_size == old_size) break;
-      --old_axis;
-      while (old_axis >= 0 && x.shape[old_axis] == 1) --old_axis;
-      if (old_axis < 0 || x.strides[old_axis] != step * old_size) return false;
-      old_size *= x.shape[old_axis];
-    }
-    --old_axis;
+  if (x.count() == 0) return true;
+  int64_t sizes[Shape::max_rank], steps[Shape::max_rank];  // of each run, the last one first
+  int runs = 0;
+  for (int axis = x.shape.rank - 1; axis >= 0; --axis) {
+    if (x.shape[axis] == 1) continue;
+    if (runs > 0 && x.strides[axis] == sizes[runs - 1] * steps[runs - 1])
+      sizes[runs - 1] *= x.shape[axis];
+    else
+      sizes[runs] = x.shape[axis], steps[runs++] = x.strides[axis];
+  }
+  int run = 0;
+  int64_t inner = 1;  // how many numbers of this run the new axes hold so far
+  for (int axis = to.rank - 1; axis >= 0; --axis) {
+    if (to[axis] == 1) continue;
+    if (inner == sizes[run]) ++run, inner = 1;
+    if (sizes[run] % (inner * to[axis]) != 0) return false;  // it would reach into the next run
+    strides[axis] = inner * steps[run];
+    inner *= to[axis];
   }
   return true;
 }
@@ -100,6 +95,13 @@ View View::reshape(const Shape& to) const {
   check(reshape_strides(*this, to, y.strides), "reshape: the numbers of {} do not lie in the order of {}",
         shape, to);
   return y;
+}
+
+View View::once() const {
+  View x = *this;
+  for (int axis = 0; axis < shape.rank; ++axis)
+    if (strides[axis] == 0) x.shape[axis] = std::min<int64_t>(shape[axis], 1);
+  return x;
 }
 
 }  // namespace chapbook

@@ -26,6 +26,22 @@ struct View {
   View broadcast_to(const Shape& to) const;    // stride 0 where an axis is repeated
   bool can_reshape(const Shape& to) const;     // is there a view of that shape?
   View reshape(const Shape& to) const;
+  View once() const;  // axes along which a stride of 0 repeats numbers get size 1
+};
+
+// A view as a kernel takes it: numbers it reads, numbers it writes (all of them, whatever was there), or
+// both.
+struct In : View {
+  In(const View& view = {}) : View(view) {}
+  void operands(auto&& visit) { visit(*this, true, false); }
+};
+struct Out : View {
+  Out(const View& view = {}) : View(view) {}
+  void operands(auto&& visit) { visit(*this, false, true); }
+};
+struct InOut : View {
+  InOut(const View& view = {}) : View(view) {}
+  void operands(auto&& visit) { visit(*this, true, true); }
 };
 
 // Steps through all indices of a shape, last axis fastest: for (Index i(shape); i; ++i).

@@ -1,5 +1,7 @@
 #include "apps/report/limits.h"
 
+#include <nlohmann/json.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstring>

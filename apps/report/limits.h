@@ -2,7 +2,7 @@
 // faster than the slower of the two allows (the roofline of Williams, Waterman & Patterson 2009).
 #pragma once
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace chapbook {
 

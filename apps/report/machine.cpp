@@ -1,6 +1,7 @@
 #include "apps/report/machine.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <cstdlib>
 #include <ctime>

@@ -1,6 +1,6 @@
 // What a result was measured on: goes into every results file.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -1,7 +1,7 @@
 // One training step taken apart: what a ProfileBackend wrote down, as a table and as JSON. Its pictures are
 // in profile_charts.h.
 #pragma once
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

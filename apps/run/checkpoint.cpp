@@ -1,6 +1,10 @@
 #include "apps/run/checkpoint.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <filesystem>
+#include <vector>
 
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -10,29 +14,48 @@ namespace chapbook {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
                const Tokenizer& tokenizer) {
   write_directory(run + "/last", [&](const std::string& directory) {
-    save_model(gpt, tokenizer, directory);
+    save_model(model, tokenizer, directory);
     save_tensors(directory + "/optimizer.safetensors", trainer.optimizer_state());
     const Json json = {
-        {"trainer", trainer.state()},         {"best_loss", state.best_loss},
-        {"evaluations", state.evaluations},   {"evaluations_since_best", state.evaluations_since_best},
-        {"seconds", state.seconds},           {"data", state.data},
-        {"settings", to_json(state.settings)}};
+        {"trainer", trainer.state()},       {"best_loss", state.best_loss},
+        {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},
+        {"seconds", state.seconds},         {"data", state.data},
+        {"data_is", state.data_is},         {"settings", to_json(state.settings)}};
     write_file(directory + "/trainer.json", json.dump(2) + "\n");
   });
 }
 
-void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer) {
+void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/best",
-                  [&](const std::string& directory) { save_model(gpt, tokenizer, directory); });
+                  [&](const std::string& directory) { save_model(model, tokenizer, directory); });
+}
+
+void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
+               const Tokenizer& tokenizer) {
+  write_directory(fmt::format("{}/step-{:09}", run, step),
+                  [&](const std::string& directory) { save_model(model, tokenizer, directory); });
+  std::vector<fs::path> kept;  // whose names sort like their steps
+  for (const auto& entry : fs::directory_iterator(run)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == name.npos)
+      kept.push_back(entry.path());
+  }
+  std::sort(kept.begin(), kept.end());
+  for (size_t i = 0; i + static_cast<size_t>(keep) < kept.size(); ++i) fs::remove_all(kept[i]);
+}
+
+void check_has_last(const std::string& run) {
+  check(fs::exists(run), "there is no run '{}'", run);
+  check(fs::exists(whole_directory(run + "/last") + "/trainer.json"),
+        "'{}' has no checkpoint to go on from (no last/trainer.json)", run);
 }
 
 SavedRun load_last(const std::string& run) {
   const std::string last = whole_directory(run + "/last"), path = last + "/trainer.json";
-  check(fs::exists(run), "there is no run '{}'", run);
-  check(fs::exists(path), "'{}' has no checkpoint to go on from (no last/trainer.json)", run);
+  check_has_last(run);
   try {
     const Json json = Json::parse(read_file(path), shallow);
     SavedRun saved;
@@ -43,6 +66,7 @@ SavedRun load_last(const std::string& run) {
     saved.state.evaluations_since_best = json.at("evaluations_since_best");
     saved.state.seconds = json.at("seconds");
     saved.state.data = json.at("data");
+    saved.state.data_is = json.at("data_is");
     read_settings(saved.state.settings, json.at("settings").dump());
     saved.optimizer = load_tensors(last + "/optimizer.safetensors").tensors;
     return saved;

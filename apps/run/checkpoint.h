@@ -3,6 +3,7 @@
 // optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
 // in place at once: a kill at any instant leaves a complete one.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"
@@ -15,15 +16,20 @@ namespace chapbook {
 struct RunState {
   Settings settings;
   std::string data;         // the directory of its token files, absolute or from the run
+  std::string data_is;      // what they held when the run began
   double best_loss = 0;     // lowest validation loss so far
   int64_t evaluations = 0;  // so far
   int64_t evaluations_since_best = 0;
   double seconds = 0;  // of training, over all its sittings
 };
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, GPT& gpt,
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
                const Tokenizer& tokenizer);
-void save_best(const std::string& run, GPT& gpt, const Tokenizer& tokenizer);
+void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
+
+// The model as RUN/step-N; of the older ones only the last `keep` - 1 stay.
+void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
+               const Tokenizer& tokenizer);
 
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {
@@ -33,5 +39,6 @@ struct SavedRun {
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);
+void check_has_last(const std::string& run);  // throws unless there is something to load
 
 }  // namespace chapbook

@@ -2,20 +2,30 @@
 
 #include <algorithm>
 
+#include "data/utf8.h"
+
 namespace chapbook {
 
-Continuation::Continuation(const GPT& model, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
-                           const Sampling& sampling, int64_t alternatives)
+// The bytes of a character that the prompt begins and does not end.
+static std::string begun(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
+  std::string bytes;
+  for (const int32_t id : ids.last(std::min<size_t>(ids.size(), 4)))
+    if (id >= 0 && id < tokenizer.vocabulary_size()) bytes += tokenizer.token_bytes(id);
+  return bytes.substr(complete_utf8(bytes));
+}
+
+Continuation::Continuation(const LanguageModel& model, const Tokenizer& tokenizer,
+                           std::vector<int32_t> prompt, const Sampling& sampling, int64_t alternatives)
     : tokenizer_(&tokenizer),
       sampling_(sampling),
       ids_(std::move(prompt)),
       prompt_(static_cast<int64_t>(ids_.size())),
-      context_(model.config().context),
+      context_(model.context()),
       alternatives_(alternatives),
       window_(std::max<int64_t>(0, prompt_ - (context_ - 1))),
       caches_(model.caches()),
       random_{sampling.seed},
-      stop_text_(tokenizer, sampling.stop) {
+      stop_text_(tokenizer, begun(tokenizer, ids_), sampling.stop) {
   check_sampling(sampling);
   check(context_ >= 2, "generate: a context of {} leaves no room for a token", context_);
   check(prompt_ > 0, "generate: the prompt has no tokens");
@@ -23,6 +33,10 @@ Continuation::Continuation(const GPT& model, const Tokenizer& tokenizer, std::ve
     check(id >= 0 && id < tokenizer.vocabulary_size(), "generate: there is no token {}", id);
   if (sampling.tokens == 0) end_ = End::length;
   ids_.reserve(prompt_ + std::min<int64_t>(sampling.tokens, 4096));
+}
+
+bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling) {
+  return id == tokenizer.end_of_text() || std::ranges::find(sampling.ends, id) != sampling.ends.end();
 }
 
 std::span<const int32_t> Continuation::unseen() {
@@ -47,16 +61,16 @@ void Continuation::say(std::span<float> logits) {
     likeliest_ = log_probability.likeliest(alternatives_);
   }
   ids_.push_back(id);
-  const bool ended = id == tokenizer_->end_of_text();
-  text_ = ended && sampling_.stop_at_end ? "" : stop_text_.push(id);
-  if (stop_text_.stopped() || (ended && sampling_.stop_at_end))
+  const bool ended = sampling_.stop_at_end && ends_text(id, *tokenizer_, sampling_);
+  text_ = ended ? "" : stop_text_.push(id);
+  if (stop_text_.stopped() || ended)
     end_ = End::stop;
   else if (static_cast<int64_t>(said().size()) >= sampling_.tokens)
     end_ = End::length;
   if (end_ != End::none) text_ += stop_text_.finish();
 }
 
-void copy(const GPT::Caches& from, GPT::Caches& to) {
+void copy(const LanguageModel::Caches& from, LanguageModel::Caches& to) {
   for (size_t i = 0; i < from.size(); ++i) {
     const int64_t length = to[i].length = from[i].length;
     const auto filled = [&](const Tensor& x) { return x.view().slice(2, 0, length); };
@@ -66,16 +80,16 @@ void copy(const GPT::Caches& from, GPT::Caches& to) {
   }
 }
 
-void step(const GPT& model, std::span<Continuation* const> all) {
-  const int64_t V = model.config().vocabulary;
+void step(const LanguageModel& model, std::span<Continuation* const> all) {
+  const int64_t V = model.vocabulary();
   RecycledVector<Continuation*> one_more, whole;  // by what the model has yet to see of them
   for (Continuation* text : all)
     if (text->end_ == Continuation::End::none)
       (text->unseen().size() == 1 ? one_more : whole).push_back(text);
 
-  RecycledVector<float> logits(V * std::max<int64_t>(GPT::together, whole.size()));
+  RecycledVector<float> logits(V * std::max<int64_t>(LanguageModel::together, whole.size()));
   const auto compute = [&](std::span<Continuation* const> some, std::span<const int32_t> ids, float* to) {
-    RecycledVector<GPT::Caches*> caches;
+    RecycledVector<LanguageModel::Caches*> caches;
     for (Continuation* text : some) caches.push_back(&text->caches_);
     const int64_t B = static_cast<int64_t>(some.size()), T = static_cast<int64_t>(ids.size()) / B;
     model.next(Tensor::from<int32_t>(ids, {B, T}, model.backend()), caches).download(to);
@@ -96,9 +110,9 @@ void step(const GPT& model, std::span<Continuation* const> all) {
   }
   for (size_t i = 0; i < whole.size(); ++i) whole[i]->say(row(i));
 
-  for (size_t begin = 0; begin < one_more.size(); begin += GPT::together) {
+  for (size_t begin = 0; begin < one_more.size(); begin += LanguageModel::together) {
     const auto some = std::span(one_more).subspan(begin);
-    const auto group = some.first(std::min<size_t>(some.size(), GPT::together));
+    const auto group = some.first(std::min<size_t>(some.size(), LanguageModel::together));
     RecycledVector<int32_t> ids;
     for (Continuation* text : group) ids.push_back(text->ids_.back());
     compute(group, ids, logits.data());

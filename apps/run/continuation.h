@@ -1,7 +1,7 @@
 // A text that is being continued, token by token, and the one step that does so for many of them together.
 // What a text becomes does not depend on which others are computed with it: the same bits as alone (see
-// GPT::next). So a text may join and leave between any two steps, which is called continuous batching (Yu et
-// al. 2022, Orca).
+// LanguageModel::next). So a text may join and leave between any two steps, which is called continuous
+// batching (Yu et al. 2022, Orca).
 #pragma once
 #include <span>
 #include <string>
@@ -9,9 +9,11 @@
 
 #include "apps/run/sampling.h"
 #include "apps/run/stop_text.h"
-#include "nn/gpt.h"
+#include "nn/language_model.h"
 
 namespace chapbook {
+
+bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling);
 
 class Continuation {
  public:
@@ -19,7 +21,7 @@ class Continuation {
 
   // `prompt`: at least one token. Of each new token, `alternatives` others are kept with their
   // log-probabilities, the likeliest. The model and the tokenizer must outlive this.
-  Continuation(const GPT& model, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
+  Continuation(const LanguageModel& model, const Tokenizer& tokenizer, std::vector<int32_t> prompt,
                const Sampling& sampling, int64_t alternatives = -1);
 
   std::span<const int32_t> ids() const { return ids_; }  // the prompt and what was said
@@ -34,7 +36,7 @@ class Continuation {
   const std::string& text() const { return text_; }
 
  private:
-  friend void step(const GPT& model, std::span<Continuation* const> all);
+  friend void step(const LanguageModel& model, std::span<Continuation* const> all);
   std::span<const int32_t> unseen();  // what the model has yet to see
   void say(std::span<float> logits);
 
@@ -43,7 +45,7 @@ class Continuation {
   std::vector<int32_t> ids_;
   int64_t prompt_, context_, alternatives_;
   int64_t window_ = 0;  // the model sees the text from here on
-  GPT::Caches caches_;
+  LanguageModel::Caches caches_;
   Random random_;
   StopText stop_text_;
   std::string text_;
@@ -53,10 +55,10 @@ class Continuation {
 };
 
 // What one sequence has seen, for another.
-void copy(const GPT::Caches& from, GPT::Caches& to);
+void copy(const LanguageModel::Caches& from, LanguageModel::Caches& to);
 
 // One more token for each of them that goes on. When the context is full, the last half of it is kept. A
 // prompt is computed when it first comes, and prompts that come together and are equal only once.
-void step(const GPT& model, std::span<Continuation* const> all);
+void step(const LanguageModel& model, std::span<Continuation* const> all);
 
 }  // namespace chapbook

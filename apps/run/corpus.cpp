@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "apps/report/progress.h"
 #include "data/bpe.h"
 #include "data/bpe_train.h"
+#include "data/quality.h"
 #include "data/stories.h"
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
@@ -18,73 +22,201 @@ namespace {
 
 constexpr size_t block_bytes = size_t{8} << 20;  // of text, worked on at once
 
-// Encodes stories on all threads, a block at a time, and writes them in their order.
+// A story, or a piece of a long one. What is found out about it is the same whenever the text is read.
+struct Piece {
+  std::string_view text;
+  bool ends_story;
+  std::string repaired = {};  // what `text` then shows
+  uint64_t hash = 0;          // see story_hash
+  int64_t mojibake = 0;
+};
+
+// Reads the source in blocks, with a progress bar, and calls work(pieces) for each.
+template <class Work>
+void read_blocks(const TextSource& source, const std::string& label, const Work& work) {
+  Progress progress(label, static_cast<double>(source.bytes));
+  std::string text;
+  text.reserve(block_bytes + max_story_bytes);
+  std::vector<Piece> pieces;
+  int64_t bytes = 0;
+  const auto flush = [&] {
+    work(pieces);
+    pieces.clear();
+    text.clear();
+  };
+  source.read([&](std::string_view piece, bool ends_story) {
+    if (text.size() + piece.size() > text.capacity()) flush();
+    text += piece;
+    pieces.push_back({std::string_view(text).substr(text.size() - piece.size()), ends_story});
+    if (text.size() >= block_bytes) flush();
+    bytes += static_cast<int64_t>(piece.size());
+    progress.update(static_cast<double>(std::min(bytes, source.bytes)));
+  });
+  flush();
+  progress.update(static_cast<double>(source.bytes));
+}
+
+template <class Work>
+void for_each_piece(std::vector<Piece>& pieces, const Work& work) {
+  parallel_for(static_cast<int64_t>(pieces.size()), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) work(pieces[static_cast<size_t>(i)]);
+  });
+}
+
+void repair_piece(Piece& piece) {
+  piece.repaired = repair_mojibake(piece.text);
+  piece.text = piece.repaired;
+}
+
+// Encodes pieces on all threads and writes them in their order.
 class StoryEncoder {
  public:
-  StoryEncoder(const Tokenizer& tokenizer, const std::string& path, const TextSource& source)
+  StoryEncoder(const Tokenizer& tokenizer, const std::string& path, const TextSource& source,
+               TextFacts& facts)
       : tokenizer_(tokenizer),
         writer_(path, {.vocabulary_size = tokenizer.vocabulary_size(),
                        .text = source.name,
-                       .tokenizer_hash = tokenizer.hash()}) {}
+                       .tokenizer_hash = tokenizer.hash()}),
+        facts_(facts) {}
 
-  void add(std::string_view text, bool ends_story) {
-    pieces_.push_back({text_.size(), text.size(), ends_story});
-    text_ += text;
-    if (text_.size() >= block_bytes) flush();
-  }
-
-  TokenFileInfo close() {
-    flush();
-    return writer_.close();
-  }
-
- private:
-  struct Piece {
-    size_t begin, size;
-    bool ends_story;
-  };
-
-  void flush() {
-    std::vector<std::vector<int32_t>> ids(pieces_.size());
-    parallel_for(static_cast<int64_t>(pieces_.size()), 64, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const Piece& piece = pieces_[static_cast<size_t>(i)];
-        std::vector<int32_t>& piece_ids = ids[static_cast<size_t>(i)];
-        piece_ids = tokenizer_.encode(std::string_view(text_).substr(piece.begin, piece.size));
-        if (piece.ends_story) piece_ids.push_back(tokenizer_.end_of_text());
+  void write(const std::vector<const Piece*>& pieces) {
+    const size_t share = (pieces.size() + parts_.size() - 1) / parts_.size();
+    parallel_for(static_cast<int64_t>(parts_.size()), 1, [&](int64_t begin, int64_t end) {
+      for (auto part = static_cast<size_t>(begin); part < static_cast<size_t>(end); ++part) {
+        parts_[part].ids.clear();
+        parts_[part].ends.clear();
+        for (size_t i = part * share; i < std::min(pieces.size(), (part + 1) * share); ++i) {
+          tokenizer_.encode_append(pieces[i]->text, SpecialTokens::as_text, parts_[part].ids);
+          if (pieces[i]->ends_story) parts_[part].ids.push_back(tokenizer_.end_of_text());
+          parts_[part].ends.push_back(parts_[part].ids.size());
+        }
       }
     });
-    for (size_t i = 0; i < pieces_.size(); ++i) {
-      writer_.append(ids[i]);
-      writer_.count_text(static_cast<int64_t>(pieces_[i].size), pieces_[i].ends_story);
+    size_t next = 0;
+    for (const Part& part : parts_) {
+      writer_.append(part.ids);
+      size_t begin = 0;
+      for (const size_t end : part.ends) {
+        count(*pieces[next++], static_cast<int64_t>(end - begin));
+        begin = end;
+      }
     }
-    text_.clear();
-    pieces_.clear();
+  }
+
+  TokenFileInfo close() { return writer_.close(); }
+
+ private:
+  struct Part {  // of the pieces: their tokens, and where each piece ends
+    std::vector<int32_t> ids;
+    std::vector<size_t> ends;
+  };
+
+  void count(const Piece& piece, int64_t tokens) {
+    writer_.count_text(static_cast<int64_t>(piece.text.size()), piece.ends_story);
+    story_bytes_ += static_cast<int64_t>(piece.text.size());
+    story_tokens_ += tokens;
+    facts_.tokens += tokens;
+    if (!piece.ends_story) return;
+    facts_.add_story(story_bytes_, story_tokens_);
+    story_bytes_ = story_tokens_ = 0;
   }
 
   const Tokenizer& tokenizer_;
   TokenFileWriter writer_;
-  std::string text_;
-  std::vector<Piece> pieces_;
+  TextFacts& facts_;
+  std::vector<Part> parts_ = std::vector<Part>(64);
+  int64_t story_bytes_ = 0, story_tokens_ = 0;  // of the story that goes on
 };
 
-// Reads the source with a progress bar.
-void read_with_progress(const TextSource& source, const std::string& label, const StorySink& sink) {
-  Progress progress(label, static_cast<double>(source.bytes));
-  int64_t bytes = 0;
-  source.read([&](std::string_view text, bool ends_story) {
-    sink(text, ends_story);
-    bytes += static_cast<int64_t>(text.size());
-    progress.update(static_cast<double>(std::min(bytes, source.bytes)));
+// Where a piece goes.
+enum class Side : uint8_t { train, valid, nowhere };
+
+// Reads a text the first time: decides where each of its pieces goes, counts what is wrong with it and, if a
+// tokenizer is to be learned, the words to learn it from.
+class Survey {
+ public:
+  Survey(const PrepareOptions& options, Prepared& prepared, WordCounts* words)
+      : options_(options), prepared_(prepared), words_(words) {}
+
+  // `side`: of all of the text; without it, whole stories are set aside.
+  std::vector<Side> look_at(const TextSource& source, std::optional<Side> side) {
+    std::vector<Side> sides;
+    bool inside_story = false;
+    read_blocks(source, "reading", [&](std::vector<Piece>& pieces) {
+      for_each_piece(pieces, [&](Piece& piece) {
+        piece.mojibake = count_mojibake(piece.text);
+        if (options_.repair && piece.mojibake > 0) repair_piece(piece);
+        piece.hash = story_hash(piece.text);
+      });
+      for (Piece& piece : pieces) {
+        sides.push_back(decide(piece, side, inside_story));
+        if (words_ && sides.back() == Side::train) {
+          to_count_ += piece.text;
+          if (piece.ends_story) to_count_ += story_separator;
+        }
+        inside_story = !piece.ends_story;
+      }
+      if (words_) words_->add(to_count_, thread_pool().threads());
+      to_count_.clear();
+    });
+    return sides;
+  }
+
+ private:
+  Side decide(const Piece& piece, std::optional<Side> given, bool inside_story) {
+    const Side side = given                                             ? *given
+                      : in_validation(piece.hash, options_.valid_share) ? Side::valid
+                                                                        : Side::train;
+    TextFacts& facts = side == Side::train ? prepared_.train_facts : prepared_.valid_facts;
+    facts.mojibake += piece.mojibake;
+    if (piece.ends_story && !inside_story) {
+      const bool is_new = (side == Side::train ? train_stories_ : valid_stories_).insert(piece.hash);
+      facts.duplicates += !is_new;
+      if (side == Side::valid) facts.leaked += train_stories_.contains(piece.hash);
+      if (!is_new && options_.drop_duplicates) return Side::nowhere;
+    }
+    facts.stories += piece.ends_story;
+    facts.bytes += static_cast<int64_t>(piece.text.size());
+    facts.hash = (facts.hash ^ piece.hash) * 0x100000001B3u;
+    return side;
+  }
+
+  const PrepareOptions& options_;
+  Prepared& prepared_;
+  WordCounts* words_;
+  std::string to_count_;
+  HashSet train_stories_, valid_stories_;
+};
+
+// Reads a text the second time.
+void encode(const TextSource& source, const std::vector<Side>& sides, bool repair, StoryEncoder& train,
+            StoryEncoder& valid) {
+  size_t next = 0;
+  read_blocks(source, "encoding", [&](std::vector<Piece>& pieces) {
+    check(next + pieces.size() <= sides.size(), "{}: changed while it was read", source.name);
+    if (repair)
+      for_each_piece(pieces, [](Piece& piece) {
+        if (count_mojibake(piece.text) > 0) repair_piece(piece);
+      });
+    std::vector<const Piece*> to_train, to_valid;
+    for (const Piece& piece : pieces) {
+      const Side side = sides[next++];
+      if (side == Side::train) to_train.push_back(&piece);
+      if (side == Side::valid) to_valid.push_back(&piece);
+    }
+    train.write(to_train);
+    valid.write(to_valid);
   });
-  progress.update(static_cast<double>(source.bytes));
+  check(next == sides.size(), "{}: changed while it was read", source.name);
 }
 
 }  // namespace
 
-TextSource text_source(const std::string& path) {
-  return {path, text_size(path), [path](const StorySink& sink) { read_stories(path, sink); }};
+static TextSource source_of(const std::string& name, std::shared_ptr<const Text> text) {
+  return {name, text->bytes(), [text](const StorySink& sink) { text->read(sink); }, text};
 }
+
+TextSource text_source(const std::string& path) { return source_of(path, std::make_shared<Text>(path)); }
 
 TextSource built_in_source(int64_t stories, uint64_t seed) {
   const int64_t typical_bytes = 700;
@@ -98,17 +230,15 @@ Tokenizer learn_tokenizer(const TextSource& source, int64_t vocabulary,
                           const std::function<bool(std::string_view)>& take) {
   WordCounts words;
   std::string text;
-  const auto flush = [&] {
+  read_blocks(source, "counting words", [&](const std::vector<Piece>& pieces) {
+    for (const Piece& piece : pieces) {
+      if (!take(piece.text)) continue;
+      text += piece.text;
+      if (piece.ends_story) text += story_separator;
+    }
     words.add(text, thread_pool().threads());
     text.clear();
-  };
-  read_with_progress(source, "counting words", [&](std::string_view story, bool ends_story) {
-    if (!take(story)) return;
-    text += story;
-    if (ends_story) text += story_separator;
-    if (text.size() >= block_bytes) flush();
   });
-  flush();
   return train_bpe(words, vocabulary);
 }
 
@@ -118,34 +248,51 @@ void check_vocabulary(int64_t size) {
         max_vocabulary_size, size);
 }
 
-Prepared prepare(const PrepareOptions& options) {
+// The share to set aside of stories: as asked for, unless there are so few that none would be.
+static double share_of_stories(const PrepareOptions& options) {
+  if (options.train.bytes > 4 << 20) return options.valid_share;
+  double least = 1;  // of the stories' places
+  options.train.read([&](std::string_view story, bool) { least = std::min(least, validation_place(story)); });
+  return std::max(options.valid_share, std::nextafter(least, 1.0));
+}
+
+// A book has no stories: its end is set aside.
+static PrepareOptions with_end_set_aside(PrepareOptions options) {
+  if (options.valid.read || !options.train.text || !options.train.text->one_document()) return options;
+  const auto [begin, end] = options.train.text->divided(options.valid_share);
+  options.valid = source_of(options.train.name, std::make_shared<Text>(end));
+  options.train = source_of(options.train.name, std::make_shared<Text>(begin));
+  return options;
+}
+
+Prepared prepare(const PrepareOptions& given) {
+  PrepareOptions options = with_end_set_aside(given);
   const bool split = !options.valid.read;
-  const auto set_aside = [&](std::string_view story) {
-    return split && in_validation(story, options.valid_share);
-  };
-  const Tokenizer tokenizer = options.tokenizer.empty()
-                                  ? learn_tokenizer(options.train, options.vocabulary,
-                                                    [&](std::string_view story) { return !set_aside(story); })
-                                  : load_tokenizer(options.tokenizer);
+  if (split) options.valid_share = share_of_stories(options);
+  const bool learns = options.tokenizer.empty();
+  Prepared prepared;
+  WordCounts words;
+  Survey survey(options, prepared, learns ? &words : nullptr);
+  const auto sides = survey.look_at(options.train, split ? std::nullopt : std::optional(Side::train));
+  const auto valid_sides = split ? std::vector<Side>() : survey.look_at(options.valid, Side::valid);
+  const auto has = [&](Side side) { return std::find(sides.begin(), sides.end(), side) != sides.end(); };
+  check(!split || (has(Side::train) && has(Side::valid)),
+        "{}: {} stories for training and {} for validation, but both need some: give more text, or --valid",
+        options.train.name, std::count(sides.begin(), sides.end(), Side::train),
+        std::count(sides.begin(), sides.end(), Side::valid));
+  const Tokenizer tokenizer =
+      learns ? train_bpe(words, options.vocabulary) : load_tokenizer(options.tokenizer);
 
   NewDirectory directory(options.directory);
-  StoryEncoder train(tokenizer, options.directory + "/train.bin", options.train);
-  StoryEncoder valid(tokenizer, options.directory + "/valid.bin", split ? options.train : options.valid);
-  int64_t stories = 0, aside = 0;
-  read_with_progress(options.train, "encoding", [&](std::string_view story, bool ends_story) {
-    const bool is_aside = set_aside(story);
-    ++stories;
-    aside += is_aside;
-    (is_aside ? valid : train).add(story, ends_story);
-  });
-  check(!split || (aside > 0 && aside < stories),
-        "{}: {} stories for training and {} for validation, but both need some: give more text, or --valid",
-        options.train.name, stories - aside, aside);
-  if (!split)
-    read_with_progress(options.valid, "encoding validation",
-                       [&](std::string_view story, bool ends_story) { valid.add(story, ends_story); });
+  StoryEncoder train(tokenizer, options.directory + "/train.bin", options.train, prepared.train_facts);
+  StoryEncoder valid(tokenizer, options.directory + "/valid.bin", split ? options.train : options.valid,
+                     prepared.valid_facts);
+  encode(options.train, sides, options.repair, train, valid);
+  if (!split) encode(options.valid, valid_sides, options.repair, train, valid);
   save_tokenizer(tokenizer, options.directory + "/tokenizer");
-  const Prepared prepared{train.close(), valid.close()};
+  prepared.train = train.close();
+  prepared.valid = valid.close();
+  write_text_facts(options.directory, prepared.train_facts, prepared.valid_facts);
   directory.keep();
   return prepared;
 }

@@ -1,11 +1,15 @@
-// From text to token files: a directory with train.bin, valid.bin (each with its .json) and tokenizer/.
-// Memory stays bounded however long the text is; only the different words of it are kept while a tokenizer
-// learns.
+// From text to token files: a directory with train.bin, valid.bin (each with its .json), tokenizer/, and what
+// is in the text (text_facts.h). The text is read twice, a block of some megabytes at a time: once to look at
+// it, once to encode it. Beyond the blocks, what is kept of it are its different words, and 16 bytes a story
+// to know it again. A preparation that is killed leaves nothing that is taken for token files; the next one
+// starts from the beginning.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
+#include "apps/run/text_facts.h"
 #include "data/bpe.h"
 #include "data/split.h"
 #include "data/token_file.h"
@@ -17,21 +21,26 @@ struct TextSource {
   std::string name;   // shown, and stored with the tokens: a path, or "built-in stories"
   int64_t bytes = 0;  // about, for progress
   std::function<void(const StorySink&)> read;
+  std::shared_ptr<const Text> text = {};  // unless it is built in
 };
 TextSource text_source(const std::string& path);  // a text file, or a directory of .txt files
 TextSource built_in_source(int64_t stories, uint64_t seed);
 
 struct PrepareOptions {
   TextSource train;
-  TextSource valid;           // when empty, whole stories of `train` are set aside
-  double valid_share = 0.02;  // and this is about how many
+  TextSource valid;           // when empty, whole stories of `train` are set aside, or the end of a book
+  double valid_share = 0.02;  // and this is about how much of it
   std::string
       tokenizer;  // directory or tokenizer.json to use; when empty, one is learned from the training side
   int64_t vocabulary = 2048;  // of the tokenizer to learn; fewer if the text has no more to merge
   std::string directory;      // created if needed; older files in it are replaced
+  bool drop_duplicates =
+      false;            // leave out stories that came before, on the same side; else they are only counted
+  bool repair = false;  // mend mojibake; else it is only counted
 };
 struct Prepared {
   TokenFileInfo train, valid;
+  TextFacts train_facts = {}, valid_facts = {};
 };
 Prepared prepare(const PrepareOptions& options);
 

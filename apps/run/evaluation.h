@@ -2,12 +2,12 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "data/bpe.h"
-#include "nn/gpt.h"
+#include "data/loader.h"
+#include "nn/language_model.h"
 
 namespace chapbook {
 
@@ -18,15 +18,17 @@ struct Score {
 };
 
 struct EvaluationOptions {
-  int64_t batch = 8;      // windows computed at once
-  int64_t batches = 0;    // at most so many; 0: all
-  int64_t stride = 0;     // tokens between the beginnings of windows; 0: side by side
-  bool accuracy = false;  // counts top1 and top5, for which all logits of a batch are made
+  int64_t batch = 8;    // windows computed at once
+  int64_t batches = 0;  // at most so many; 0: all
+  int64_t stride = 0;   // tokens between the beginnings of windows; 0: side by side
+  bool accuracy =
+      false;  // counts top1 and top5, for which logits are made, of fewer windows at once if they are large
   std::function<void(int64_t batch, int64_t of, const Score& so_far)> progress = {};
 };
 
-// The score on tokens that are predicted one after another, in windows of the model's context.
-Score evaluate(const GPT& gpt, std::span<const uint16_t> tokens, const EvaluationOptions& options = {});
+// The score on tokens that are predicted one after another, in windows of the model's context. Throws where
+// the loss is not a number.
+Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOptions& options = {});
 
 // Bits the model needs for a byte of the text behind `tokens`: what models with different vocabularies can be
 // compared by.
@@ -34,7 +36,7 @@ double bits_per_byte(const Score& score, int64_t tokens, int64_t text_bytes);
 
 // The tokens of a text or token file, and the bytes they stand for (0: not known).
 struct EvaluationText {
-  std::vector<uint16_t> tokens;
+  std::vector<int32_t> tokens;
   int64_t bytes = 0;
 };
 EvaluationText evaluation_text(const std::string& path, const Tokenizer& tokenizer);

@@ -12,35 +12,46 @@ std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view pro
   return ids;
 }
 
-std::string tell(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt,
+void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
+              const Sampling& sampling, const std::function<void(int32_t id)>& token, bool after_end) {
+  Continuation continuation(model, tokenizer, prompt_ids(tokenizer, prompt, after_end), sampling);
+  Continuation* const alone = &continuation;
+  while (continuation.end() == Continuation::End::none) {
+    step(model, {&alone, 1});
+    token(continuation.ids().back());
+  }
+}
+
+std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
                  const Sampling& sampling, bool after_end) {
-  Continuation continuation(gpt, tokenizer, prompt_ids(tokenizer, prompt, after_end), sampling);
+  Continuation continuation(model, tokenizer, prompt_ids(tokenizer, prompt, after_end), sampling);
   Continuation* const alone = &continuation;
   std::string text;
   while (continuation.end() == Continuation::End::none) {
-    step(gpt, {&alone, 1});
+    step(model, {&alone, 1});
     text += continuation.text();
   }
   return text;
 }
 
-std::vector<Beam> beam_search(const GPT& gpt, const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
-                              int64_t beams, int64_t tokens, double length_penalty) {
-  const int64_t V = tokenizer.vocabulary_size(), rows = gpt.config().vocabulary;
+std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& tokenizer,
+                              const std::vector<int32_t>& prompt, int64_t beams, int64_t tokens,
+                              double length_penalty) {
+  const int64_t V = tokenizer.vocabulary_size(), rows = model.vocabulary();
   const int64_t first = static_cast<int64_t>(prompt.size());
   check(beams > 0, "beam search: beams cannot be {}; allowed: 1 or more", beams);
   check(std::isfinite(length_penalty), "beam search: the length penalty cannot be {}", length_penalty);
-  check(first > 0 && first + tokens <= gpt.config().context,
+  check(first > 0 && first + tokens <= model.context(),
         "beam search: {} tokens of a prompt and {} new ones do not fit the context of {}", first, tokens,
-        gpt.config().context);
+        model.context());
   struct Candidate {
     double log_probability;
     size_t parent;
     int32_t id;
   };
   std::vector<Beam> running{Beam{}}, ended;
-  std::vector<GPT::Caches> caches{gpt.caches()}, parents;  // of each running text
-  std::vector<float> logits(rows * std::max(beams, GPT::together));
+  std::vector<LanguageModel::Caches> caches{model.caches()}, parents;  // of each running text
+  std::vector<float> logits(rows * std::max(beams, LanguageModel::together));
   const auto score = [&](double log_probability, size_t length) {
     return log_probability / std::pow(static_cast<double>(length), length_penalty);
   };
@@ -48,16 +59,16 @@ std::vector<Beam> beam_search(const GPT& gpt, const Tokenizer& tokenizer, const 
   const auto better = [](const Beam& a, const Beam& b) { return a.score > b.score; };
 
   for (int64_t made = 0; made < tokens; ++made) {
-    for (size_t begin = 0; begin < running.size(); begin += GPT::together) {
-      const size_t count = std::min<size_t>(running.size() - begin, GPT::together);
-      std::vector<GPT::Caches*> group;
+    for (size_t begin = 0; begin < running.size(); begin += LanguageModel::together) {
+      const size_t count = std::min<size_t>(running.size() - begin, LanguageModel::together);
+      std::vector<LanguageModel::Caches*> group;
       std::vector<int32_t> ids = made == 0 ? prompt : std::vector<int32_t>();
       for (size_t i = begin; i < begin + count; ++i) {
         group.push_back(&caches[i]);
         if (made > 0) ids.push_back(running[i].said.back());
       }
       const int64_t B = static_cast<int64_t>(count), T = static_cast<int64_t>(ids.size()) / B;
-      gpt.next(Tensor::from(ids, {B, T}, gpt.backend()), group).download(&logits[begin * rows]);
+      model.next(Tensor::from(ids, {B, T}, model.backend()), group).download(&logits[begin * rows]);
     }
     // Of each text as many as all beams may need, and one more if it ends.
     std::vector<Candidate> candidates;
@@ -91,7 +102,7 @@ std::vector<Beam> beam_search(const GPT& gpt, const Tokenizer& tokenizer, const 
     if (static_cast<int64_t>(ended.size()) == beams && ended.back().score >= best) break;
     parents = std::exchange(caches, {});
     for (const size_t parent : parent_of) {
-      caches.push_back(gpt.caches());
+      caches.push_back(model.caches());
       copy(parents[parent], caches.back());
     }
   }

@@ -1,5 +1,6 @@
 // Generation in one call: a prompt in, its continuation out. continuation.h has the steps.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,13 @@ namespace chapbook {
 // tokens at all.
 std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view prompt, bool after_end = true);
 
-// Continues a text, the beginning of a story unless told otherwise; gives what is new.
-std::string tell(const GPT& gpt, const Tokenizer& tokenizer, std::string_view prompt,
+// Continues a text, the beginning of a story unless told otherwise; `token` gets each new token as soon as it
+// is drawn (the end of text too).
+void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
+              const Sampling& sampling, const std::function<void(int32_t id)>& token, bool after_end = true);
+
+// The same, giving what is new as text; bytes that are no character are shown as U+FFFD.
+std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
                  const Sampling& sampling, bool after_end = true);
 
 // Beam search: of all continuations, one of the likeliest, where sampling would draw one. At each step, of
@@ -25,7 +31,8 @@ struct Beam {
   std::vector<int32_t> said;  // without <|endoftext|>
   double log_probability = 0, score = 0;
 };
-std::vector<Beam> beam_search(const GPT& gpt, const Tokenizer& tokenizer, const std::vector<int32_t>& prompt,
-                              int64_t beams, int64_t tokens, double length_penalty = 1);  // the best first
+std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& tokenizer,
+                              const std::vector<int32_t>& prompt, int64_t beams, int64_t tokens,
+                              double length_penalty = 1);  // the best first
 
 }  // namespace chapbook

@@ -1,10 +1,8 @@
 #include "apps/run/metrics.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -55,18 +53,6 @@ size_t kept_length(const std::string& log, size_t begin, std::string_view prefix
   }
 }
 
-void append(std::FILE* file, const std::string& path, const std::string& line) {
-  const bool written =
-      std::fwrite(line.data(), 1, line.size(), file) == line.size() && std::fflush(file) == 0;
-  check(written, "cannot write {}: {}", path, std::strerror(errno));
-}
-
-std::FILE* open_to_append(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "ae");
-  check(file != nullptr, "cannot write {}: {}", path, std::strerror(errno));
-  return file;
-}
-
 }  // namespace
 
 MetricsLog::MetricsLog(const std::string& directory, std::vector<std::string> columns, int64_t resumed_step)
@@ -87,8 +73,8 @@ MetricsLog::MetricsLog(const std::string& directory, std::vector<std::string> co
   }
   write_file(csv_path_, csv);
   write_file(jsonl_path_, jsonl);
-  csv_.reset(open_to_append(csv_path_));
-  jsonl_.reset(open_to_append(jsonl_path_));
+  csv_.emplace(os::File::to_append(csv_path_));
+  jsonl_.emplace(os::File::to_append(jsonl_path_));
 }
 
 void MetricsLog::write(int64_t step, std::initializer_list<std::pair<std::string_view, double>> values) {
@@ -106,8 +92,10 @@ void MetricsLog::write(int64_t step, std::initializer_list<std::pair<std::string
     jsonl += fmt::format(", \"{}\": {}", columns_[i],
                          std::isfinite(*row[i]) ? digits(*row[i]) : "null");  // JSON has no NaN
   }
-  append(csv_.get(), csv_path_, csv + "\n");
-  append(jsonl_.get(), jsonl_path_, jsonl + "}\n");
+  csv += "\n";
+  jsonl += "}\n";
+  csv_->write(csv.data(), csv.size());
+  jsonl_->write(jsonl.data(), jsonl.size());
 }
 
 const std::vector<double>& Metrics::operator[](std::string_view name) const {

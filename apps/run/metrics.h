@@ -3,15 +3,15 @@
 // to the last whole line.
 #pragma once
 #include <cstdint>
-#include <cstdio>
 #include <initializer_list>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "apps/report/plot.h"
+#include "tensor/os.h"
 
 namespace chapbook {
 
@@ -32,14 +32,9 @@ class MetricsLog {
   void write(int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  using File = std::unique_ptr<std::FILE, Close>;
-
   std::vector<std::string> columns_;
   std::string csv_path_, jsonl_path_;
-  File csv_, jsonl_;
+  std::optional<os::File> csv_, jsonl_;
 };
 
 // metrics.csv as columns, NaN where empty. The first column is "step".

@@ -29,15 +29,22 @@ struct RunOptions {
   std::string valid = {};      // text; nothing: some stories are set aside
   std::string tokenizer = {};  // one there is; nothing: one is learned
   std::string directory = {};  // of the run
+  bool numbered = false;       // the first that is free of directory, directory-2, directory-3, ...
   int64_t stories = 20000;     // how many built-in ones
+  double valid_share = 0.02;   // of a text without `valid`, set aside
   Settings settings = {};
 };
+
+// Token files that are there already are used where they lie, given as an absolute path; a text becomes token
+// files inside the run, in "data".
+std::string data_directory(const RunOptions& options);
 
 class Run {
  public:
   using Say = std::function<void(std::string_view line)>;
 
-  // A new run in options.directory. What cannot start throws and leaves nothing behind.
+  // A new run in options.directory. What cannot start throws and leaves nothing behind. A run is locked:
+  // where another process has it, both throw naming that.
   static std::unique_ptr<Run> start(const RunOptions& options, Say say);
   // The run of that directory, from its last checkpoint; it ends with the bits of one without a break.
   static std::unique_ptr<Run> resume(const std::string& directory, Say say);
@@ -48,24 +55,27 @@ class Run {
   // The last evaluation, the curve, the results, a story.
   void finish();
 
+  const std::string& directory() const { return directory_; }
   const Trainer& trainer() const { return trainer_; }
 
  private:
-  Run(std::string directory, RunState state, TrainingData data, std::unique_ptr<GPT> gpt,
-      const SavedRun* saved, Say say);
+  Run(os::File lock, std::string directory, RunState state, TrainingData data,
+      std::unique_ptr<LanguageModel> model, const SavedRun* saved, Say say);
 
-  size_t peak_bytes() const { return gpt_->backend().blocks().peak_bytes(); }
+  size_t peak_bytes() const { return model_->backend().blocks().peak_bytes(); }
   double seconds() const;  // of training, over all its sittings
   void check_first_loss(double loss) const;
   void evaluate_now(Progress& progress);
   void save();
+  void sample(int64_t tokens);  // tells a story, shows it and keeps it
   Sampling sampling(int64_t tokens) const;
 
+  os::File lock_;
   std::string directory_;
   RunState state_;
   Settings settings_;
   TrainingData data_;
-  std::unique_ptr<GPT> gpt_;
+  std::unique_ptr<LanguageModel> model_;
   Trainer trainer_;
   std::unique_ptr<MetricsLog> log_;
   Say say_;

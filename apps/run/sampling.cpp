@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "tensor/check.h"
@@ -66,18 +67,22 @@ static int32_t largest_of(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
+void check_scores(std::span<const float> logits) {
+  bool numbers = true;  // -inf is one: a token that is forbidden
+  for (const float x : logits) numbers = numbers && x < std::numeric_limits<float>::infinity();
+  check(numbers && std::isfinite(logits[largest_of(logits)]),
+        "the model's scores are not numbers: its weights are broken");
+}
+
 Choices left_to_draw(std::span<const float> logits, const Sampling& sampling) {
+  check_scores(logits);
   const float largest = logits[largest_of(logits)];
   const double temperature = sampling.temperature;
-  if (temperature == 0) {
-    check(std::isfinite(largest), "the model's scores are not numbers: its weights are broken");
-    return {{largest_of(logits), 1}};
-  }
+  if (temperature == 0) return {{largest_of(logits), 1}};
   RecycledVector<float> weights(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
     weights[i] = math::exp(static_cast<float>((logits[i] - largest) / temperature));
   double all = std::accumulate(weights.begin(), weights.end(), 0.0);
-  check(std::isfinite(all), "the model's scores are not numbers: its weights are broken");
   // Sorting the whole vocabulary takes longer than a small model does, and is seldom needed: tokens below
   // `least` make up less than 1 - top_p, even all together. The likeliest token weighs 1.
   const bool cut = sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(weights.size());
@@ -117,6 +122,7 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
 }
 
 std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
+  check_scores(logits);
   std::vector<Choice> choices(logits.size());
   const double largest = logits[largest_of(logits)];
   double sum = 0;

@@ -39,11 +39,15 @@ struct Sampling {
   std::vector<TokenBias> logit_bias = {};
   uint64_t seed = 1;
   int64_t tokens = 512;                // the most to generate
-  bool stop_at_end = true;             // at <|endoftext|>
+  bool stop_at_end = true;             // at <|endoftext|>, and at
+  std::vector<int32_t> ends = {};      // the tokens that by the model's files end a text
   std::vector<std::string> stop = {};  // and before any of these texts
 };
 
 void check_sampling(const Sampling& sampling);  // throws for what makes no sense, NaN among it
+
+// Throws where scores are not numbers, as one such weight makes them all.
+void check_scores(std::span<const float> logits);
 
 struct Choice {
   int32_t id;

@@ -5,8 +5,10 @@
 #include <type_traits>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "apps/report/nearest.h"
+#include "apps/run/family.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -145,6 +147,7 @@ void set(Settings& settings, const std::string& name, const Json& value) {
                          value.is_string() ? value.get<std::string>() : value.dump(), phrase<T>(allowed),
                          whole ? ", a whole number" : "");
                  });
+  if (name == "family") set(settings, family(settings.family).usual);
   check(known, "there is no setting \"{}\"; did you mean \"{}\"?", name, nearest(name, names));
 }
 
@@ -164,7 +167,10 @@ void read_settings(Settings& settings, const std::string& json) {
     fail("not JSON: {}", error.what());
   }
   check(object.is_object(), "settings are a JSON object like {{\"layers\": 4}}");
-  for (const auto& [name, value] : object.items()) set(settings, name, value);
+  // A family also sets what is usual in it, which the rest may change.
+  if (object.contains("family")) set(settings, "family", object["family"]);
+  for (const auto& [name, value] : object.items())
+    if (name != "family") set(settings, name, value);
 }
 
 void read_settings_file(Settings& settings, const std::string& path) {
@@ -179,16 +185,13 @@ void read_settings_file(Settings& settings, const std::string& path) {
 void check_settings(const Settings& settings) {
   check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
         settings.width);
-}
-
-GPTConfig model_config(const Settings& settings) {
-  return {.layers = settings.layers,
-          .heads = settings.heads,
-          .width = settings.width,
-          .context = settings.context,
-          .vocabulary = settings.vocabulary,
-          .bias = settings.bias,
-          .dropout = settings.dropout};
+  const int64_t batch = settings.batch * settings.context;
+  check(settings.batch_tokens % batch == 0,
+        "batch_tokens ({}) must be a multiple of batch x context ({} x {} = {}): {} and {} are",
+        settings.batch_tokens, settings.batch, settings.context, batch,
+        std::max<int64_t>(1, settings.batch_tokens / batch) * batch,
+        (settings.batch_tokens / batch + 1) * batch);
+  family(settings.family).check(settings);
 }
 
 Json to_json(const Settings& settings) {
@@ -223,6 +226,8 @@ Settings SettingsOptions::settings() const {
   for (const std::string& assignment : assignments) set(settings, assignment);
   if (!precision.empty()) set(settings, "precision", precision);
   check_settings(settings);
+  if (settings.batch_tokens > 0)
+    settings.accumulation = settings.batch_tokens / (settings.batch * settings.context);
   return settings;
 }
 

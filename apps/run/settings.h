@@ -2,12 +2,10 @@
 // --help come from it. A later source overrules an earlier one: --preset, --config file, --set name=value.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "nn/gpt.h"
 
 namespace chapbook {
 
@@ -31,7 +29,6 @@ void read_settings_file(Settings& settings, const std::string& path);
 // Throws where settings contradict each other, as when heads do not divide width.
 void check_settings(const Settings& settings);
 
-GPTConfig model_config(const Settings& settings);
 nlohmann::ordered_json to_json(const Settings& settings);
 std::string settings_help();  // the table and the presets, as aligned lines
 

@@ -1,23 +1,30 @@
 // Tokens as text while they come, up to the first of some texts to stop at: what is given out is whole
-// characters, and nothing that may still turn out to be the beginning of such a text.
+// characters (U+FFFD for bytes that are none), and nothing that may still turn out to be the beginning of
+// such a text.
 #pragma once
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/bpe.h"
+#include "data/utf8.h"
 
 namespace chapbook {
 
 class StopText {
  public:
-  StopText(const Tokenizer& tokenizer, std::vector<std::string> stops)
-      : decoder_(tokenizer), stops_(std::move(stops)) {}
+  // `begun`: bytes of a character that the text before has begun.
+  StopText(const Tokenizer& tokenizer, std::string_view begun, std::vector<std::string> stops)
+      : decoder_(tokenizer, begun), stops_(std::move(stops)) {}
 
   // The text that can be given out now; may be empty. Once stopped() there is no more.
-  std::string push(int32_t id) { return give(decoder_.push(id)); }
+  std::string push(int32_t id) { return well_formed(give(decoder_.push(id))); }
   // What was held back, when no more tokens come.
-  std::string finish() { return give(decoder_.finish()) + (stopped_ ? "" : std::exchange(held_, "")); }
+  std::string finish() {
+    const std::string given = give(decoder_.finish());
+    return well_formed(given + (stopped_ ? "" : std::exchange(held_, "")));
+  }
   bool stopped() const { return stopped_; }
 
  private:

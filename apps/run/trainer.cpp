@@ -1,5 +1,7 @@
 #include "apps/run/trainer.h"
 
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 
 #include "optim/clip.h"
@@ -21,11 +23,11 @@ Schedule make_schedule(const Settings& settings) {
   return after_warmup(constant(rate));
 }
 
-static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, GPT& gpt) {
+static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, LanguageModel& model) {
   if (settings.optimizer == "sgd")
-    return std::make_unique<SGD>(parameters(gpt), SGDSettings{settings.momentum, settings.decay});
+    return std::make_unique<SGD>(parameters(model), SGDSettings{settings.momentum, settings.decay});
   return std::make_unique<AdamW>(
-      parameters(gpt), AdamWSettings{settings.beta1, settings.beta2, settings.epsilon, settings.decay});
+      parameters(model), AdamWSettings{settings.beta1, settings.beta2, settings.epsilon, settings.decay});
 }
 
 DType checked_precision(const Settings& settings, const Backend& backend) {
@@ -39,22 +41,22 @@ DType checked_precision(const Settings& settings, const Backend& backend) {
 // Different streams of random numbers from one seed, so that one more draw here moves nothing there.
 static constexpr uint64_t dropout_stream = 0x64726f70;
 
-Trainer::Trainer(const Settings& settings, GPT& gpt, std::span<const uint16_t> tokens)
+Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens)
     : settings_(settings),
-      gpt_(gpt),
+      model_(model),
       data_(tokens),
-      precision_(checked_precision(settings, gpt.backend())),
+      precision_(checked_precision(settings, model.backend())),
       schedule_(make_schedule(settings)),
-      optimizer_(make_optimizer(settings, gpt)),
+      optimizer_(make_optimizer(settings, model)),
       loader_(tokens, settings.batch, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
       next_inputs_(settings.batch * settings.context),
       next_targets_(settings.batch * settings.context),
-      inputs_(Tensor::empty({settings.batch, settings.context}, DType::i32, gpt.backend())),
+      inputs_(Tensor::empty({settings.batch, settings.context}, DType::i32, model.backend())),
       targets_(Tensor::like(inputs_)),
-      dloss_(Tensor::full({}, 1, DType::f32, gpt.backend())),
-      pass_(gpt.backend(), optimizer_->parameters(), dropout_random_) {
-  gpt_.compute_in(precision_);
+      dloss_(Tensor::full({}, 1, DType::f32, model.backend())),
+      pass_(model.backend(), optimizer_->parameters(), dropout_random_) {
+  model_.compute_in(precision_);
 }
 
 // Always the same kernels on the same memory: all that comes from the host are the tokens and f16's loss
@@ -68,21 +70,21 @@ Tensor Trainer::forward_and_backward() {
 }
 
 Tensor Trainer::compute() {
-  const Variable loss = gpt_.loss(inputs_, targets_, settings_.label_smoothing);
+  const Variable loss = model_.loss(inputs_, targets_, settings_.label_smoothing);
   current_phase = Phase::backward;
   backward(loss, dloss_);
   return loss.value().to(DType::f64);
 }
 
 Trainer::Sums Trainer::accumulate() {
-  gpt_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
+  model_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
   Tensor loss;
   for (int64_t i = 0; i < settings_.accumulation; ++i) {
     loader_.next(next_inputs_, next_targets_);
     const Tensor of_batch = forward_and_backward();
     loss = loss ? loss + of_batch : of_batch;
   }
-  gpt_.train_with(nullptr);
+  model_.train_with(nullptr);
   current_phase = Phase::optimizer;
   return {loss, gradient_norm(optimizer_->parameters()),
           1 / (static_cast<double>(settings_.accumulation) * loss_scale())};

@@ -2,13 +2,13 @@
 // and where the data and the random numbers stand. One call to step() is one update.
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 
 #include "apps/run/recorded_pass.h"
 #include "apps/run/settings.h"
 #include "data/loader.h"
-#include "nn/gpt.h"
+#include "nn/language_model.h"
 #include "optim/optimizer.h"
 #include "optim/scaler.h"
 #include "optim/schedule.h"
@@ -23,10 +23,10 @@ DType checked_precision(const Settings& settings, const Backend& backend);
 class Trainer {
  public:
   // The tokens must outlive the trainer.
-  Trainer(const Settings& settings, GPT& gpt, std::span<const uint16_t> tokens);
+  Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens);
   ~Trainer() {
-    gpt_.train_with(nullptr);
-    gpt_.compute_in(DType::f32);
+    model_.train_with(nullptr);
+    model_.compute_in(DType::f32);
   }
   Trainer(const Trainer&) = delete;
 
@@ -60,7 +60,7 @@ class Trainer {
   Tensor compute();               // the same, when the batch is there
 
   Settings settings_;
-  GPT& gpt_;
+  LanguageModel& model_;
   std::span<const uint16_t> data_;
   DType precision_;
   Schedule schedule_;

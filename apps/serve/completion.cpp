@@ -118,7 +118,7 @@ std::vector<CompletionRequest::Prompt> read_prompts(const Json* prompt, const Mo
   } else {
     refuse("prompt", "'prompt' must be a text, a list of texts, token ids, or a list of lists of them");
   }
-  const size_t most = static_cast<size_t>(model.gpt->config().context - 1);
+  const size_t most = static_cast<size_t>(model.network->context() - 1);
   for (const auto& [ids, shown] : prompts)
     if (ids.size() > most)
       refuse("prompt",
@@ -169,6 +169,7 @@ CompletionRequest read_completion(const Json& body, const std::vector<ServedMode
   const Model& model = request.model->model;
   request.prompts = read_prompts(members.find("prompt"), model);
   Sampling& s = request.sampling;
+  s.ends = model.ends;
   s.temperature = members.number("temperature", 1, 0, 2);
   s.top_p = members.number("top_p", 1, 0, 1);
   if (s.top_p == 0) s.top_p = 1e-9;  // the one token that always stays
@@ -265,14 +266,16 @@ void Completion::echo(Engine& engine) {
     const auto& [ids, shown] = request_.prompts[p];
     Made echoed;
     echoed.text = model.tokenizer.decode(std::span(ids).subspan(shown));
+    echoed.text.resize(complete_utf8(echoed.text));  // a character it has begun comes with what follows
     if (request_.logprobs >= 0 && shown < ids.size()) {
       std::vector<float> logits;
       engine.compute([&] {
         NoGrad no_grad;
-        const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.gpt->backend());
-        logits = (*model.gpt)(tokens).value().to_vector<float>();
+        const Tensor tokens =
+            Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());
+        logits = (*model.network)(tokens).value().to_vector<float>();
       });
-      const int64_t rows = model.gpt->config().vocabulary;
+      const int64_t rows = model.network->vocabulary();
       size_t offset = 0;
       for (size_t i = shown; i < ids.size(); ++i) {
         Logprobs& l = echoed.logprobs;
@@ -399,9 +402,9 @@ Json models_json(const std::vector<ServedModel>& models) {
                     {"created", 0},
                     {"owned_by", "chapbook"},
                     {"chapbook",
-                     {{"context", model.gpt->config().context},
+                     {{"context", model.network->context()},
                       {"vocabulary", model.tokenizer.vocabulary_size()},
-                      {"parameters", count_parameters(*model.gpt)},
+                      {"parameters", count_parameters(*model.network)},
                       {"end_of_text", model.tokenizer.end_of_text()},
                       {"after_end", model.after_end}}}});
   return {{"object", "list"}, {"data", list}};

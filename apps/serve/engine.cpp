@@ -157,7 +157,7 @@ void Engine::step_all() {
     try {
       if (shared->texts.empty())
         for (const Text& text : shared->asked)
-          shared->texts.push_back(std::make_unique<Continuation>(*shared->model->gpt,
+          shared->texts.push_back(std::make_unique<Continuation>(*shared->model->network,
                                                                  shared->model->tokenizer, text.prompt,
                                                                  text.sampling, shared->alternatives));
     } catch (...) {
@@ -185,7 +185,7 @@ void Engine::step_all() {
     std::vector<Continuation*> texts;
     for (const Asked& one : asked) texts.push_back(one.shared->texts[one.text].get());
     try {
-      step(*model->gpt, texts);
+      step(*model->network, texts);
     } catch (...) {  // weights that are broken, say: nobody of this model gets further
       for (const Asked& one : asked) one.shared->finish(std::current_exception());
       continue;

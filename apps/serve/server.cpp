@@ -118,11 +118,11 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
     std::vector<float> logits;
     engine_.compute([&] {
       const auto& ids = asked.prompts.front().ids;
-      auto caches = model.gpt->caches();
-      logits =
-          model.gpt
-              ->next(Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.gpt->backend()), caches)
-              .to_vector<float>();
+      auto caches = model.network->caches();
+      logits = model.network
+                   ->next(Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend()),
+                          caches)
+                   .to_vector<float>();
     });
     logits.resize(model.tokenizer.vocabulary_size());
     answer(response, 200, {{"scores", logits}});

@@ -61,7 +61,7 @@ std::vector<Contender> contenders(int64_t m, int64_t n, int64_t k, const View& a
     all.push_back({rung.name, rung.multiply == matmul_threads ? threads : 1,
                    [=] { rung.multiply(m, n, k, left, right, result); }, rung.change});
   all.push_back(
-      {"in use", threads, [=] { default_backend().matmul(a, b, y); }, "what Chapbook multiplies with"});
+      {"in use", threads, [=] { default_backend().matmul(a, b, y, {}); }, "what Chapbook multiplies with"});
 #ifdef CHAPBOOK_OPENBLAS
   for (const int count : {1, threads}) {
     all.push_back({"OpenBLAS", count,

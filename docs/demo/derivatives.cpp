@@ -1,4 +1,4 @@
-// What chapter 7 prints. One part for each word: differences, graph, walk, twice, check, learn.
+// What chapter 7 prints. One part for each word: differences, graph, walk, small, twice, check, learn.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -85,6 +85,35 @@ static void walk() {
   const Variable z = t + u;
   backward(z);
   fmt::print("in all, dz/dx = {}\n", x.gradient().item());
+}
+
+// region: small
+struct Step {  // one number that was computed: from which ones, and how much it changes when they do
+  double value;
+  std::vector<std::pair<size_t, double>> inputs;
+  double gradient = 0;
+};
+std::vector<Step> tape;  // in the order in which it was computed
+
+size_t leaf(double value) { return tape.push_back({value, {}}), tape.size() - 1; }
+size_t add(size_t a, size_t b) {
+  return tape.push_back({tape[a].value + tape[b].value, {{a, 1}, {b, 1}}}), tape.size() - 1;
+}
+size_t multiply(size_t a, size_t b) {
+  const double x = tape[a].value, y = tape[b].value;
+  return tape.push_back({x * y, {{a, y}, {b, x}}}), tape.size() - 1;
+}
+void walk_back(size_t from) {
+  tape[from].gradient = 1;
+  for (size_t i = from + 1; i-- > 0;)
+    for (const auto& [input, slope] : tape[i].inputs) tape[input].gradient += slope * tape[i].gradient;
+}
+// endregion
+
+static void small_engine() {
+  const size_t x = leaf(2), y = multiply(x, x);
+  walk_back(add(add(multiply(multiply(y, y), x), y), x));
+  fmt::print("dz/dx = {}\n", tape[x].gradient);
 }
 
 static void twice() {
@@ -178,12 +207,16 @@ static void learn() {
 }
 
 int main(int argc, char** argv) {
-  const std::map<std::string, void (*)()> parts = {
-      {"differences", differences}, {"graph", graph}, {"walk", walk}, {"twice", twice},
-      {"check", check_rules},       {"learn", learn}};
+  const std::map<std::string, void (*)()> parts = {{"differences", differences},
+                                                   {"graph", graph},
+                                                   {"walk", walk},
+                                                   {"small", small_engine},
+                                                   {"twice", twice},
+                                                   {"check", check_rules},
+                                                   {"learn", learn}};
   const auto part = parts.find(argc > 1 ? argv[1] : "");
   if (part == parts.end()) {
-    fmt::print(stderr, "demo_derivatives: one of differences, graph, walk, twice, check, learn\n");
+    fmt::print(stderr, "demo_derivatives: one of differences, graph, walk, small, twice, check, learn\n");
     return 2;
   }
   part->second();

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "apps/run/settings.h"
+#include "apps/run/family.h"
 #include "docs/demo/norm_stack.h"
 #include "docs/demo/story_bytes.h"
 #include "optim/optimizer.h"
@@ -244,15 +244,14 @@ static void presets() {
       "           L   H     C     T       V    parameters  in embeddings  MFLOP a token  in attention  "
       "activations\n");
   for (const std::string& name : preset_names()) {
-    const Settings settings = preset(name);
-    const GPTConfig c = model_config(settings);
-    const int64_t count = parameter_count(c), embeddings = (c.vocabulary + c.context) * c.width;
-    const double work = training_flops_per_token(c),
-                 attention = 7.0 * static_cast<double>(c.layers * c.width * (c.context + 1));
+    const Settings s = preset(name);
+    const ModelCosts model = model_costs(s);
+    const double work = model.flops_per_token,
+                 attention = 7.0 * static_cast<double>(s.layers * s.width * (s.context + 1));
     fmt::print("{:<9}{:>3}{:>4}{:>6}{:>6}{:>8}{:>14}{:>14.0f}%{:>15.1f}{:>13.1f}%{:>10.0f} MB\n", name,
-               c.layers, c.heads, c.width, c.context, grouped(c.vocabulary), grouped(count),
-               100.0 * static_cast<double>(embeddings) / static_cast<double>(count), work / 1e6,
-               100 * attention / work, static_cast<double>(activation_bytes(c, settings.batch)) / 1e6);
+               s.layers, s.heads, s.width, s.context, grouped(s.vocabulary), grouped(model.parameters),
+               100.0 * static_cast<double>(model.embeddings) / static_cast<double>(model.parameters),
+               work / 1e6, 100 * attention / work, static_cast<double>(model.activation_bytes) / 1e6);
   }
 }
 

@@ -76,6 +76,7 @@ struct NormedGPT : Module {
   }
 
   // Every matrix from a normal distribution; GPT-2 also divides the residual branches' by sqrt(2 layers).
+  using Module::initialise;
   void initialise(double deviation, bool scaled, uint64_t seed) {
     Random random{seed};
     for (const Parameter& each : parameters(*this)) {

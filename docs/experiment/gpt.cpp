@@ -81,13 +81,14 @@ static Line learning(const Start& start) {
 int main() {
   Results results(
       "gpt",
-      {"docs/demo/norm_stack.h", "nn/gpt.cpp#fn:GPT::initialise", "nn/attention.h", "nn/mlp.h", "nn/norm.h"},
+      {"docs/demo/norm_stack.h", "nn/gpt.cpp#fn:Block::Block", "nn/attention.h", "nn/mlp.h", "nn/norm.h"},
       seed);
   results.configuration = {
       {"width", 64},    {"heads", 4},       {"context", context}, {"batch", batch},
       {"steps", steps}, {"warmup", warmup}, {"rate", rate},       {"text", "built-in stories, bytes"}};
 
-  Plot starts{"Learning from three starts, 4 blocks, 64 wide", "step", "loss (nats a byte)", false, true, {}};
+  Plot starts{
+      "Learning from three starts, 4 blocks, 64 wide", "step", "loss (nats per byte)", false, true, {}};
   for (const Start& start :
        {Start{.name = "tied, wte 0.02 (GPT-2)"}, Start{.name = "tied, wte 1", .embedding = 1},
         Start{.name = "head of its own", .tied = false}})
@@ -100,7 +101,7 @@ int main() {
 
   Plot cut{"Blocks that add to the stream, and blocks that replace it",
            "step",
-           "loss (nats a byte)",
+           "loss (nats per byte)",
            false,
            false,
            {}};

@@ -98,10 +98,10 @@ int main() {
                                 {"before_large", by_block.lines[3].y[0]}};
   results.figure("norm-gradients", by_block);
 
-  Plot by_rate{"Loss after 300 steps, 12 blocks", "learning rate", "loss (nats a byte)", true, false, {}};
+  Plot by_rate{"Loss after 300 steps, 12 blocks", "learning rate", "loss (nats per byte)", true, false, {}};
   Plot broken{"A backward pass that takes mean and deviation for constants",
               "step",
-              "loss (nats a byte)",
+              "loss (nats per byte)",
               false,
               false,
               {}};

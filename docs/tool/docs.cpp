@@ -18,7 +18,9 @@
 namespace chapbook {
 namespace {
 
-bool is_filled(const Block& block) { return block.kind != "explains" && block.kind != "unquoted"; }
+bool is_filled(const Block& block) {
+  return block.kind != "explains" && block.kind != "unquoted" && block.kind != "claim";
+}
 
 // Runs f; what it throws becomes a problem of this line of the page.
 template <class F>
@@ -62,6 +64,9 @@ void check_prose(const Book& book, const Page& page, const std::vector<Block>& b
     report.problems.push_back(
         {page.path, 1 + static_cast<int>(std::count(page.text.begin(), at, '\n')),
          "there is no empty line behind </summary> or before </details>; ./chapbook docs adds it"});
+  for (const Block& block : blocks)
+    if (block.kind == "claim")
+      attempt(page, block.line, report.problems, [&] { check_claim(book, block.argument); });
   if (page.path.starts_with("docs/")) append(report.problems, check_formulas(page));
   attempt(page, 1, report.problems, [&] { append(report.problems, check_chapter(book, page, blocks)); });
 }

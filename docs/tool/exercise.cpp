@@ -23,8 +23,13 @@ std::vector<Edit> read_edits(const nlohmann::json& pairs) {
   return edits;
 }
 
-const std::vector<std::string> fields = {"kind", "title", "task", "solution", "file",    "cut",  "changes",
-                                         "also", "tests", "unit", "wants",    "mutants", "hides"};
+const std::vector<std::string> fields = {"kind",    "title", "task",    "solution", "file",    "cut",
+                                         "changes", "piece", "also",    "tests",    "without", "training",
+                                         "unit",    "wants", "mutants", "hides",    "hints",   "second"};
+
+fs::path second_file(const Exercise& exercise) {
+  return root / "docs/exercises" / exercise.number / "second.inc";
+}
 
 double number_or(const nlohmann::json& value, double otherwise) {
   return value.is_null() ? otherwise : value.get<double>();
@@ -45,9 +50,14 @@ Exercise read_exercise(const fs::path& directory) {
     exercise.file = json.value("file", "");
     exercise.cut = json.value("cut", "");
     exercise.changes = read_edits(json.value("changes", nlohmann::json::array()));
+    exercise.piece = json.value("piece", exercise.cut);
     exercise.hides = json.value("hides", exercise.hides);
     exercise.also = json.value("also", exercise.also);
     exercise.tests = json.value("tests", exercise.tests);
+    exercise.without = json.value("without", exercise.without);
+    exercise.training = read_edits(json.value("training", nlohmann::json::array()));
+    exercise.hints = json.at("hints");
+    exercise.second = json.value("second", "");
     exercise.unit = json.value("unit", "");
     const auto wants = json.value("wants", nlohmann::json::object());
     for (const auto& [what, range] : wants.items())
@@ -60,10 +70,15 @@ Exercise read_exercise(const fs::path& directory) {
   check(source || exercise.kind == "number" || exercise.kind == "run", "{}: there is no kind {}", path,
         exercise.kind);
   check(exercise.of_source() == source && exercise.tests.empty() == !source &&
+            exercise.piece.empty() == !source &&
             (exercise.cut.empty() && exercise.changes.empty()) == !source,
-        "{}: a {} {} a file, tests, and a cut or changes", path, exercise.kind, source ? "has" : "has not");
-  check(!exercise.title.empty() && !exercise.task.empty() && !exercise.mutants.empty(),
-        "{}: title, task or mutants are missing", path);
+        "{}: a {} {} a file, tests, and a cut, or changes and the piece they are in", path, exercise.kind,
+        source ? "has" : "has not");
+  check(!exercise.title.empty() && !exercise.task.empty() && !exercise.mutants.empty() &&
+            !exercise.hints.empty(),
+        "{}: title, task, hints or mutants are missing", path);
+  check(fs::exists(second_file(exercise)) == source && exercise.second.empty() == source,
+        "{}: a second right solution is missing: {}", path, source ? "second.inc" : "the field second");
   return exercise;
 }
 
@@ -89,6 +104,17 @@ std::string cut_name(const Exercise& exercise) {
   return name.substr(name.rfind(':') + 1);
 }
 
+// Where the lines that are comments end.
+size_t first_line_of_code(const std::string& text, size_t at) {
+  while (text.compare(text.find_first_not_of(' ', at), 2, "//") == 0) at = text.find('\n', at) + 1;
+  return at;
+}
+
+// The number of the line, from 1, that a byte is in.
+int line_of(const std::string& text, size_t at) {
+  return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+}
+
 // The source with the exercise's hole or bug.
 std::string changed(std::string text, const Exercise& exercise) {
   if (!exercise.cut.empty()) {
@@ -99,8 +125,16 @@ std::string changed(std::string text, const Exercise& exercise) {
     text.replace(piece.body, piece.body_end - piece.body,
                  fmt::format("\n{0}  fail(\"exercise {1}: {2} is not written yet\");\n{0}", indent,
                              exercise.number, cut_name(exercise)));
+    // The comment above may say how it is done; the task is on top of the copy.
+    text.erase(piece.begin, first_line_of_code(text, piece.begin) - piece.begin);
   }
   for (const Edit& change : exercise.changes) text = edited(text, change, exercise.file);
+  return text;
+}
+
+std::string with_run(std::string text, const Exercise& exercise, const fs::path& directory) {
+  for (size_t at; (at = text.find("{run}")) != std::string::npos;)
+    text.replace(at, 5, shown(file_of(exercise, directory)));
   return text;
 }
 
@@ -150,6 +184,59 @@ std::string edited(const std::string& text, const Edit& edit, const std::string&
   return text.substr(0, at) + edit.to + text.substr(at + edit.from.size());
 }
 
+std::vector<const Exercise*> answered_in(const std::string& file, const std::vector<int>& lines) {
+  std::vector<const Exercise*> found;
+  for (const Exercise& exercise : exercises()) {
+    if (exercise.file != file) continue;
+    const std::string text = read_file(root / file);
+    std::vector<std::pair<int, int>> answers;
+    if (!exercise.cut.empty()) {
+      const Piece piece = find_piece({file, text}, exercise.cut);
+      answers.emplace_back(line_of(text, piece.body) + 1, line_of(text, piece.body_end) - 1);
+    }
+    for (const Edit& change : exercise.changes) {
+      const size_t at = text.find(change.from);
+      check(at != std::string::npos, "{}: there is no \"{}\"", file, change.from);
+      answers.emplace_back(line_of(text, at), line_of(text, at + change.from.size()));
+    }
+    if (std::any_of(lines.begin(), lines.end(), [&](int line) {
+          return std::any_of(answers.begin(), answers.end(),
+                             [&](const auto& range) { return range.first <= line && line <= range.second; });
+        }))
+      found.push_back(&exercise);
+  }
+  return found;
+}
+
+std::string with_piece_of(const std::string& copy, const Exercise& exercise, const std::string& text) {
+  const Source theirs{exercise.file, copy}, ours{exercise.file, text};
+  const Piece from = find_piece(theirs, exercise.piece), to = find_piece(ours, exercise.piece);
+  const auto known = named_pieces(ours);
+  const auto is_known = [&](const NamedPiece& each) {
+    return std::any_of(known.begin(), known.end(), [&](const NamedPiece& k) { return k.name == each.name; });
+  };
+  const auto is_inside = [](const Piece& a, const Piece& b) { return b.begin <= a.begin && a.end <= b.end; };
+  const auto all = named_pieces(theirs);
+  std::string outside, beside;  // of the type that the function is a member of, if it is one
+  size_t before = to.begin;
+  for (const NamedPiece& each : known)
+    if (is_inside(to, each.piece)) before = std::min(before, each.piece.begin);
+  for (const NamedPiece& each : all) {
+    if (is_known(each) || each.piece.begin == from.begin) continue;
+    bool member = false, taken = false;
+    for (const NamedPiece& type : all)
+      if (type.name != each.name && is_inside(each.piece, type.piece))
+        (is_known(type) ? member : taken) = true;
+    const std::string lines = copy.substr(each.piece.begin, each.piece.end - each.piece.begin);
+    if (!taken) (member ? beside : outside) += lines + "\n";
+  }
+  std::string includes;
+  for (const std::string& line : split_lines(copy))
+    if (line.starts_with("#include") && text.find(line) == std::string::npos) includes += line + "\n";
+  return includes + text.substr(0, before) + outside + text.substr(before, to.begin - before) + beside +
+         copy.substr(from.begin, from.end - from.begin) + text.substr(to.end);
+}
+
 std::string source_of(const Exercise& exercise) {
   std::string text = read_file(root / exercise.file);
   for (const std::string& other : exercise.hides) text = changed(text, chapbook::exercise(other));
@@ -166,6 +253,12 @@ std::string stub_of(const Exercise& exercise) {
          changed(source_of(exercise), exercise);
 }
 
+std::string second_of(const Exercise& exercise, const fs::path& directory) {
+  if (exercise.of_source())
+    return with_piece_of(read_file(second_file(exercise)), exercise, source_of(exercise));
+  return with_run(exercise.second, exercise, directory);
+}
+
 fs::path exercises_directory() { return root / "exercises"; }
 
 fs::path file_of(const Exercise& exercise, const fs::path& directory) {
@@ -174,33 +267,39 @@ fs::path file_of(const Exercise& exercise, const fs::path& directory) {
   return own / (exercise.kind == "run" ? "run" : exercise.file);
 }
 
+fs::path passed_file(const Exercise& exercise, const fs::path& directory) {
+  const fs::path file = file_of(exercise, directory / "passed");
+  return exercise.kind == "run" ? file / "results.json" : file;
+}
+
+bool passed(const Exercise& exercise, const fs::path& directory) {
+  return fs::exists(passed_file(exercise, directory));
+}
+
 std::string shown(const fs::path& path) {
   const fs::path relative = path.lexically_relative(root);
   return relative.empty() || *relative.begin() == ".." ? path : relative;
-}
-
-static std::string with_run(std::string text, const Exercise& exercise, const fs::path& directory) {
-  for (size_t at; (at = text.find("{run}")) != std::string::npos;)
-    text.replace(at, 5, shown(file_of(exercise, directory)));
-  return text;
 }
 
 std::string run_command(const Exercise& exercise, const fs::path& directory) {
   return with_run(exercise.solution, exercise, directory);
 }
 
-std::string task_text(const Exercise& exercise, const fs::path& directory, const std::string& before,
-                      size_t width) {
-  std::string text, line = before;
-  std::istringstream words(with_run(exercise.task, exercise, directory));
+std::string wrapped(const std::string& text, const std::string& before, size_t width) {
+  std::string lines, line = before;
+  std::istringstream words(text);
   for (std::string word; words >> word;) {
     if (line.size() + word.size() > width && line.size() > before.size()) {
-      text += line.substr(0, line.size() - 1) + "\n";
+      lines += line.substr(0, line.size() - 1) + "\n";
       line = before;
     }
     line += word + " ";
   }
-  return text + line.substr(0, line.size() - 1) + "\n";
+  return lines + line.substr(0, line.size() - 1) + "\n";
+}
+
+std::string task_text(const Exercise& exercise, const fs::path& directory, const std::string& before) {
+  return wrapped(with_run(exercise.task, exercise, directory), before);
 }
 
 }  // namespace chapbook

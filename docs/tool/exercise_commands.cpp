@@ -1,5 +1,7 @@
-// exercise list, start, solution, and check: what a reader does with exercises.
+// exercise list, start, hint, solution, and check: what a reader does with exercises.
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "docs/tool/command.h"
 #include "docs/tool/exercise.h"
@@ -16,6 +18,21 @@ bool started(const Exercise& exercise, const fs::path& directory) {
   return fs::exists(directory / exercise.number);
 }
 
+// What comes next: the first that has not passed.
+void print_next(const fs::path& directory) {
+  size_t count = 0;
+  const Exercise* next = nullptr;
+  for (const Exercise& exercise : exercises()) {
+    count += passed(exercise, directory);
+    if (!next && !passed(exercise, directory)) next = &exercise;
+  }
+  fmt::print("{} of {} have passed.", count, exercises().size());
+  if (next)
+    fmt::print(" Next: {}, ./chapbook {} {}", next->title,
+               started(*next, directory) ? "check" : "exercise start", next->number);
+  fmt::print("\n");
+}
+
 void list(const std::string& wanted, const fs::path& directory) {
   std::vector<const Exercise*> chosen;
   if (wanted.empty())
@@ -24,11 +41,13 @@ void list(const std::string& wanted, const fs::path& directory) {
     chosen = exercises_of(wanted);
   for (const Exercise* exercise : chosen)
     fmt::print("{:<6}{:<10}{}{}\n", exercise->number, exercise->kind, exercise->title,
-               started(*exercise, directory) ? ", started" : "");
-  if (chosen.size() == 1)
-    fmt::print("\n{}", task_text(*chosen[0], directory, ""));
-  else
-    fmt::print("\n./chapbook exercise start N.M begins one, list N.M shows its task.\n");
+               passed(*exercise, directory)    ? ", passed"
+               : started(*exercise, directory) ? ", started"
+                                               : "");
+  fmt::print("\n");
+  if (chosen.size() == 1) return fmt::print("{}", task_text(*chosen[0], directory, ""));
+  print_next(directory);
+  fmt::print("list N.M shows a task, start N.M begins one, hint N.M helps.\n");
 }
 
 // Moves an earlier attempt to exercises/9.1.before, .before2, ...
@@ -61,6 +80,25 @@ void start(const Exercise& exercise, const fs::path& directory, bool again) {
     fmt::print("For another try: ./chapbook exercise start {} --again\n", exercise.number);
   if (exercise.kind == "number") fmt::print("Your answer goes into {}, or behind --answer.\n", shown(file));
   fmt::print("When you are done: ./chapbook check {}\n", exercise.number);
+}
+
+// One hint more than the last time. Those given so far are kept in a file, to be read again.
+void hint(const Exercise& exercise, const fs::path& directory) {
+  const fs::path file = directory / "hints" / (exercise.number + ".txt");
+  const size_t given = fs::exists(file) ? split_lines(read_file(file)).size() : 0;
+  const size_t count = exercise.hints.size(), now = std::min(given + 1, count);
+  std::string all;
+  for (size_t i = 0; i < now; ++i) all += exercise.hints[i] + "\n";
+  make_directory(file.parent_path());
+  write_file(file, all);
+  if (given >= count) {
+    fmt::print("These are all there are.\n");
+    for (size_t i = 0; i + 1 < count; ++i) fmt::print("{}\n", wrapped(exercise.hints[i], ""));
+  }
+  fmt::print("{}", wrapped(exercise.hints[now - 1], ""));
+  fmt::print("\n{} of {}; {}.\n", now, count,
+             now < count ? "the next one says more"
+                         : "./chapbook exercise solution " + exercise.number + " shows ours");
 }
 
 // What our source has where the reader's has a hole or a bug.
@@ -102,6 +140,13 @@ void keep_answer(const Exercise& exercise, const fs::path& directory, const std:
   write_file(file, text + answer + "\n");
 }
 
+// Keeps what has passed, so that it is there when the attempt is changed or set aside.
+void keep_passed(const Exercise& exercise, const fs::path& directory) {
+  const fs::path file = file_of(exercise, directory), kept = passed_file(exercise, directory);
+  make_directory(kept.parent_path());
+  write_file(kept, read_file(exercise.kind == "run" ? file / "results.json" : file));
+}
+
 // Prints the verdicts; whether all passed.
 bool check_all(const std::vector<const Exercise*>& chosen, const fs::path& directory,
                const std::string& answer) {
@@ -109,16 +154,47 @@ bool check_all(const std::vector<const Exercise*>& chosen, const fs::path& direc
   for (const Exercise* exercise : chosen)
     if (exercise->of_source()) sources.push_back(exercise);
   if (!sources.empty()) build_for(sources);
-  size_t passed = 0;
+  size_t count = 0;
   for (const Exercise* exercise : chosen) {
     const Verdict verdict = answer.empty() ? grade(*exercise, directory) : grade_answer(*exercise, answer);
-    passed += verdict.passed;
+    count += verdict.passed;
     if (verdict.passed && !answer.empty()) keep_answer(*exercise, directory, answer);
+    if (verdict.passed) keep_passed(*exercise, directory);
     fmt::print("{} {}: {}{}\n", exercise->number, verdict.passed ? "passes" : "does not pass yet",
                answer.empty() ? shown(file_of(*exercise, directory)) + "\n" : "", verdict.words);
   }
-  if (chosen.size() > 1) fmt::print("\n{} of {} pass.\n", passed, chosen.size());
-  return passed == chosen.size();
+  if (chosen.size() > 1) fmt::print("\n{} of {} pass.\n", count, chosen.size());
+  return count == chosen.size();
+}
+
+// When the reader last saved: of a run, when it ended.
+fs::file_time_type saved(const Exercise& exercise, const fs::path& directory) {
+  std::error_code none;  // yet
+  const fs::path file = file_of(exercise, directory);
+  return fs::last_write_time(exercise.kind == "run" ? file / "results.json" : file, none);
+}
+
+// Grades what was saved since, until all pass.
+void watch(std::vector<const Exercise*> left, const fs::path& directory) {
+  std::map<std::string, fs::file_time_type> graded;
+  while (!left.empty()) {
+    for (size_t i = 0; i < left.size();) {
+      const Exercise& exercise = *left[i];
+      const fs::file_time_type now = saved(exercise, directory);
+      bool passes = false;
+      if (const auto [at, first] = graded.try_emplace(exercise.number, now); first || at->second != now) {
+        at->second = now;
+        passes = check_all({&exercise}, directory, "");
+        fmt::print("{}\n", passes ? "" : "\nSave it to have it graded again; Ctrl-C ends this.\n");
+      }
+      if (passes)
+        left.erase(left.begin() + static_cast<std::ptrdiff_t>(i));
+      else
+        ++i;
+    }
+    if (!left.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  print_next(directory);
 }
 
 std::vector<const Exercise*> chosen_to_check(const std::string& wanted, const fs::path& directory,
@@ -143,7 +219,7 @@ std::vector<const Exercise*> chosen_to_check(const std::string& wanted, const fs
 
 struct Options {
   std::string number, answer, directory = exercises_directory();
-  bool again = false;
+  bool again = false, watch = false;
 };
 
 void add_directory(CLI::App& command, const std::shared_ptr<Options>& options) {
@@ -154,12 +230,13 @@ void add_directory(CLI::App& command, const std::shared_ptr<Options>& options) {
 }  // namespace
 
 void add_exercise(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("exercise", "the exercises of the book: list, start, solution");
+  CLI::App* command =
+      program.add_subcommand("exercise", "the exercises of the book: list, start, hint, solution");
   command->alias("exercises");
   command->allow_extras();  // of which the callback says what is right
   command->callback([command] {
     check(!command->get_subcommands().empty(),
-          "exercise takes list, start N.M or solution N.M; to grade one: ./chapbook check N.M");
+          "exercise takes list, start N.M, hint N.M or solution N.M; to grade one: ./chapbook check N.M");
   });
   auto options = std::make_shared<Options>();
   CLI::App* listing =
@@ -170,10 +247,13 @@ void add_exercise(CLI::App& program) {
   starting->add_option("NUMBER", options->number, "as 2.1")->required();
   starting->add_flag("--again", options->again, "set an earlier attempt aside and begin anew");
   starting->callback([options] { start(exercise(options->number), options->directory, options->again); });
+  CLI::App* hinting = command->add_subcommand("hint", "one hint more each time");
+  hinting->add_option("NUMBER", options->number, "as 2.1")->required();
+  hinting->callback([options] { hint(exercise(options->number), options->directory); });
   CLI::App* solving = command->add_subcommand("solution", "show ours");
   solving->add_option("NUMBER", options->number, "as 2.1")->required();
   solving->callback([options] { solution(exercise(options->number), options->directory); });
-  for (CLI::App* each : {listing, starting, solving}) add_directory(*each, options);
+  for (CLI::App* each : {listing, starting, hinting, solving}) add_directory(*each, options);
 }
 
 void add_check(CLI::App& program) {
@@ -182,12 +262,14 @@ void add_check(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("NUMBER", options->number, "as 2 or 2.1; none: all that are started");
   command->add_option("--answer", options->answer, "the number an exercise asks for")->type_name("X");
+  command->add_flag("--watch", options->watch, "grade again whenever a copy is saved, until it passes");
   add_directory(*command, options);
   command->allow_extras();
   command->callback([command, options] {
     if (const std::vector<std::string> more = command->remaining(); !more.empty())
       fail("what is \"{}\"? An answer goes behind --answer: ./chapbook check 2.4 --answer 12,288", more[0]);
     const auto chosen = chosen_to_check(options->number, options->directory, options->answer);
+    if (options->watch) return watch(chosen, options->directory);
     if (!check_all(chosen, options->directory, options->answer)) throw CLI::RuntimeError(1);
   });
 }

@@ -1,17 +1,15 @@
-// Exercises that ask for a number: what is right comes from the library itself, and a wrong answer is told
-// what it looks like.
+// Exercises that ask for a number: docs/exercises/answers.cpp counts what is right, and here a wrong answer
+// is told what it looks like.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "apps/run/evaluation.h"
-#include "apps/run/settings.h"
-#include "apps/run/trainer.h"
 #include "docs/tool/grade.h"
-#include "nn/gpt.h"
+#include "docs/tool/program.h"
 #include "tensor/check.h"
-#include "tensor/files.h"
 
 namespace chapbook {
 namespace {
@@ -27,87 +25,27 @@ struct Answer {
   std::vector<Mistake> mistakes;
 };
 
-const GPTConfig gpt2 = {.layers = 12, .heads = 12, .width = 768, .context = 1024, .vocabulary = 50257};
-
-// 0.2
-Answer story_bits_per_byte() {
-  const auto story = nlohmann::json::parse(read_file(CHAPBOOK_SOURCE_DIR "/bench/results/story.json"));
-  const double loss = story.at("valid_loss");
-  const int64_t tokens = story.at("data").at("valid_tokens"), bytes = story.at("data").at("valid_bytes");
-  const double right = bits_per_byte({.loss = loss}, tokens, bytes);
-  return {right,
-          0.005,
-          {{right * std::log(2), "that many nats per byte it is; a bit is a smaller piece"},
-           {loss / std::log(2), "that many bits per token it is; a token is several bytes"},
-           {loss / std::log(2) / right * loss / std::log(2), "tokens and bytes have changed places"},
-           {std::exp(loss), "that is the perplexity, of a token"}}};
-}
-
-// 0.3
-Answer tokens_of_tiny() {
-  const Settings tiny = preset("tiny");
-  const auto steps = static_cast<double>(tiny.steps), sequences = static_cast<double>(tiny.batch),
-             context = static_cast<double>(tiny.context * tiny.accumulation);
-  return {steps * sequences * context,
-          0,
-          {{steps * sequences, "so many sequences it is, each of several tokens"},
-           {sequences * context, "so many are in one step"},
-           {steps * context, "a step has more than one sequence"}}};
-}
-
-// 2.4
-Answer bytes_of_logits() {
-  const Shape logits = {8, 1024, 50257};
-  const auto count = static_cast<double>(logits.count());
-  return {count * static_cast<double>(size_of(DType::bf16)),
-          0,
-          {{count, "so many numbers it has, each of several bytes"},
-           {count * 4, "that is 2 times too much: it is the size in f32"}}};
-}
-
-// 9.4
-Answer parameters_of_norms() {
-  LayerNorm norm(gpt2.width, gpt2.bias);
-  const auto one = static_cast<double>(count_parameters(norm)), blocks = static_cast<double>(gpt2.layers);
-  return {one * (2 * blocks + 1),
-          0,
-          {{one * 2 * blocks, "there is one more norm, behind the last block"},
-           {one * (blocks + 1), "a block has two of them"},
-           {one / 2 * (2 * blocks + 1), "each has a weight and a bias"}}};
-}
-
-// 12.2
-Answer parameters_of_gpt2() {
-  GPTConfig no_bias = gpt2;
-  no_bias.bias = false;
-  const auto right = static_cast<double>(parameter_count(gpt2)), C = static_cast<double>(gpt2.width);
-  return {right,
-          0,
-          {{right + static_cast<double>(gpt2.vocabulary) * C,
-            "the head is counted a second time: it is the token embedding"},
-           {right - static_cast<double>(gpt2.context) * C, "the embedding of places is missing"},
-           {right - 2 * C, "the norm behind the last block is missing"},
-           {static_cast<double>(parameter_count(no_bias)), "the biases are missing"}}};
-}
-
-// 12.3
-Answer work_of_gpt2() {
-  const double right = training_flops_per_token(gpt2);
-  return {right,
-          0.01,
-          {{right / 3, "that is the forward pass; backward costs twice as much again"},
-           {6.0 * static_cast<double>(parameter_count(gpt2)),
-            "6 for every parameter is the usual estimate: places and norms are no products, and "
-            "attention's products of tokens with tokens are not in it"}}};
-}
-
+// What docs/exercises/answers.cpp prints, from the program that it is.
 Answer answer_of(const std::string& number) {
-  static const std::map<std::string, Answer (*)()> all = {
-      {"0.2", story_bits_per_byte}, {"0.3", tokens_of_tiny},      {"2.4", bytes_of_logits},
-      {"9.4", parameters_of_norms}, {"12.2", parameters_of_gpt2}, {"12.3", work_of_gpt2}};
-  const auto found = all.find(number);
-  check(found != all.end(), "nobody has counted the answer of exercise {}", number);
-  return found->second();
+  static const nlohmann::json all = [] {
+    const std::string source = "docs/exercises/answers.cpp", settings = "apps/run/settings.cpp";
+    std::vector<std::string> objects = {object_of(source), object_of(settings)},
+                             targets = libraries_of_checks();
+    targets.insert(targets.end(), objects.begin(), objects.end());
+    build_targets(targets);
+    const std::string program = CHAPBOOK_BUILD_DIR "/exercises/answers";
+    std::filesystem::create_directories(CHAPBOOK_BUILD_DIR "/exercises");
+    const Ran linked = link_as("exercise_checks", objects, program);
+    check(linked.code == 0, "what counts the answers does not link:\n{}", first_error(linked.output));
+    const Ran ran = run_shell(quoted(program));
+    check(ran.code == 0, "what counts the answers fails: {}", ran.output);
+    return nlohmann::json::parse(ran.output);
+  }();
+  check(all.contains(number), "nobody has counted the answer of exercise {}", number);
+  const nlohmann::json& found = all.at(number);
+  Answer answer{found.at("value"), found.at("tolerance"), {}};
+  for (const auto& mistake : found.at("mistakes")) answer.mistakes.push_back({mistake.at(0), mistake.at(1)});
+  return answer;
 }
 
 bool equal(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance * std::abs(b); }
@@ -130,7 +68,13 @@ std::string words_for(double ratio, const std::string& unit) {
     if (equal(ratio, factor, 1e-9)) return fmt::format("that is {} times too much", factor);
     if (equal(ratio * factor, 1, 1e-9)) return fmt::format("that is {} times too little", factor);
   }
-  return ratio > 1 ? "that is too much" : "that is too little";
+  if (ratio <= 0) return "it is above zero";
+  // By how much, with as many digits as help to find the mistake.
+  const double times = ratio > 1 ? ratio : 1 / ratio;
+  const std::string more = times < 1.995  ? fmt::format("{:.0f}%", 100 * std::abs(ratio - 1))
+                           : times < 1000 ? fmt::format("{:.2g} times", times)
+                                          : fmt::format("{:.0e} times", times);
+  return fmt::format("that is {} too {}", more, ratio > 1 ? "much" : "little");
 }
 
 }  // namespace

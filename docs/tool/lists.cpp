@@ -44,6 +44,16 @@ std::string exercise_list(const Page& page, const std::string& chapter) {
   return table;
 }
 
+// Each hint folded for itself, so that one can be read without the next.
+std::string hint_list(const std::string& number) {
+  std::string text = "\n";
+  for (const std::string& hint : exercise(number).hints) {
+    const char* summary = text.size() == 1 ? "Hint" : "Another hint";
+    text += fmt::format("<details><summary>{}</summary>\n\n{}\n\n</details>\n", summary, hint);
+  }
+  return text;
+}
+
 // Why the page leaves out a piece of a file.
 struct Reason {
   std::string piece, why;
@@ -131,8 +141,9 @@ std::string coverage_list(const Book& book, const Page& page) {
 std::string list(const Book& book, const Page& page, const std::string& argument) {
   if (argument == "chapters") return chapter_list(book, page);
   if (argument.starts_with("exercises ")) return exercise_list(page, argument.substr(10));
+  if (argument.starts_with("hints ")) return hint_list(argument.substr(6));
   if (argument == "coverage") return coverage_list(book, page);
-  fail("there is no list \"{}\": there are chapters, exercises NUMBER, coverage", argument);
+  fail("there is no list \"{}\": there are chapters, exercises NUMBER, hints N.M, coverage", argument);
 }
 
 std::vector<Chapter> chapters(const Book& book) {

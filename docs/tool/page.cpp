@@ -12,7 +12,7 @@
 namespace chapbook {
 
 static constexpr std::array filled = {"code", "out", "val", "fig", "list"};
-static constexpr std::array told = {"explains", "unquoted"};
+static constexpr std::array told = {"explains", "unquoted", "claim"};
 
 std::vector<ProseLine> prose_lines(const std::string& text) {
   std::vector<ProseLine> lines;

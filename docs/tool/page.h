@@ -10,7 +10,8 @@
 //
 // each up to its <!-- /code -->, <!-- /out --> and so on. Markers in fenced text or in `back quotes` are
 // text. What an author tells the tool without a block: <!-- explains: FILES -->, <!-- unquoted: FILE#PIECE |
-// reason -->.
+// reason -->, and what a sentence says of its numbers, <!-- claim: docs/results/x.json#values.a < 2 *
+// values.b -->.
 #pragma once
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ struct Block {
   std::string kind, argument;
   int line = 0;  // of the opening comment
   size_t begin = 0,
-         end = 0;  // bytes between the opening and the closing comment; empty for explains, unquoted
+         end = 0;  // bytes between the opening and the closing comment; empty for explains, unquoted, claim
 };
 
 // What is wrong with a page, and where.

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <regex>
 
+#include "docs/tool/exercise.h"
 #include "docs/tool/lists.h"
 #include "docs/tool/results.h"
 #include "docs/tool/shell.h"
@@ -92,8 +95,20 @@ std::string quote(const Book& book, const Page& page, const std::string& argumen
   const Quote quote = read_quote(book, argument);
   check(quote.lines.size() <= longest_quote, "a quote of {} lines; {} at most: choose some with |3-9,12",
         quote.lines.size(), longest_quote);
-  return fmt::format("\n[{}]({})\n\n{}", quote.path, link_from(page, quote.path),
-                     fenced(language_of(quote.path), quote.lines));
+  const std::string text = fmt::format("\n[{}]({})\n\n{}", quote.path, link_from(page, quote.path),
+                                       fenced(language_of(quote.path), quote.lines));
+  // What an exercise asks for stands on the page, but folded.
+  const auto asked = answered_in(quote.path, quote.numbers);
+  if (asked.empty()) return text;
+  std::string numbers;
+  for (const Exercise* each : asked)
+    numbers += fmt::format("{}{}",
+                           numbers.empty()        ? ""
+                           : each == asked.back() ? " and "
+                                                  : ", ",
+                           each->number);
+  return fmt::format("\n<details><summary>Our version; it answers exercise{} {}</summary>\n{}\n</details>\n",
+                     asked.size() > 1 ? "s" : "", numbers, text);
 }
 
 std::string output(const Book& book, const std::string& argument) {
@@ -160,19 +175,17 @@ Figure read_figure(const Book& book, const std::string& argument) {
   return figure;
 }
 
-constexpr const char* note_begins = " <em>Measured on other sources than there are now:";
+constexpr const char* note = " <em>Its sources have changed since.</em>";
 
 std::string caption(const Book& book, const Page& page, const std::string& argument) {
   const Figure figure = read_figure(book, argument);
   const Json &manifest = figure.results.at("manifest"), &plot = figure.results["figures"][figure.name];
   const auto text = [&](const char* key) { return manifest.value(key, Json("unknown")).get<std::string>(); };
-  std::string note;
-  if (const auto changed = changed_sources(book.root, manifest); !changed.empty())
-    note = fmt::format("{} {} changed since {}.</em>", note_begins, fmt::join(changed, ", "), text("commit"));
-  return fmt::format("\n![{}]({})\n\n*Measured on {} ({} cores; {}), seed {}, {}, commit {}:* `{}`.{}\n",
+  return fmt::format("\n![{}]({})\n\n*{}, {} cores, seed {}, {}, commit {}:* `{}`{}\n",
                      plot.at("title").get<std::string>(), link_from(page, "docs/img/" + figure.name + ".svg"),
-                     text("processor"), manifest.value("cores", 0), text("backend"),
-                     manifest.value("seed", 0), text("date"), text("commit"), text("command"), note);
+                     text("processor"), manifest.value("cores", 0), manifest.value("seed", 0), text("date"),
+                     text("commit"), text("command"),
+                     changed_sources(book.root, manifest).empty() ? "" : note);
 }
 
 }  // namespace
@@ -200,8 +213,59 @@ Quote read_quote(const Book& book, const std::string& argument) {
   return quote;
 }
 
+void check_claim(const Book& book, const std::string& argument) {
+  const size_t hash = argument.find('#');
+  check(hash != std::string::npos, "a claim is FILE#PATH < PATH, not {}", argument);
+  const std::string file = argument.substr(0, hash), claim = argument.substr(hash + 1);
+  const auto read_one = [&](const std::string& text) {
+    char* end = nullptr;
+    if (const double number = std::strtod(text.c_str(), &end); *end == '\0' && !text.empty()) return number;
+    const size_t other = text.find('#');
+    const Json json = read_json(book.at(other == std::string::npos ? file : text.substr(0, other)));
+    const Json& value = at_path(json, other == std::string::npos ? text : text.substr(other + 1));
+    check(value.is_number() || value.is_null(), "{} is not a number", text);
+    return value.is_null() ? std::nan("") : value.get<double>();
+  };
+  // A term: numbers and paths, multiplied and divided from left to right.
+  const auto read = [&](const std::string& term) {
+    static const std::regex sign(" ([*/]) ");
+    double result = 1;
+    bool divide = false;
+    size_t begin = 0;
+    for (std::sregex_iterator match(term.begin(), term.end(), sign), none;; ++match) {
+      const size_t end = match == none ? term.size() : static_cast<size_t>(match->position());
+      const double factor = read_one(term.substr(begin, end - begin));
+      result = divide ? result / factor : result * factor;
+      if (match == none) return result;
+      begin = end + 3;
+      divide = (*match)[1] == "/";
+    }
+  };
+  if (claim.ends_with(" == null")) {
+    const double value = read(claim.substr(0, claim.size() - 8));
+    check(std::isnan(value), "the claim {} does not hold: it is {}", claim, value);
+    return;
+  }
+  static const std::regex comparison(" (<=|>=|<|>) ");
+  std::sregex_iterator match(claim.begin(), claim.end(), comparison), none;
+  check(match != none, "the claim {} compares nothing: <, <=, >, >= with spaces around", claim);
+  double left = read(claim.substr(0, static_cast<size_t>(match->position())));
+  while (match != none) {
+    const std::string sign = (*match)[1];
+    const auto begin = static_cast<size_t>(match->position() + match->length());
+    const size_t end = ++match == none ? claim.size() : static_cast<size_t>(match->position());
+    const double right = read(claim.substr(begin, end - begin));
+    const bool holds = sign == "<"    ? left < right
+                       : sign == "<=" ? left <= right
+                       : sign == ">"  ? left > right
+                                      : left >= right;
+    check(holds, "the claim {} does not hold: {:.6g} {} {:.6g}", claim, left, sign, right);
+    left = right;
+  }
+}
+
 std::string without_notes(const std::string& text) {
-  const size_t begin = text.find(note_begins);
+  const size_t begin = text.find(note);
   return begin == std::string::npos ? text : text.substr(0, begin) + "\n";
 }
 

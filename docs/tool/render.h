@@ -39,6 +39,11 @@ std::vector<Problem> find_outdated(const Book& book, const Page& page, const std
 // A caption without the note that find_outdated's findings add to it.
 std::string without_notes(const std::string& text);
 
+// Throws Error, with the numbers, unless a claim holds: `FILE#a < 2 * b`, chains of <, <=, > and >= between
+// numbers and paths as `val` has them, in that or in another FILE#, which may be multiplied and divided; or
+// `FILE#a == null` for what was not finite.
+void check_claim(const Book& book, const std::string& argument);
+
 // The path of a file as a page links to it.
 std::string link_from(const Page& page, const std::string& path);
 

@@ -321,6 +321,13 @@ Piece find_piece(const Source& source, std::string_view name) {
   return hits[0].piece;
 }
 
+std::vector<NamedPiece> named_pieces(const Source& source) {
+  std::vector<NamedPiece> all;
+  for (const Named& item : Reader(source).found)
+    if (item.definition) all.push_back({item.kind + ":" + item.name + item.parameters, item.piece});
+  return all;
+}
+
 std::vector<std::string> quoted_lines(const Source& source, const Piece& piece, std::vector<int>* numbers) {
   std::vector<std::string> lines;
   int number =

@@ -28,6 +28,13 @@ struct Piece {
 // A definition is preferred to a declaration. Throws where nothing has that name, or several things have.
 Piece find_piece(const Source& source, std::string_view name);
 
+// All that has a name in a file, those inside types too: "fn:chapbook::twice(int x)" and "struct:...".
+struct NamedPiece {
+  std::string name;
+  Piece piece;
+};
+std::vector<NamedPiece> named_pieces(const Source& source);
+
 // The lines of a piece as they are quoted: without the marker comments of regions, and moved to the left.
 // `numbers`, if given, receives the number of each line in the file, counted from 1.
 std::vector<std::string> quoted_lines(const Source& source, const Piece& piece,

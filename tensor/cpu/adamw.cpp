@@ -4,6 +4,7 @@
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -20,7 +21,7 @@ void CpuBackend::adamw(const AdamWStep& step, std::span<const AdamWPart> parts) 
     if (covered(part))
       total += part.weight.count();
     else
-      ReferenceBackend::adamw(step, {&part, 1});
+      reference_backend().adamw(step, {&part, 1});
   }
   const float epsilon = static_cast<float>(step.epsilon);
   const float beta1 = static_cast<float>(step.beta1), rest1 = static_cast<float>(1 - step.beta1);

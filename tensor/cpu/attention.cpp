@@ -15,6 +15,7 @@
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 #include "tensor/cpu/matrix.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -184,18 +185,19 @@ bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && 
 
 }  // namespace
 
-void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_number, View y_view,
-                           View log_sum_view) {
+void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number, Out y_view,
+                           Out log_sum_view) {
   if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view}))
     return cpu::in_f32(*this, {&q_view, &k_view, &v_view}, {&y_view, &log_sum_view},
                        [&] { attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view); });
   if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
-    return ReferenceBackend::attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
+    return reference_backend().attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
   const Shape heads(q_view.shape.size, 2);
   const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
+  const int64_t sharing = heads[1] / k_view.shape[1];  // heads of queries that share one of keys and values
   const float scale = static_cast<float>(scale_number);
   parallel_for(heads.count(), 1, [&](int64_t head, int64_t) {
-    const Head q(q_view, head), k(k_view, head), v(v_view, head), y(y_view, head);
+    const Head q(q_view, head), k(k_view, head / sharing), v(v_view, head / sharing), y(y_view, head);
     float* log_sum = log_sum_view.as<float>() + offset_of(head, heads, log_sum_view.strides);
     if (T < 8) {
       for (int64_t t = 0; t < T; ++t) forward_query(q, t, k, v, scale, y, log_sum + t * step);
@@ -208,9 +210,8 @@ void CpuBackend::attention(View q_view, View k_view, View v_view, double scale_n
   });
 }
 
-void CpuBackend::attention_backward(View q_view, View k_view, View v_view, double scale_number, View y_view,
-                                    View log_sum_view, View dy_view, View dq_view, View dk_view,
-                                    View dv_view) {
+void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scale_number, In y_view,
+                                    In log_sum_view, In dy_view, Out dq_view, Out dk_view, Out dv_view) {
   if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view, dy_view, dq_view, dk_view, dv_view}))
     return cpu::in_f32(*this, {&q_view, &k_view, &v_view, &y_view, &log_sum_view, &dy_view},
                        {&dq_view, &dk_view, &dv_view}, [&] {
@@ -219,23 +220,25 @@ void CpuBackend::attention_backward(View q_view, View k_view, View v_view, doubl
                        });
   if (!covered({q_view, k_view, v_view, y_view, dy_view, dq_view, dk_view, dv_view}) ||
       !cpu::all_f32({log_sum_view}))
-    return ReferenceBackend::attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
-                                                dy_view, dq_view, dk_view, dv_view);
-  const Shape heads(q_view.shape.size, 2);
+    return reference_backend().attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
+                                                  dy_view, dq_view, dk_view, dv_view);
+  const Shape heads(q_view.shape.size, 2), shared_heads(k_view.shape.size, 2);
   const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
-  const int64_t width = (D + block - 1) / block * block;
+  const int64_t width = (D + block - 1) / block * block, sharing = heads[1] / shared_heads[1];
   const float scale = static_cast<float>(scale_number);
-  parallel_for(heads.count(), 1, [&](int64_t head, int64_t) {
-    const Head q(q_view, head), k(k_view, head), v(v_view, head), y(y_view, head);
-    const Head dy(dy_view, head), dq(dq_view, head), dk(dk_view, head), dv(dv_view, head);
-    const float* log_sum = log_sum_view.as<float>() + offset_of(head, heads, log_sum_view.strides);
+  parallel_for(shared_heads.count(), 1, [&](int64_t shared, int64_t) {
+    const Head k(k_view, shared), v(v_view, shared), dk(dk_view, shared), dv(dv_view, shared);
     float *keys = scratch<3>(S * D), *values = scratch<4>(S * D);
     float *dk_sums = scratch<8>(2 * S * width), *dv_sums = dk_sums + S * width;
     k.copy_to(keys);
     v.copy_to(values);
     std::fill(dk_sums, dk_sums + 2 * S * width, 0.0f);
-    for (int64_t t0 = 0; t0 < T; t0 += block)
-      backward_block(q, t0, S, keys, values, scale, y, log_sum, step, dy, dq, dk_sums, dv_sums, width);
+    for (int64_t head = shared * sharing; head < (shared + 1) * sharing; ++head) {
+      const Head q(q_view, head), y(y_view, head), dy(dy_view, head), dq(dq_view, head);
+      const float* log_sum = log_sum_view.as<float>() + offset_of(head, heads, log_sum_view.strides);
+      for (int64_t t0 = 0; t0 < T; t0 += block)
+        backward_block(q, t0, S, keys, values, scale, y, log_sum, step, dy, dq, dk_sums, dv_sums, width);
+    }
     for (int64_t s = 0; s < S; ++s) {
       std::copy(dk_sums + s * width, dk_sums + s * width + D, dk.row(s));
       std::copy(dv_sums + s * width, dv_sums + s * width + D, dv.row(s));

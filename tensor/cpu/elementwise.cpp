@@ -5,6 +5,7 @@
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -91,14 +92,14 @@ void where_loop(const View& condition, const View& a, const View& b, const View&
 
 }  // namespace
 
-void CpuBackend::unary(Unary op, View x, View y) {
+void CpuBackend::unary(Unary op, In x, Out y) {
   if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { unary(op, x, y); });
   if (x.dtype == DType::f32 && y.dtype == DType::f32) return unary_loop<float>(op, x, y);
   if (x.dtype == DType::f64 && y.dtype == DType::f64) return unary_loop<double>(op, x, y);
-  ReferenceBackend::unary(op, x, y);
+  reference_backend().unary(op, x, y);
 }
 
-void CpuBackend::binary(Binary op, View a, View b, View y) {
+void CpuBackend::binary(Binary op, In a, In b, Out y) {
   if (cpu::any_half({a, b, y})) return cpu::in_f32(*this, {&a, &b}, {&y}, [&] { binary(op, a, b, y); });
   const DType result = is_comparison(op) ? DType::u8 : a.dtype;
   const bool covered = a.dtype == b.dtype && y.dtype == result;
@@ -108,15 +109,15 @@ void CpuBackend::binary(Binary op, View a, View b, View y) {
   if (covered && a.dtype == DType::f64)
     return is_comparison(op) ? binary_loop<double, uint8_t>(op, a, b, y)
                              : binary_loop<double, double>(op, a, b, y);
-  ReferenceBackend::binary(op, a, b, y);
+  reference_backend().binary(op, a, b, y);
 }
 
-void CpuBackend::where(View condition, View a, View b, View y) {
+void CpuBackend::where(In condition, In a, In b, Out y) {
   if (cpu::any_half({a, b, y})) return cpu::in_f32(*this, {&a, &b}, {&y}, [&] { where(condition, a, b, y); });
   const bool covered = condition.dtype == DType::u8 && a.dtype == y.dtype && b.dtype == y.dtype;
   if (covered && y.dtype == DType::f32) return where_loop<float>(condition, a, b, y);
   if (covered && y.dtype == DType::f64) return where_loop<double>(condition, a, b, y);
-  ReferenceBackend::where(condition, a, b, y);
+  reference_backend().where(condition, a, b, y);
 }
 
 }  // namespace chapbook

@@ -7,6 +7,7 @@
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -98,7 +99,7 @@ Matrix<T> entry(const View& x, int64_t offset) {
 
 }  // namespace
 
-void CpuBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
+void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
   if (cpu::any_half({a, b, y})) {
     Epilogue wide = epilogue;
     View none;  // GELU's x is written on the way forward and read on the way back
@@ -115,7 +116,7 @@ void CpuBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
                     (y.dtype == DType::f64 && epilogue.nothing()));
   // The product is added to y as it is summed: an activation would change what y held, too.
   const bool changes_y = epilogue.residual.data == y.data && epilogue.activation != Activation::none;
-  if (!covered || changes_y || a.shape[-1] == 0) return ReferenceBackend::matmul(a, b, y, epilogue);
+  if (!covered || changes_y || a.shape[-1] == 0) return reference_backend().matmul(a, b, y, epilogue);
   if (y.count() == 0) return;
   merge_batch(a, b, y);
   // A result that lies column by column is the transposed product: y^T = b^T a^T. So is one of a single
@@ -123,11 +124,11 @@ void CpuBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
   const bool row_by_row = y.strides[-1] == 1 && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]);
   if (((!row_by_row && y.shape[-2] != 1) || (y.shape[-1] == 1 && y.shape[-2] != 1)) && epilogue.nothing()) {
     std::swap(a, b);
-    for (View* x : {&a, &b, &y}) *x = x->transpose(-1, -2);
+    for (View* x : std::initializer_list<View*>{&a, &b, &y}) *x = x->transpose(-1, -2);
   }
   const bool writable =
       (y.strides[-1] == 1 || y.shape[-1] == 1) && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]);
-  if (!writable) return ReferenceBackend::matmul(a, b, y, epilogue);
+  if (!writable) return reference_backend().matmul(a, b, y, epilogue);
   // Operands without a dense axis are copied first.
   std::optional<Block> copies[2];
   View* const operands[2] = {&a, &b};

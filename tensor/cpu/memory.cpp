@@ -4,6 +4,7 @@
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -76,7 +77,7 @@ void copy_loop(const View& x, const View& y) {
 
 }  // namespace
 
-void CpuBackend::fill(View y, double value) {
+void CpuBackend::fill(Out y, double value) {
   const Loop<1> loop(y.shape, {y.strides});
   const int64_t dy = loop.strides[0][-1];
   visit(y.dtype, [&]<class T>(Type<T>) {
@@ -93,7 +94,7 @@ void CpuBackend::fill(View y, double value) {
   });
 }
 
-void CpuBackend::copy(View x, View y) {
+void CpuBackend::copy(In x, Out y) {
   if (x.dtype == y.dtype) {
     switch (size_of(x.dtype)) {
       case 1:
@@ -110,7 +111,7 @@ void CpuBackend::copy(View x, View y) {
   if (x.dtype == DType::f32 && is_float(y.dtype))
     return visit(y.dtype, [&]<class Y>(Type<Y>) { copy_loop<float, Y>(x, y); });
   if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { copy(x, y); });
-  ReferenceBackend::copy(x, y);
+  reference_backend().copy(x, y);
 }
 
 }  // namespace chapbook

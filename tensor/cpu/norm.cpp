@@ -5,6 +5,7 @@
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -15,16 +16,16 @@ using cpu::sum_of;
 
 static constexpr int64_t rows_ahead = 8;  // rows asked for before they are needed
 
-void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, double epsilon, View y_view,
-                            View mean_view, View rstd_view) {
+void CpuBackend::layer_norm(In x_view, In weight_view, In bias_view, double epsilon, Out y_view,
+                            Out mean_view, Out rstd_view) {
   if (cpu::any_half({x_view, weight_view, bias_view, y_view, mean_view, rstd_view}))
     return cpu::in_f32(*this, {&x_view, &weight_view, &bias_view}, {&y_view, &mean_view, &rstd_view}, [&] {
       layer_norm(x_view, weight_view, bias_view, epsilon, y_view, mean_view, rstd_view);
     });
   const std::initializer_list<View> views = {x_view, weight_view, bias_view, y_view, mean_view, rstd_view};
   if (!cpu::all_f32(views) || !cpu::dense_rows({x_view, weight_view, bias_view, y_view}))
-    return ReferenceBackend::layer_norm(x_view, weight_view, bias_view, epsilon, y_view, mean_view,
-                                        rstd_view);
+    return reference_backend().layer_norm(x_view, weight_view, bias_view, epsilon, y_view, mean_view,
+                                          rstd_view);
   const int64_t rows = x_view.shape[0], n = x_view.shape[1];
   const float *weight = weight_view.as<float>(), *bias = bias_view.as<float>();
   parallel_for(rows, std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
@@ -49,8 +50,8 @@ void CpuBackend::layer_norm(View x_view, View weight_view, View bias_view, doubl
   });
 }
 
-void CpuBackend::layer_norm_backward(View x_view, View weight_view, View mean_view, View rstd_view,
-                                     View dy_view, View dx_view, View dweight_view, View dbias_view) {
+void CpuBackend::layer_norm_backward(In x_view, In weight_view, In mean_view, In rstd_view, In dy_view,
+                                     Out dx_view, Out dweight_view, Out dbias_view) {
   if (cpu::any_half({x_view, weight_view, mean_view, rstd_view, dy_view, dx_view, dweight_view, dbias_view}))
     return cpu::in_f32(*this, {&x_view, &weight_view, &mean_view, &rstd_view, &dy_view},
                        {&dx_view, &dweight_view, &dbias_view}, [&] {
@@ -59,8 +60,8 @@ void CpuBackend::layer_norm_backward(View x_view, View weight_view, View mean_vi
                        });
   const std::initializer_list<View> dense = {x_view, weight_view, dy_view, dx_view, dweight_view, dbias_view};
   if (!cpu::all_f32(dense) || !cpu::all_f32({mean_view, rstd_view}) || !cpu::dense_rows(dense))
-    return ReferenceBackend::layer_norm_backward(x_view, weight_view, mean_view, rstd_view, dy_view, dx_view,
-                                                 dweight_view, dbias_view);
+    return reference_backend().layer_norm_backward(x_view, weight_view, mean_view, rstd_view, dy_view,
+                                                   dx_view, dweight_view, dbias_view);
   constexpr int64_t piece_rows = 64;
   const int64_t rows = x_view.shape[0], n = x_view.shape[1], pieces = (rows + piece_rows - 1) / piece_rows;
   const float* weight = weight_view.as<float>();

@@ -3,6 +3,7 @@
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -25,9 +26,9 @@ void block_of(Distribution distribution, uint64_t seed, uint64_t counter, double
 
 }  // namespace
 
-void CpuBackend::random(Distribution distribution, uint64_t seed, uint64_t counter, View y) {
+void CpuBackend::random(Distribution distribution, uint64_t seed, uint64_t counter, Out y) {
   if (!y.contiguous() || y.dtype != DType::f32)
-    return ReferenceBackend::random(distribution, seed, counter, y);
+    return reference_backend().random(distribution, seed, counter, y);
   static_assert(cpu::grain % 4 == 0);  // no block is cut in two
   parallel_for(y.count(), cpu::grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i += 4) {
@@ -37,6 +38,10 @@ void CpuBackend::random(Distribution distribution, uint64_t seed, uint64_t count
         y.as<float>()[j] = static_cast<float>(numbers[j - i]);
     }
   });
+}
+
+void CpuBackend::triangle(Out y, int64_t diagonal) {
+  reference_backend().triangle(y, diagonal);  // made once, for masks
 }
 
 }  // namespace chapbook

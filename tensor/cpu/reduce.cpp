@@ -7,6 +7,7 @@
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -163,18 +164,18 @@ void reduce_as(Reduce op, const View& x, const View& y) {
 
 }  // namespace
 
-void CpuBackend::reduce(Reduce op, View x, View y) {
+void CpuBackend::reduce(Reduce op, In x, Out y) {
   if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { reduce(op, x, y); });
   const bool covered = x.dtype == y.dtype && x.count() > 0;
   if (covered && x.dtype == DType::f32) return reduce_as<float>(op, x, y);
   if (covered && x.dtype == DType::f64) return reduce_as<double>(op, x, y);
-  ReferenceBackend::reduce(op, x, y);
+  reference_backend().reduce(op, x, y);
 }
 
-void CpuBackend::argmax(View x, View y) {
+void CpuBackend::argmax(In x, Out y) {
   if (cpu::any_half({x})) return cpu::in_f32(*this, {&x}, {}, [&] { argmax(x, y); });
   const int64_t n = x.shape[-1];
-  if (!cpu::all_f32({x}) || !cpu::dense_rows(x) || n == 0) return ReferenceBackend::argmax(x, y);
+  if (!cpu::all_f32({x}) || !cpu::dense_rows(x) || n == 0) return reference_backend().argmax(x, y);
   const Shape rows = x.shape.without(-1);
   parallel_for(rows.count(), std::max<int64_t>(1, grain / n), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -189,10 +190,10 @@ void CpuBackend::argmax(View x, View y) {
   });
 }
 
-void CpuBackend::square_sum(std::span<const View> xs, View y) {
+void CpuBackend::square_sum(std::span<const In> xs, Out y) {
   constexpr int lanes = 16;
   if (!std::all_of(xs.begin(), xs.end(), [](const View& x) { return x.dtype == DType::f32; }))
-    return ReferenceBackend::square_sum(xs, y);
+    return reference_backend().square_sum(xs, y);
   int64_t pieces = 0;
   for (const View& x : xs) pieces += (x.count() + grain - 1) / grain;
   double* partial = scratch<0, double>(pieces + 1);

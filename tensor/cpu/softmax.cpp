@@ -6,6 +6,7 @@
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
@@ -74,10 +75,10 @@ double rows_that_count(const View& targets, const CrossEntropy& options) {
 
 }  // namespace
 
-void CpuBackend::softmax(View x_view, View y_view) {
+void CpuBackend::softmax(In x_view, Out y_view) {
   if (cpu::any_half({x_view, y_view}))
     return cpu::in_f32(*this, {&x_view}, {&y_view}, [&] { softmax(x_view, y_view); });
-  if (!covered({x_view, y_view})) return ReferenceBackend::softmax(x_view, y_view);
+  if (!covered({x_view, y_view})) return reference_backend().softmax(x_view, y_view);
   for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
     const float largest = cpu::largest_of(x, n);
 #pragma GCC ivdep
@@ -87,12 +88,12 @@ void CpuBackend::softmax(View x_view, View y_view) {
   });
 }
 
-void CpuBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
+void CpuBackend::softmax_backward(In y_view, In dy_view, Out dx_view) {
   if (cpu::any_half({y_view, dy_view, dx_view}))
     return cpu::in_f32(*this, {&y_view, &dy_view}, {&dx_view},
                        [&] { softmax_backward(y_view, dy_view, dx_view); });
   if (!covered({y_view, dy_view, dx_view}))
-    return ReferenceBackend::softmax_backward(y_view, dy_view, dx_view);
+    return reference_backend().softmax_backward(y_view, dy_view, dx_view);
   for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
     const float sum = sum_of(n, [&](int64_t j) { return y[j] * dy[j]; });
 #pragma GCC ivdep
@@ -100,10 +101,10 @@ void CpuBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
   });
 }
 
-void CpuBackend::log_softmax(View x_view, View y_view) {
+void CpuBackend::log_softmax(In x_view, Out y_view) {
   if (cpu::any_half({x_view, y_view}))
     return cpu::in_f32(*this, {&x_view}, {&y_view}, [&] { log_softmax(x_view, y_view); });
-  if (!covered({x_view, y_view})) return ReferenceBackend::log_softmax(x_view, y_view);
+  if (!covered({x_view, y_view})) return reference_backend().log_softmax(x_view, y_view);
   for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
     const float log_sum = log_sum_exp(x, n);
 #pragma GCC ivdep
@@ -111,12 +112,12 @@ void CpuBackend::log_softmax(View x_view, View y_view) {
   });
 }
 
-void CpuBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
+void CpuBackend::log_softmax_backward(In y_view, In dy_view, Out dx_view) {
   if (cpu::any_half({y_view, dy_view, dx_view}))
     return cpu::in_f32(*this, {&y_view, &dy_view}, {&dx_view},
                        [&] { log_softmax_backward(y_view, dy_view, dx_view); });
   if (!covered({y_view, dy_view, dx_view}))
-    return ReferenceBackend::log_softmax_backward(y_view, dy_view, dx_view);
+    return reference_backend().log_softmax_backward(y_view, dy_view, dx_view);
   for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
     const float sum = sum_of(n, [&](int64_t j) { return dy[j]; });
 #pragma GCC ivdep
@@ -124,12 +125,12 @@ void CpuBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
   });
 }
 
-void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) {
+void CpuBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out loss, Out log_sum) {
   if (cpu::any_half({logits, loss, log_sum}))
     return cpu::in_f32(*this, {&logits}, {&loss, &log_sum},
                        [&] { cross_entropy(logits, targets, options, loss, log_sum); });
   if (!covered({logits}) || !cpu::all_f32({loss, log_sum}))
-    return ReferenceBackend::cross_entropy(logits, targets, options, loss, log_sum);
+    return reference_backend().cross_entropy(logits, targets, options, loss, log_sum);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   double* row_loss = scratch<0, double>(rows);  // added up in order at the end
   const double s = options.smoothing;
@@ -153,13 +154,13 @@ void CpuBackend::cross_entropy(View logits, View targets, CrossEntropy options, 
   *loss.as<float>() = counted > 0 ? static_cast<float>(total / counted) : 0;
 }
 
-void CpuBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
-                                        View dloss, View dlogits) {
+void CpuBackend::cross_entropy_backward(In logits, In targets, CrossEntropy options, In log_sum, In dloss,
+                                        Out dlogits) {
   if (cpu::any_half({logits, log_sum, dloss, dlogits}))
     return cpu::in_f32(*this, {&logits, &log_sum, &dloss}, {&dlogits},
                        [&] { cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits); });
   if (!covered({logits, dlogits}) || !cpu::all_f32({log_sum, dloss}))
-    return ReferenceBackend::cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits);
+    return reference_backend().cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   const double counted = rows_that_count(targets, options);
   const float scale = *dloss.as<float>() / static_cast<float>(std::max(counted, 1.0));

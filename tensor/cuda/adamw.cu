@@ -76,7 +76,7 @@ void CudaBackend::adamw(const AdamWStep& step, std::span<const AdamWPart> parts)
     dense = {};
   };
   for (const AdamWPart& part : parts) {
-    const std::array views{part.weight, part.gradient, part.m, part.v};
+    const std::array<View, 4> views{part.weight, part.gradient, part.m, part.v};
     const int64_t count = part.weight.count();
     const bool covered = std::all_of(views.begin(), views.end(),
                                      [](const View& x) { return x.dtype == DType::f32 && x.contiguous(); });

@@ -17,10 +17,12 @@ namespace {
 // up to 1, and most tiles need no rescaling (Zadouri et al. 2026, "FlashAttention-4").
 constexpr int slack = 8;
 
-// One block for Tiles::rows queries of one head: blockIdx (head, tile).
+// One block for Tiles::rows queries of one head: blockIdx (head, tile). `sharing` heads of queries have one
+// of keys and values.
 template <class Tiles, class T = typename Tiles::Type, class N = typename Tiles::N>
-__global__ void __launch_bounds__(Tiles::threads) attend(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal,
-                                                         int64_t D, N scale, Heads<T> ys, Heads<N> log_sums) {
+__global__ void __launch_bounds__(Tiles::threads)
+    attend(Heads<T> qs, Heads<T> ks, Heads<T> vs, int64_t sharing, Causal causal, int64_t D, N scale,
+           Heads<T> ys, Heads<N> log_sums) {
   const Tiles tiles(D);
   const int64_t head = blockIdx.x;
   const int64_t t0 = int64_t{gridDim.y - 1 - blockIdx.y} * Tiles::rows;  // those with most keys begin first
@@ -30,7 +32,7 @@ __global__ void __launch_bounds__(Tiles::threads) attend(Heads<T> qs, Heads<T> k
   N largest[Tiles::slots], sum[Tiles::slots] = {};  // before they are scaled; of p of this thread's columns
   for (N& x : largest) x = -std::numeric_limits<N>::infinity();
 
-  tiles.each_pair(ks[head], vs[head], 0, keys, causal.S, [&](int64_t s0, auto k, auto v) {
+  tiles.each_pair(ks[head / sharing], vs[head / sharing], 0, keys, causal.S, [&](int64_t s0, auto k, auto v) {
     const int64_t seen = causal.keys_of(t0) - s0;  // of this tile by query t0
     if (seen + tiles.last_row() <= 0) return;      // nothing by any query of this warp
     typename Tiles::Scores p = {};
@@ -83,12 +85,12 @@ constexpr int ahead = 4;     // keys that a warp takes at once
 // lanes share the D numbers, lane l has l, l + 32, .... At the end the warps' sums are joined.
 template <class T, class N = Wide<T>>
 __global__ void __launch_bounds__(32 * readers)
-    attend_one(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal, int64_t D, N scale, Heads<T> ys,
-               Heads<N> log_sums) {
+    attend_one(Heads<T> qs, Heads<T> ks, Heads<T> vs, int64_t sharing, Causal causal, int64_t D, N scale,
+               Heads<T> ys, Heads<N> log_sums) {
   constexpr int most = largest_head / 32;  // numbers of a lane
   const int64_t head = blockIdx.x, t = blockIdx.y, keys = causal.keys_of(t);
   const int lane = threadIdx.x, warp = threadIdx.y;
-  const Head<T> k = ks[head], v = vs[head];
+  const Head<T> k = ks[head / sharing], v = vs[head / sharing];
   const auto number = [&](const Head<T>& x, int64_t row, int i) {
     const int d = lane + 32 * i;
     return d < D ? static_cast<N>(x(row, d)) : 0;
@@ -140,8 +142,9 @@ __global__ void __launch_bounds__(32 * readers)
 
 }  // namespace
 
-void CudaBackend::attention(View q, View k, View v, double scale, View y, View log_sum) {
+void CudaBackend::attention(In q, In k, In v, double scale, Out y, Out log_sum) {
   const unsigned heads = blocks_for(q.shape[0] * q.shape[1], 1);
+  const int64_t sharing = q.shape[1] / k.shape[1];
   const Causal causal{q.shape[2], k.shape[2]};
   const int64_t D = q.shape[3];
   if (log_sum.count() == 0) return;
@@ -152,12 +155,12 @@ void CudaBackend::attention(View q, View k, View v, double scale, View y, View l
     const N scale_2 = static_cast<N>(scale * log2_e);
     visit_tiles<T, 2, 64>("attention", D, [&]<class Tiles>(Type<Tiles>) {
       if (causal.T < 8)  // a tile would be mostly empty
-        launch<attend_one<T>>({{heads, blocks_for(causal.T, 1)}, {32, readers}}, qs, ks, vs, causal, D,
-                              scale_2, ys, log_sums);
+        launch<attend_one<T>>({{heads, blocks_for(causal.T, 1)}, {32, readers}}, qs, ks, vs, sharing, causal,
+                              D, scale_2, ys, log_sums);
       else
         launch<attend<Tiles>>(
             {{heads, blocks_for(causal.T, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
-            causal, D, scale_2, ys, log_sums);
+            sharing, causal, D, scale_2, ys, log_sums);
     });
   });
 }

@@ -27,67 +27,71 @@ __global__ void attention_deltas(Heads<T> ys, Heads<T> dys, int64_t T_, int64_t 
   if (threadIdx.x == 0) deltas[head * T_ + t] = sum;
 }
 
-// One block for Tiles::rows keys of one head, which goes through the queries that see any of them: blockIdx
-// (head, tile). Rows of the scores are keys, columns are queries.
+// One block for Tiles::rows keys of one head of keys and values, which goes through the queries that see any
+// of them, of the `sharing` heads of queries that share it: blockIdx (shared head, tile). Rows of the scores
+// are keys, columns are queries.
 template <class Tiles, class T = typename Tiles::Type, class N = typename Tiles::N>
 __global__ void __launch_bounds__(Tiles::threads)
-    attention_dk_dv(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal, int64_t D, N scale,
+    attention_dk_dv(Heads<T> qs, Heads<T> ks, Heads<T> vs, int64_t sharing, Causal causal, int64_t D, N scale,
                     Heads<N> log_sums, const N* deltas, Heads<T> dys, Heads<T> dks, Heads<T> dvs) {
   CHAPBOOK_SHARED(N, log_sum, [2][Tiles::columns]);  // in base 2, of this tile's queries and of the next's
   CHAPBOOK_SHARED(N, delta, [2][Tiles::columns]);
   const Tiles tiles(D);
-  const int64_t head = blockIdx.x, s0 = int64_t{blockIdx.y} * Tiles::rows;
+  const int64_t shared = blockIdx.x, s0 = int64_t{blockIdx.y} * Tiles::rows;
   const N scale_2 = scale * static_cast<N>(log2_e);
-  const auto k = tiles.own(ks[head], s0, causal.S), v = tiles.own(vs[head], s0, causal.S);
+  const auto k = tiles.own(ks[shared], s0, causal.S), v = tiles.own(vs[shared], s0, causal.S);
   typename Tiles::Sums dk = {}, dv = {};
 
   const int64_t first = max(s0 - (causal.S - causal.T), int64_t{0});  // query that sees key s0
-  const auto log_sum_of = [&](int64_t t) {
-    return t < causal.T ? log_sums[head](t) * static_cast<N>(log2_e) : 0;
-  };
-  const auto delta_of = [&](int64_t t) { return t < causal.T ? deltas[head * causal.T + t] : 0; };
-  const int mine = threadIdx.x;
-  if (mine < Tiles::columns) {
-    log_sum[0][mine] = log_sum_of(first + mine);
-    delta[0][mine] = delta_of(first + mine);
-  }
-  int here = 0;
-  tiles.each_pair(qs[head], dys[head], first, causal.T, causal.T, [&](int64_t t0, auto q, auto dy) {
-    N next_log_sum = 0, next_delta = 0;  // read now, needed after the products
+  for (int64_t head = shared * sharing; head < (shared + 1) * sharing; ++head) {
+    const auto log_sum_of = [&](int64_t t) {
+      return t < causal.T ? log_sums[head](t) * static_cast<N>(log2_e) : 0;
+    };
+    const auto delta_of = [&](int64_t t) { return t < causal.T ? deltas[head * causal.T + t] : 0; };
+    const int mine = threadIdx.x;
     if (mine < Tiles::columns) {
-      next_log_sum = log_sum_of(t0 + Tiles::columns + mine);
-      next_delta = delta_of(t0 + Tiles::columns + mine);
+      log_sum[0][mine] = log_sum_of(first + mine);
+      delta[0][mine] = delta_of(first + mine);
     }
-    typename Tiles::Scores p = {}, ds = {};
-    tiles.add_products(p, k, q);
-    tiles.add_products(ds, v, dy);
-    tiles.each(p, ds, [&](int, int column, N& p, N& dp) {
-      p = power_of_2(p * scale_2 - log_sum[here][column]);
-      dp = p * (dp - delta[here][column]);
-    });
-    const int64_t seen = causal.keys_of(t0) - s0;  // of the block's keys by query t0
-    if (seen < Tiles::rows)
-      tiles.each(p, ds, [&](int slot, int column, N& p, N& ds) {
-        if (tiles.row(slot) >= static_cast<int>(seen) + column) p = ds = 0;
+    int here = 0;
+    tiles.each_pair(qs[head], dys[head], first, causal.T, causal.T, [&](int64_t t0, auto q, auto dy) {
+      N next_log_sum = 0, next_delta = 0;  // read now, needed after the products
+      if (mine < Tiles::columns) {
+        next_log_sum = log_sum_of(t0 + Tiles::columns + mine);
+        next_delta = delta_of(t0 + Tiles::columns + mine);
+      }
+      typename Tiles::Scores p = {}, ds = {};
+      tiles.add_products(p, k, q);
+      tiles.add_products(ds, v, dy);
+      tiles.each(p, ds, [&](int, int column, N& p, N& dp) {
+        p = power_of_2(p * scale_2 - log_sum[here][column]);
+        dp = p * (dp - delta[here][column]);
       });
-    tiles.add_weighted(dv, p, dy);
-    tiles.add_weighted(dk, ds, q);
-    here = 1 - here;
-    if (mine < Tiles::columns) {
-      log_sum[here][mine] = next_log_sum;
-      delta[here][mine] = next_delta;
-    }
-  });
+      const int64_t seen = causal.keys_of(t0) - s0;  // of the block's keys by query t0
+      if (seen < Tiles::rows)
+        tiles.each(p, ds, [&](int slot, int column, N& p, N& ds) {
+          if (tiles.row(slot) >= static_cast<int>(seen) + column) p = ds = 0;
+        });
+      tiles.add_weighted(dv, p, dy);
+      tiles.add_weighted(dk, ds, q);
+      here = 1 - here;
+      if (mine < Tiles::columns) {
+        log_sum[here][mine] = next_log_sum;
+        delta[here][mine] = next_delta;
+      }
+    });
+    __syncthreads();  // before what is shared is written for the next head
+  }
   tiles.each(dk, [&](int, int, N& x) { x *= scale; });
-  tiles.store(dk, dks[head], s0, causal.S);
-  tiles.store(dv, dvs[head], s0, causal.S);
+  tiles.store(dk, dks[shared], s0, causal.S);
+  tiles.store(dv, dvs[shared], s0, causal.S);
 }
 
 // One block for Tiles::rows queries of one head, which goes through the keys they see: blockIdx (head, tile).
 template <class Tiles, class T = typename Tiles::Type, class N = typename Tiles::N>
 __global__ void __launch_bounds__(Tiles::threads)
-    attention_dq(Heads<T> qs, Heads<T> ks, Heads<T> vs, Causal causal, int64_t D, N scale, Heads<N> log_sums,
-                 const N* deltas, Heads<T> dys, Heads<T> dqs) {
+    attention_dq(Heads<T> qs, Heads<T> ks, Heads<T> vs, int64_t sharing, Causal causal, int64_t D, N scale,
+                 Heads<N> log_sums, const N* deltas, Heads<T> dys, Heads<T> dqs) {
   const Tiles tiles(D);
   const int64_t head = blockIdx.x;
   const int64_t t0 = int64_t{gridDim.y - 1 - blockIdx.y} * Tiles::rows;  // those with most keys begin first
@@ -102,7 +106,7 @@ __global__ void __launch_bounds__(Tiles::threads)
     delta[slot] = t < causal.T ? deltas[head * causal.T + t] : 0;
   }
 
-  tiles.each_pair(ks[head], vs[head], 0, keys, causal.S, [&](int64_t s0, auto k, auto v) {
+  tiles.each_pair(ks[head / sharing], vs[head / sharing], 0, keys, causal.S, [&](int64_t s0, auto k, auto v) {
     const int64_t seen = causal.keys_of(t0) - s0;  // of this tile by query t0
     if (seen + tiles.last_row() <= 0) return;      // nothing by any query of this warp
     typename Tiles::Scores p = {}, ds = {};
@@ -124,9 +128,11 @@ __global__ void __launch_bounds__(Tiles::threads)
 
 }  // namespace
 
-void CudaBackend::attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy,
-                                     View dq, View dk, View dv) {
-  const unsigned heads = blocks_for(q.shape[0] * q.shape[1], 1);
+void CudaBackend::attention_backward(In q, In k, In v, double scale, In y, In log_sum, In dy, Out dq, Out dk,
+                                     Out dv) {
+  const unsigned heads = blocks_for(q.shape[0] * q.shape[1], 1),
+                 shared_heads = blocks_for(k.shape[0] * k.shape[1], 1);
+  const int64_t sharing = q.shape[1] / k.shape[1];
   const Causal causal{q.shape[2], k.shape[2]};
   const int64_t D = q.shape[3];
   constexpr unsigned queries_of_block = 4;
@@ -141,14 +147,15 @@ void CudaBackend::attention_backward(View q, View k, View v, double scale, View 
                                   Heads<T>(y), dys, causal.T, D, deltas.data());
     visit_tiles<T, 1, 64>("attention_backward", D, [&]<class Tiles>(Type<Tiles>) {
       launch<attention_dk_dv<Tiles>>(
-          {{heads, blocks_for(causal.S, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
-          causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dk), Heads<T>(dv));
+          {{shared_heads, blocks_for(causal.S, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks,
+          vs, sharing, causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dk),
+          Heads<T>(dv));
     });
     if (causal.T == 0) return;
     visit_tiles<T, 2, 32>("attention_backward", D, [&]<class Tiles>(Type<Tiles>) {
       launch<attention_dq<Tiles>>(
           {{heads, blocks_for(causal.T, Tiles::rows)}, Tiles::threads, Tiles::shared_bytes()}, qs, ks, vs,
-          causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dq));
+          sharing, causal, D, static_cast<N>(scale), log_sums, deltas.data(), dys, Heads<T>(dq));
     });
   });
 }

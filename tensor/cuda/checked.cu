@@ -19,7 +19,7 @@ __global__ void find_bad_id(const char* op, const int32_t* ids, int64_t count, i
   if (threadIdx.x == 0 && first < count && bad_id->op == nullptr) *bad_id = {op, ids[first], limit};
 }
 
-void CudaBackend::check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also) {
+void CudaBackend::check_ids(const char* op, In ids, int64_t limit, std::optional<int32_t> also) {
   const int64_t no_id = int64_t{1} << 32;
   launch<find_bad_id>({1, 1024}, op, ids.as<int32_t>(), ids.count(), limit, also ? int64_t{*also} : no_id,
                       &state()->bad_id);

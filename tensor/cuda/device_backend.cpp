@@ -36,7 +36,7 @@ static cudaDeviceProp open_device() {
 DeviceBackend::DeviceBackend() : device_(open_device()) {
   check_cuda(cudaMallocHost(reinterpret_cast<void**>(&bad_id_), sizeof(BadId)), "pinned memory");
   // If the kernels cannot run here, it shows now.
-  fill({&state()->counter_shift, DType::f64, {}, {}}, 0);
+  fill(View{&state()->counter_shift, DType::f64, {}, {}}, 0);
   synchronize();
 }
 
@@ -127,6 +127,7 @@ class DeviceBackend::Graph final : public Recording {
 
 bool DeviceBackend::start_recording() {
   check(!reserve_, "cuda: a recording is being made already");
+  if (!fallbacks().empty()) return false;  // what goes through the host cannot be recorded
   // Relaxed: memory may be asked for while the stream writes down what it is given.
   check_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "a recording");
   reserve_ = blocks().begin_reserve();

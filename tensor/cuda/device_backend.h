@@ -22,7 +22,7 @@ class DeviceBackend final : public CudaBackend {
   void download(const void* here, void* host, size_t bytes) override;
   void synchronize() override;
 
-  void matmul(View a, View b, View y, const Epilogue& epilogue) override;
+  Kernel<&Backend::matmul> matmul;
 
   bool start_recording() override;
   std::unique_ptr<Recording> stop_recording() override;

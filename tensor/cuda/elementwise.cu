@@ -56,35 +56,35 @@ constexpr bool compares(BinaryFormula<op>) {
   return is_comparison(op);
 }
 
-void CudaBackend::unary(Unary op, View x, View y) {
+void CudaBackend::unary(Unary op, In x, Out y) {
   visit(op, [&](auto formula) {
     using F = decltype(formula);
     visit_numbers({x, y}, [&]<class X>(Type<X>) {
-      launch_each<X::pack, unary_numbers<F, X, X::pack>, unary_numbers<F, X, 1>>(std::array{y, x}, X(y),
-                                                                                 X(x));
+      launch_each<X::pack, unary_numbers<F, X, X::pack>, unary_numbers<F, X, 1>>(std::array<View, 2>{y, x},
+                                                                                 X(y), X(x));
     });
   });
 }
 
-void CudaBackend::binary(Binary op, View a, View b, View y) {
+void CudaBackend::binary(Binary op, In a, In b, Out y) {
   visit(op, [&](auto formula) {
     using F = decltype(formula);
-    visit_numbers({a, b, compares(F{}) ? a : y}, [&]<class X>(Type<X>) {
+    visit_numbers({a, b, compares(F{}) ? View(a) : y}, [&]<class X>(Type<X>) {
       using Y = std::conditional_t<compares(F{}), Known<uint8_t>, X>;
-      launch_each<X::pack, binary_numbers<F, X, Y, X::pack>, binary_numbers<F, X, Y, 1>>(std::array{y, a, b},
-                                                                                         Y(y), X(a), X(b));
+      launch_each<X::pack, binary_numbers<F, X, Y, X::pack>, binary_numbers<F, X, Y, 1>>(
+          std::array<View, 3>{y, a, b}, Y(y), X(a), X(b));
     });
   });
 }
 
-void CudaBackend::where(View condition, View a, View b, View y) {
+void CudaBackend::where(In condition, In a, In b, Out y) {
   visit_numbers({a, b, y}, [&]<class X>(Type<X>) {
     launch_each<X::pack, where_numbers<X, X::pack>, where_numbers<X, 1>>(
-        std::array{y, condition, a, b}, X(y), Known<uint8_t>(condition), X(a), X(b));
+        std::array<View, 4>{y, condition, a, b}, X(y), Known<uint8_t>(condition), X(a), X(b));
   });
 }
 
-void CudaBackend::triangle(View y, int64_t diagonal) {
+void CudaBackend::triangle(Out y, int64_t diagonal) {
   if (const int64_t count = y.count())
     launch<triangle_numbers>({blocks_for(count, 256), 256}, y, count, diagonal);
 }

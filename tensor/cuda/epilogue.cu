@@ -19,8 +19,8 @@ struct Matrix {
   CHAPBOOK_DEVICE T& operator()(int64_t i, int64_t j) const { return data[i * row + j * column]; }
 };
 
-// y[i, j] = residual[i, j] + activation(sum[i, j] + bias[j]), as in tensor/reference/matmul.cpp. One thread for
-// each number, neighbours in a row side by side.
+// y[i, j] = residual[i, j] + activation(sum[i, j] + bias[j]), as in tensor/reference/matmul.cpp. One thread
+// for each number, neighbours in a row side by side.
 template <class T>
 __global__ void finish_numbers(Matrix<Wide<T>> sum, Matrix<T> y, Matrix<T> bias, Activation activation,
                                Matrix<T> before, Matrix<T> residual, int64_t m, int64_t n) {

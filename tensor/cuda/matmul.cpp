@@ -89,7 +89,7 @@ bool DeviceBackend::multiply(const View& a, const View& b, const View& y, const 
                         .b_sums = epilogue.b_sums.data});
 }
 
-void DeviceBackend::matmul(View a, View b, View y, const Epilogue& asked) {
+void DeviceBackend::matmul(In a, In b, Out y, const Epilogue& asked) {
   Epilogue epilogue = asked;
   const DType type = product_type(a.dtype, b.dtype);
   std::optional<Scratch<std::byte>> copies[2];

@@ -42,18 +42,18 @@ __global__ void copy_numbers(const __grid_constant__ Loop<2> loop, int64_t packs
 template <class X, class Y>
 static void copy_as(const View& x, const View& y) {
   constexpr int n = std::max(X::pack, Y::pack);
-  launch_each<n, copy_numbers<X, Y, n>, copy_numbers<X, Y, 1>>(std::array{y, x}, Y(y), X(x));
+  launch_each<n, copy_numbers<X, Y, n>, copy_numbers<X, Y, 1>>(std::array<View, 2>{y, x}, Y(y), X(x));
 }
 
-void CudaBackend::fill(View y, double value) {
+void CudaBackend::fill(Out y, double value) {
   visit(y.dtype, [&]<class T>(Type<T>) {
     constexpr int n = full_pack<T>;
     const T number = static_cast<T>(static_cast<Wide<T>>(value));
-    launch_each<n, fill_numbers<T, n>, fill_numbers<T, 1>>(std::array{y}, Bits<T>(y), number);
+    launch_each<n, fill_numbers<T, n>, fill_numbers<T, 1>>(std::array<View, 1>{y}, Bits<T>(y), number);
   });
 }
 
-void CudaBackend::copy(View x, View y) {
+void CudaBackend::copy(In x, Out y) {
   const auto is = [&](DType from, DType to) { return x.dtype == from && y.dtype == to; };
   if (x.dtype == y.dtype)
     visit(x.dtype, [&]<class T>(Type<T>) { copy_as<Bits<T>, Bits<T>>(x, y); });

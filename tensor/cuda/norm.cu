@@ -141,7 +141,7 @@ constexpr int64_t least_rows = 16;        // of a stretch: each costs a row of s
 
 }  // namespace
 
-void CudaBackend::layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) {
+void CudaBackend::layer_norm(In x, In weight, In bias, double epsilon, Out y, Out mean, Out rstd) {
   const int64_t rows = x.shape[0], n = x.shape[1];
   constexpr unsigned rows_of_block = 4;
   if (rows == 0) return;
@@ -153,8 +153,8 @@ void CudaBackend::layer_norm(View x, View weight, View bias, double epsilon, Vie
   });
 }
 
-void CudaBackend::layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx,
-                                      View dweight, View dbias) {
+void CudaBackend::layer_norm_backward(In x, In weight, In mean, In rstd, In dy, Out dx, Out dweight,
+                                      Out dbias) {
   const int64_t rows = x.shape[0], n = x.shape[1];
   const int64_t stretch = std::max(least_rows, (rows + most_stretches - 1) / most_stretches);
   const unsigned stretches = blocks_for(rows, stretch);

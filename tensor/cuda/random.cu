@@ -21,7 +21,7 @@ __global__ void random_numbers(uint64_t seed, uint64_t counter, const uint64_t* 
   }
 }
 
-void CudaBackend::random(Distribution distribution, uint64_t seed, uint64_t counter, View y) {
+void CudaBackend::random(Distribution distribution, uint64_t seed, uint64_t counter, Out y) {
   const int64_t count = y.count();
   if (count == 0) return;
   if (y.contiguous()) y = y.reshape({count});

@@ -137,7 +137,7 @@ static void reduce_as(CudaBackend& backend, Reduce op, const View& x, const View
   if (pieces > 1) backend.reduce(op, to, y);
 }
 
-void CudaBackend::reduce(Reduce op, View x, View y) {
+void CudaBackend::reduce(Reduce op, In x, Out y) {
   visit_numbers({x}, [&]<class X>(Type<X>) {
     switch (op) {
       case Reduce::sum:
@@ -172,7 +172,7 @@ __global__ void argmax_rows(const __grid_constant__ Loop<2> rows, int64_t length
   if (threadIdx.x == 0) y[to] = place;
 }
 
-void CudaBackend::argmax(View x, View y) {
+void CudaBackend::argmax(In x, Out y) {
   if (y.count() == 0) return;
   const Strides leading(x.strides.size, y.shape.rank);
   visit_numbers({x}, [&]<class X>(Type<X>) {
@@ -206,7 +206,7 @@ __global__ void square_sums(const __grid_constant__ Parts<Squared> parts, double
   if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }
 
-void CudaBackend::square_sum(std::span<const View> xs, View y) {
+void CudaBackend::square_sum(std::span<const In> xs, Out y) {
   int64_t chunks = 0;
   for (const View& x : xs) chunks += Parts<Squared>::chunks_of(x.count());
   const Tensor sums = Tensor::empty({chunks}, DType::f64, *this);
@@ -228,7 +228,7 @@ void CudaBackend::square_sum(std::span<const View> xs, View y) {
     if (parts.full()) flush();
   }
   flush();
-  reduce(Reduce::sum, sums.view(), {y.data, y.dtype, {1}, {1}});
+  reduce(Reduce::sum, sums.view(), View{y.data, y.dtype, {1}, {1}});
 }
 
 }  // namespace chapbook

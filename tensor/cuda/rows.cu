@@ -112,7 +112,7 @@ void visit_table(const char* op, DType rows, DType table, F&& f) {
 
 }  // namespace
 
-void CudaBackend::gather_rows(View table, View ids, View rows) {
+void CudaBackend::gather_rows(In table, In ids, Out rows) {
   const int64_t count = rows.shape[0], n = rows.shape[1];
   constexpr unsigned rows_of_block = 4;
   if (rows.count() == 0) return;
@@ -122,7 +122,7 @@ void CudaBackend::gather_rows(View table, View ids, View rows) {
   });
 }
 
-void CudaBackend::scatter_add_rows(View rows, View ids, View table) {
+void CudaBackend::scatter_add_rows(In rows, In ids, InOut table) {
   const int64_t count = rows.shape[0], n = rows.shape[1];
   if (rows.count() == 0) return;
   const Scratch<IdAt> sorted(*this, count);

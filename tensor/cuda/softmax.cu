@@ -198,7 +198,7 @@ const double* counted_rows(const View& targets, const CrossEntropy& options, dou
 
 }  // namespace
 
-void CudaBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) {
+void CudaBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out loss, Out log_sum) {
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   const Scratch<double> losses(*this, rows + 1);
   const double* counted = counted_rows(targets, options, losses.data() + rows);
@@ -211,8 +211,8 @@ void CudaBackend::cross_entropy(View logits, View targets, CrossEntropy options,
   });
 }
 
-void CudaBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
-                                         View dloss, View dlogits) {
+void CudaBackend::cross_entropy_backward(In logits, In targets, CrossEntropy options, In log_sum, In dloss,
+                                         Out dlogits) {
   if (logits.count() == 0) return;
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   const Scratch<double> count(*this, 1);
@@ -225,9 +225,9 @@ void CudaBackend::cross_entropy_backward(View logits, View targets, CrossEntropy
   });
 }
 
-void CudaBackend::softmax(View x, View y) { forward<Softmax>(x, y); }
-void CudaBackend::softmax_backward(View y, View dy, View dx) { backward<Softmax>(y, dy, dx); }
-void CudaBackend::log_softmax(View x, View y) { forward<LogSoftmax>(x, y); }
-void CudaBackend::log_softmax_backward(View y, View dy, View dx) { backward<LogSoftmax>(y, dy, dx); }
+void CudaBackend::softmax(In x, Out y) { forward<Softmax>(x, y); }
+void CudaBackend::softmax_backward(In y, In dy, Out dx) { backward<Softmax>(y, dy, dx); }
+void CudaBackend::log_softmax(In x, Out y) { forward<LogSoftmax>(x, y); }
+void CudaBackend::log_softmax_backward(In y, In dy, Out dx) { backward<LogSoftmax>(y, dy, dx); }
 
 }  // namespace chapbook

@@ -4,7 +4,7 @@
 //   add_weighted    y[i] += sum over j of x[i][j] times row j of the tile  (rows, columns) (columns, D)
 // Each thread keeps some numbers of x (Scores) and of y (Sums) in registers; each() walks over them. Its
 // numbers lie in `slots` rows, and the `lanes` threads that share a row are neighbours in a warp.
-// each_pair() brings the tiles, those of two operands at a time: a kernel calls it once.
+// each_pair() brings the tiles, those of two operands at a time; between two calls lies a barrier.
 //
 // There are two ways to do it: FragmentTiles on tensor cores, for half types; PlainTiles for all others.
 #pragma once

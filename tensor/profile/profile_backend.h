@@ -1,29 +1,21 @@
 // ProfileBackend: hands every call on to another backend and writes down what it was, how long it took, how
-// much it computed and how many bytes it moved. A program that does not profile has no such backend, and so
-// nothing in it costs anything: no flag is asked, no hook is called.
-//
-// FLOPs are counted from shapes, by the formulas of tensor/reference: each addition, multiplication,
-// comparison or function (exp, sqrt) of a number is one, whatever the kernel does instead. Bytes are those of
-// the views, each operand once: what a kernel must move if its caches held nothing before and everything
-// during the call.
+// much it computed and how many bytes it moved, as the list of kernels says. A program that does not profile
+// has no such backend, and so nothing in it costs anything: no flag is asked, no hook is called.
 #pragma once
 #include <chrono>
-#include <initializer_list>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "tensor/backend.h"
+#include "tensor/kernel_call.h"
 #include "tensor/profile/phase.h"
 
 namespace chapbook {
 
-struct Cost {
-  double flops = 0, read = 0, written = 0;  // bytes
-  double bytes() const { return read + written; }
-};
-
 struct Call {
-  std::string op;      // with its variant and what is fused to it: "unary gelu", "matmul+bias+gelu"
+  std::string op;      // with its variant and what is fused to it: "unary gelu", "matmul+bias+gelu"; where
+                       // the backend has no kernel for it, "... (reference)"
   std::string shapes;  // of the operands that decide its cost: "(2048, 128) (128, 512)"
   Phase phase;
   double start, end;  // seconds on the backend's clock
@@ -57,38 +49,13 @@ class ProfileBackend final : public Backend {
 
   void upload(const void* host, void* here, size_t bytes) override;
   void download(const void* here, void* host, size_t bytes) override;
-  void fill(View y, double value) override;
-  void copy(View x, View y) override;
-  void unary(Unary op, View x, View y) override;
-  void binary(Binary op, View a, View b, View y) override;
-  void where(View condition, View a, View b, View y) override;
-  void random(Distribution distribution, uint64_t seed, uint64_t counter, View y) override;
-  void triangle(View y, int64_t diagonal) override;
-  void reduce(Reduce op, View x, View y) override;
-  void argmax(View x, View y) override;
-  void square_sum(std::span<const View> xs, View y) override;
-  void matmul(View a, View b, View y, const Epilogue& epilogue) override;
-  void softmax(View x, View y) override;
-  void softmax_backward(View y, View dy, View dx) override;
-  void log_softmax(View x, View y) override;
-  void log_softmax_backward(View y, View dy, View dx) override;
-  void layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) override;
-  void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight,
-                           View dbias) override;
-  void check_ids(const char* op, View ids, int64_t limit, std::optional<int32_t> also) override;
-  void gather_rows(View table, View ids, View rows) override;
-  void scatter_add_rows(View rows, View ids, View table) override;
-  void cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) override;
-  void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum, View dloss,
-                              View dlogits) override;
-  void attention(View q, View k, View v, double scale, View y, View log_sum) override;
-  void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy, View dq,
-                          View dk, View dv) override;
-  void adamw(const AdamWStep& step, std::span<const AdamWPart> parts) override;
+
+ protected:
+  // It has no kernel of its own, so every call comes here.
+  void without_kernel(KernelCall& call) override;
 
  private:
-  template <class F>
-  void record(std::string op, std::initializer_list<Shape> shapes, const Cost& cost, F&& call);
+  void record(std::string op, std::string shapes, const Cost& cost, const std::function<void()>& call);
 
   Backend& wrapped_;
   std::string name_;

@@ -4,7 +4,7 @@
 namespace chapbook {
 
 // y[i, j] = sum over k of a[i, k] b[k, j], for every matrix of the batch; then the epilogue.
-void ReferenceBackend::matmul(View a_view, View b_view, View y_view, const Epilogue& epilogue) {
+void ReferenceBackend::matmul(In a_view, In b_view, Out y_view, const Epilogue& epilogue) {
   const int64_t m = y_view.shape[-2], n = y_view.shape[-1], inner = a_view.shape[-1];
   const Numbers bias(epilogue.bias), residual(epilogue.residual), before(epilogue.before);
   const auto finish = [&](int64_t i, int64_t j, double sum) {

@@ -7,8 +7,8 @@
 
 namespace chapbook {
 
-void ReferenceBackend::layer_norm(View x_view, View weight_view, View bias_view, double epsilon, View y_view,
-                                  View mean_view, View rstd_view) {
+void ReferenceBackend::layer_norm(In x_view, In weight_view, In bias_view, double epsilon, Out y_view,
+                                  Out mean_view, Out rstd_view) {
   const int64_t rows = x_view.shape[0], n = x_view.shape[1];
   const Numbers x(x_view), weight(weight_view), bias(bias_view), y(y_view), saved_mean(mean_view),
       saved_rstd(rstd_view);
@@ -26,8 +26,8 @@ void ReferenceBackend::layer_norm(View x_view, View weight_view, View bias_view,
 
 // With u = (x - mean) rstd and du = dy weight:  dx = rstd (du - mean(du) - u mean(du u)), since mean and rstd
 // depend on every x.
-void ReferenceBackend::layer_norm_backward(View x_view, View weight_view, View mean_view, View rstd_view,
-                                           View dy_view, View dx_view, View dweight_view, View dbias_view) {
+void ReferenceBackend::layer_norm_backward(In x_view, In weight_view, In mean_view, In rstd_view, In dy_view,
+                                           Out dx_view, Out dweight_view, Out dbias_view) {
   const int64_t rows = x_view.shape[0], n = x_view.shape[1];
   const Numbers x(x_view), weight(weight_view), mean(mean_view), rstd(rstd_view), dy(dy_view), dx(dx_view);
   const Numbers dweight(dweight_view), dbias(dbias_view);

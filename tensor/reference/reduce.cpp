@@ -8,7 +8,7 @@
 
 namespace chapbook {
 
-void ReferenceBackend::reduce(Reduce op, View x_view, View y_view) {
+void ReferenceBackend::reduce(Reduce op, In x_view, Out y_view) {
   // Sums are kept in double until the end: the outer loop is over results, the inner over what each combines.
   const Numbers y(y_view);
   Shape inner = x_view.shape;
@@ -30,7 +30,7 @@ void ReferenceBackend::reduce(Reduce op, View x_view, View y_view) {
   }
 }
 
-void ReferenceBackend::argmax(View x_view, View y_view) {
+void ReferenceBackend::argmax(In x_view, Out y_view) {
   const Numbers y(y_view);
   for (Index i(y_view.shape); i; ++i) {
     const Numbers x = at(x_view, i);
@@ -41,7 +41,7 @@ void ReferenceBackend::argmax(View x_view, View y_view) {
   }
 }
 
-void ReferenceBackend::square_sum(std::span<const View> xs, View y_view) {
+void ReferenceBackend::square_sum(std::span<const In> xs, Out y_view) {
   double sum = 0;
   for (const View& x_view : xs) {
     const Numbers x(x_view);

@@ -1,53 +1,20 @@
-// ReferenceBackend: the meaning of every op. Plain loops, all arithmetic in double, any dtype and strides.
-// Chapters quote it and tests compare every other backend with it.
+// ReferenceBackend: the meaning of every kernel. Plain loops, all arithmetic in double, any dtype and
+// strides. Chapters quote it, tests compare every other backend with it, and a backend computes with it what
+// it has no kernel of its own for (fallback.cpp).
 #pragma once
-#include "tensor/backend.h"
+#include "tensor/host_backend.h"
 
 namespace chapbook {
 
-class ReferenceBackend : public Backend {
+class ReferenceBackend : public HostBackend {
  public:
   std::string_view name() const override { return "reference"; }
 
-  void* allocate(size_t bytes) override;
-  void release(void* block) noexcept override;
-  void upload(const void* host, void* here, size_t bytes) override;
-  void download(const void* here, void* host, size_t bytes) override;
-  void fill(View y, double value) override;
-  void copy(View x, View y) override;
-
-  void unary(Unary op, View x, View y) override;
-  void binary(Binary op, View a, View b, View y) override;
-  void where(View condition, View a, View b, View y) override;
-  void random(Distribution distribution, uint64_t seed, uint64_t counter, View y) override;
-  void triangle(View y, int64_t diagonal) override;
-
-  void reduce(Reduce op, View x, View y) override;
-  void argmax(View x, View y) override;
-  void square_sum(std::span<const View> xs, View y) override;
-
-  void matmul(View a, View b, View y, const Epilogue& epilogue) override;
-
-  void softmax(View x, View y) override;
-  void softmax_backward(View y, View dy, View dx) override;
-  void log_softmax(View x, View y) override;
-  void log_softmax_backward(View y, View dy, View dx) override;
-  void layer_norm(View x, View weight, View bias, double epsilon, View y, View mean, View rstd) override;
-  void layer_norm_backward(View x, View weight, View mean, View rstd, View dy, View dx, View dweight,
-                           View dbias) override;
-
-  void gather_rows(View table, View ids, View rows) override;
-  void scatter_add_rows(View rows, View ids, View table) override;
-
-  void cross_entropy(View logits, View targets, CrossEntropy options, View loss, View log_sum) override;
-  void cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum, View dloss,
-                              View dlogits) override;
-
-  void attention(View q, View k, View v, double scale, View y, View log_sum) override;
-  void attention_backward(View q, View k, View v, double scale, View y, View log_sum, View dy, View dq,
-                          View dk, View dv) override;
-
-  void adamw(const AdamWStep& step, std::span<const AdamWPart> parts) override;
+#define KERNEL(name, parameters, ...) void name parameters override;
+#include "tensor/kernels.inc"
+#undef KERNEL
 };
+
+ReferenceBackend& reference_backend();  // the one that lives as long as the program
 
 }  // namespace chapbook

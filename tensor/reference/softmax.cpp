@@ -18,7 +18,7 @@ static double log_sum_exp(const Numbers& x, int64_t n) {
   return largest + std::log(sum);
 }
 
-void ReferenceBackend::softmax(View x_view, View y_view) {
+void ReferenceBackend::softmax(In x_view, Out y_view) {
   const int64_t n = x_view.shape[-1];
   for (Index row(leading(x_view.shape, 1)); row; ++row) {
     const Numbers x = at(x_view, row), y = at(y_view, row);
@@ -28,7 +28,7 @@ void ReferenceBackend::softmax(View x_view, View y_view) {
 }
 
 // y = exp(x) / sum(exp(x)) gives dy_j / dx_k = y_j ([j = k] - y_k), hence dx = y (dy - sum(dy y)).
-void ReferenceBackend::softmax_backward(View y_view, View dy_view, View dx_view) {
+void ReferenceBackend::softmax_backward(In y_view, In dy_view, Out dx_view) {
   const int64_t n = y_view.shape[-1];
   for (Index row(leading(y_view.shape, 1)); row; ++row) {
     const Numbers y = at(y_view, row), dy = at(dy_view, row), dx = at(dx_view, row);
@@ -38,7 +38,7 @@ void ReferenceBackend::softmax_backward(View y_view, View dy_view, View dx_view)
   }
 }
 
-void ReferenceBackend::log_softmax(View x_view, View y_view) {
+void ReferenceBackend::log_softmax(In x_view, Out y_view) {
   const int64_t n = x_view.shape[-1];
   for (Index row(leading(x_view.shape, 1)); row; ++row) {
     const Numbers x = at(x_view, row), y = at(y_view, row);
@@ -48,7 +48,7 @@ void ReferenceBackend::log_softmax(View x_view, View y_view) {
 }
 
 // y = x - log(sum(exp(x))) gives dx = dy - exp(y) sum(dy).
-void ReferenceBackend::log_softmax_backward(View y_view, View dy_view, View dx_view) {
+void ReferenceBackend::log_softmax_backward(In y_view, In dy_view, Out dx_view) {
   const int64_t n = y_view.shape[-1];
   for (Index row(leading(y_view.shape, 1)); row; ++row) {
     const Numbers y = at(y_view, row), dy = at(dy_view, row), dx = at(dx_view, row);
@@ -59,8 +59,8 @@ void ReferenceBackend::log_softmax_backward(View y_view, View dy_view, View dx_v
 }
 
 // loss = mean over counted rows of  log_sum - x[target] + s (x[target] - mean(x)),  s the smoothing.
-void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy options, View loss_view,
-                                     View log_sum) {
+void ReferenceBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out loss_view,
+                                     Out log_sum) {
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   const Numbers x(logits), target(targets), saved(log_sum), loss(loss_view);
   double total = 0, counted = 0;
@@ -80,8 +80,8 @@ void ReferenceBackend::cross_entropy(View logits, View targets, CrossEntropy opt
 }
 
 // d loss / d x[j] = (softmax(x)[j] - (1 - s) [j = target] - s / classes) / counted rows.
-void ReferenceBackend::cross_entropy_backward(View logits, View targets, CrossEntropy options, View log_sum,
-                                              View dloss_view, View dlogits) {
+void ReferenceBackend::cross_entropy_backward(In logits, In targets, CrossEntropy options, In log_sum,
+                                              In dloss_view, Out dlogits) {
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   const Numbers x(logits), target(targets), saved(log_sum), dx(dlogits), dloss(dloss_view);
   double counted = 0;

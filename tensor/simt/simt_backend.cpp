@@ -4,6 +4,7 @@
 
 #include "tensor/cuda/epilogue.h"
 #include "tensor/cuda/scratch.h"
+#include "tensor/reference/reference_backend.h"
 #include "tensor/simt/machine.h"
 #include "tensor/simt/memory.h"
 
@@ -20,6 +21,7 @@ void SimtBackend::upload(const void* host, void* here, size_t bytes) {
   simt::global_memory().set_written(here, bytes);
 }
 void SimtBackend::download(const void* here, void* host, size_t bytes) {
+  check(!replay_, "simt: a download cannot be recorded");
   std::memcpy(host, here, bytes);
   synchronize();
 }
@@ -52,7 +54,8 @@ SimtBackend::~SimtBackend() = default;
 
 bool SimtBackend::start_recording() {
   check(!replay_, "simt: a recording is being made already");
-  state();  // is made with an upload
+  if (!fallbacks().empty()) return false;  // what goes through the host cannot be recorded
+  state();                                 // is made with an upload
   replay_ = std::make_unique<Replay>(*this);
   simt::record_into(&replay_->work);
   return true;
@@ -78,11 +81,11 @@ static void set_written(const View& y) {
 
 // The product and the sums of b's rows are the reference's; what is left to do is done by the kernel that
 // does it on a GPU where cuBLASLt does not.
-void SimtBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
+void SimtBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
   const auto multiply = [&](View to, const Epilogue& part) {
-    simt::submit([=, this] {
-      reference_.matmul(a, b, to, part);
-      for (const View& written : {to, part.b_sums}) set_written(written);
+    simt::submit([=] {
+      reference_backend().matmul(a, b, to, part);
+      set_written(to), set_written(part.b_sums);
     });
   };
   Epilogue rest = epilogue;
@@ -96,3 +99,8 @@ void SimtBackend::matmul(View a, View b, View y, const Epilogue& epilogue) {
 }
 
 }  // namespace chapbook
+
+extern "C" chapbook::Backend& chapbook_simt_backend() {
+  static auto& simt = *new chapbook::SimtBackend;
+  return simt;
+}

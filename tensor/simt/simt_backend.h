@@ -3,11 +3,10 @@
 // the reference does here.
 #pragma once
 #include "tensor/cuda/cuda_backend.h"
-#include "tensor/reference/reference_backend.h"
 
 namespace chapbook {
 
-class SimtBackend final : public CudaBackend {
+class SimtBackend : public CudaBackend {
  public:
   SimtBackend();
   ~SimtBackend() override;
@@ -20,7 +19,7 @@ class SimtBackend final : public CudaBackend {
   void download(const void* here, void* host, size_t bytes) override;
   void synchronize() override;
 
-  void matmul(View a, View b, View y, const Epilogue& epilogue) override;
+  Kernel<&Backend::matmul> matmul;
 
   bool start_recording() override;
   std::unique_ptr<Recording> stop_recording() override;
@@ -28,7 +27,6 @@ class SimtBackend final : public CudaBackend {
  private:
   class Replay;
   std::unique_ptr<Replay> replay_;  // the recording that is being made
-  ReferenceBackend reference_;
 };
 
 }  // namespace chapbook

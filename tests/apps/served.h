@@ -18,9 +18,9 @@ inline Model lively_model(const GPTConfig& config = {
   write_stories(80, 1, [&](std::string_view story) { text += story; });
   Model model{std::make_unique<GPT>(config), train_bpe(text, 400)};
   Random random{1};
-  model.gpt->initialise(random);
-  for (const auto& [name, tensor] : state(*model.gpt))
-    model.gpt->backend().copy((tensor * 4.0).view(), tensor.view());
+  model.network->initialise(random);
+  for (const auto& [name, tensor] : state(*model.network))
+    model.network->backend().copy((tensor * 4.0).view(), tensor.view());
   return model;
 }
 

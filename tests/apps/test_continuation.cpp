@@ -116,7 +116,7 @@ TEST_CASE("a text ends at its end, at a text to stop at, or when there are enoug
   const Outcome whole = alone(small, prompt, sampling);
   CHECK(whole.end == End::length);
   CHECK(whole.ids.size() == 200);
-  CHECK(whole.text == small.tokenizer.decode(whole.ids));
+  CHECK(whole.text == well_formed(small.tokenizer.decode(whole.ids)));
 
   // Any piece of the text stops it before where it first stands, wherever tokens are cut.
   Random random{1};
@@ -130,7 +130,7 @@ TEST_CASE("a text ends at its end, at a text to stop at, or when there are enoug
     CHECK(std::ranges::equal(stopped.ids, std::span(whole.ids).first(stopped.ids.size())));
   }
   Sampling never = sampling;
-  never.stop = {whole.text + "!", std::string(3, '\xff')};
+  never.stop = {whole.text + "!"};
   CHECK(alone(small, prompt, never).text == whole.text);
 
   Sampling ends = sampling;
@@ -148,7 +148,7 @@ TEST_CASE("what streams is whole characters, and joined it is the whole text") {
   const Small small;  // with random weights it says random bytes
   const std::string letters = "h\xc3\xa9llo \xe2\x82\xac \xf0\x9f\x90\xb6";
   for (const std::string stop : {"", "\xe2\x82\xac \xf0\x9f\x90\xb7", "llo!"}) {
-    StopText text(small.tokenizer, stop.empty() ? std::vector<std::string>{} : std::vector{stop});
+    StopText text(small.tokenizer, "", stop.empty() ? std::vector<std::string>{} : std::vector{stop});
     std::string joined;
     for (const int32_t id : small.tokenizer.encode(letters)) {
       const std::string piece = text.push(id);

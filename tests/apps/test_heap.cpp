@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "apps/run/family.h"
 #include "apps/run/generator.h"
 #include "apps/run/trainer.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
+#include "nn/gpt.h"
 #include "tests/support/heap.h"
 
 using namespace chapbook;
@@ -54,25 +56,28 @@ TEST_CASE("the heap is watched: new, malloc and fresh tensors are seen") {
 TEST_CASE("steps of training take nothing from the heap") {
   if (!counted()) return;
   const std::vector<uint16_t> data = tokens(5000);
-  for (const std::string precision : {"f32", "bf16", "f16"})
-    for (const char* optimizer : {"adamw", "sgd"})
-      for (const double dropout : {0.0, 0.1})
-        for (const bool recompute : {false, true}) {
-          CAPTURE(precision);
-          CAPTURE(optimizer);
-          CAPTURE(dropout);
-          CAPTURE(recompute);
-          Settings settings;
-          settings.layers = 2, settings.heads = 2, settings.width = 32, settings.context = 24;
-          settings.vocabulary = 300, settings.batch = 4, settings.accumulation = 2;
-          settings.precision = precision, settings.optimizer = optimizer, settings.clip = 0.1,
-          settings.dropout = dropout, settings.recompute = recompute;
-          GPT gpt(model_config(settings));
-          Random random{1};
-          gpt.initialise(random);
-          Trainer trainer(settings, gpt, data);
-          CHECK(calls_when_steady([&] { trainer.step(); }) == 0);
-        }
+  for (const char* family : {"gpt2", "llama"})
+    for (const std::string precision : {"f32", "bf16", "f16"})
+      for (const char* optimizer : {"adamw", "sgd"})
+        for (const double dropout : {0.0, 0.1})
+          for (const bool recompute : {false, true}) {
+            CAPTURE(precision);
+            CAPTURE(optimizer);
+            CAPTURE(dropout);
+            CAPTURE(recompute);
+            CAPTURE(family);
+            Settings settings;
+            set(settings, "family", family);
+            settings.layers = 2, settings.heads = 2, settings.width = 32, settings.context = 24;
+            settings.vocabulary = 300, settings.batch = 4, settings.accumulation = 2;
+            settings.precision = precision, settings.optimizer = optimizer, settings.clip = 0.1,
+            settings.dropout = dropout, settings.recompute = recompute;
+            const std::unique_ptr<LanguageModel> model = make_model(settings);
+            Random random{1};
+            model->initialise(random);
+            Trainer trainer(settings, *model, data);
+            CHECK(calls_when_steady([&] { trainer.step(); }) == 0);
+          }
 }
 
 TEST_CASE("a generated token takes nothing from the heap") {

@@ -109,6 +109,33 @@ TEST_CASE("one and two threads write the same bytes") {
     CHECK(read_file(directory / "1" + name) == read_file(directory / "2" + name));
 }
 
+TEST_CASE("a book has its end set aside, and a few stories one of them") {
+  const TemporaryDirectory directory;
+  std::string book, stories;
+  for (int i = 0; book.size() < 50'000; ++i)
+    book += "Sentence " + std::to_string(i) + (i % 5 == 4 ? ".\n\n" : ". ");
+  for (int i = 0; i < 5; ++i) stories += "The story of cat " + std::to_string(i) + ".\n<|endoftext|>\n";
+  write_file(directory / "book.txt", book);
+  write_file(directory / "stories.txt", stories);
+  const auto prepared = [&](const std::string& name, double share) {
+    return prepare({.train = text_source(directory / (name + ".txt")),
+                    .valid = {},
+                    .valid_share = share,
+                    .tokenizer = "",
+                    .vocabulary = 300,
+                    .directory = directory / name});
+  };
+  const Prepared of_book = prepared("book", 0.1);
+  CHECK(of_book.train.text == of_book.valid.text);
+  CHECK(of_book.valid.text_bytes > 4'500);
+  CHECK(of_book.valid.text_bytes < 5'500);
+  CHECK(of_book.train.text_bytes + of_book.valid.text_bytes > static_cast<int64_t>(book.size()) - 10);
+  CHECK(book.find(stories_of(directory / "book", "valid").at(0)) != std::string::npos);
+  const Prepared of_stories = prepared("stories", 0.02);
+  CHECK(of_stories.valid.documents == 1);
+  CHECK(of_stories.train.documents == 4);
+}
+
 TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
   const TemporaryDirectory directory;
   write_file(directory / "one.txt", "a");
@@ -127,4 +154,54 @@ TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
     CHECK_THROWS_AS(read_file(directory / "tokens/train.bin"), Error);
     CHECK_THROWS_AS(read_file(directory / "tokens/valid.bin"), Error);
   }
+}
+
+TEST_CASE("duplicates, leaks and mojibake are counted, and dropped or mended where that is asked for") {
+  const TemporaryDirectory directory;
+  write_file(directory / "train.txt",
+             "A cat sat.\n<|endoftext|>\nA  cat\nsat.\n<|endoftext|>\nIt\u00E2\u20AC\u2122s a "
+             "dog.\n<|endoftext|>\nA cow.");
+  write_file(directory / "valid.txt", "A hen.\n<|endoftext|>\nA cow.\n<|endoftext|>\nA hen.\n");
+  for (const bool mend : {false, true}) {
+    CAPTURE(mend);
+    const std::string out = directory / (mend ? "mended" : "as_it_is");
+    const Prepared prepared = prepare({.train = text_source(directory / "train.txt"),
+                                       .valid = text_source(directory / "valid.txt"),
+                                       .tokenizer = "",
+                                       .vocabulary = 300,
+                                       .directory = out,
+                                       .drop_duplicates = mend,
+                                       .repair = mend});
+    CHECK(prepared.train_facts.duplicates == 1);
+    CHECK(prepared.train_facts.mojibake == 1);
+    CHECK(prepared.valid_facts.duplicates == 1);
+    CHECK(prepared.valid_facts.leaked == 1);
+    CHECK(prepared.train_facts.stories == prepared.train.documents);
+    CHECK(prepared.train_facts.tokens == prepared.train.tokens);
+    const auto train = stories_of(out, "train");
+    if (mend)
+      CHECK(train == std::vector<std::string>{"A cat sat.", "It\u2019s a dog.", "A cow."});
+    else
+      CHECK(train ==
+            std::vector<std::string>{"A cat sat.", "A  cat\nsat.", "It\u00E2\u20AC\u2122s a dog.", "A cow."});
+    CHECK(stories_of(out, "valid").size() == (mend ? 2 : 3));
+    CHECK(read_file(out + "/text.json").find("\"leaked\": 1") != std::string::npos);
+    CHECK(read_file(out + "/lengths.svg").ends_with("</svg>\n"));
+  }
+}
+
+TEST_CASE("the hash of a text changes with a word, and not with a line's end") {
+  const TemporaryDirectory directory;
+  const auto hash = [&](const std::string& text) {
+    write_file(directory / "text.txt", text);
+    return prepare({.train = text_source(directory / "text.txt"),
+                    .valid = text_source(directory / "text.txt"),
+                    .tokenizer = "",
+                    .vocabulary = 300,
+                    .directory = directory / "tokens"})
+        .train_facts.hash;
+  };
+  CHECK(hash("A cat.\n<|endoftext|>\nA dog.") == hash("A cat.\r\n<|endoftext|>\r\nA\ndog."));
+  CHECK(hash("A cat.\n<|endoftext|>\nA dog.") != hash("A cat.\n<|endoftext|>\nA cow."));
+  CHECK(hash("A cat.\n<|endoftext|>\nA dog.") != hash("A dog.\n<|endoftext|>\nA cat."));
 }

@@ -1,5 +1,6 @@
 // profile: tables, files and pictures of made-up numbers, and the command itself on a small model.
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cstdlib>
 

@@ -35,6 +35,23 @@ TEST_CASE("a command line that makes no sense: one line, exit code 2") {
       {"download tinystory", "did you mean \"tinystories\"?"},
       {"download https://127.0.0.1", "it ends in no name"},
       {"tokenizer encode /nonexistent", "/nonexistent"},
+      {"plan --set context=1", "setting context cannot be 1; allowed: 2 to 1048576"},
+      {"generate x --tokens 0", "--tokens: cannot be 0; allowed: 1 or more, a whole number"},
+      {"generate x --tokens 99999999999999999999", "cannot be 99999999999999999999; allowed: 1 or more"},
+      {"generate x --count 1.5", "--count: cannot be 1.5"},
+      {"generate x --seed -1", "--seed: cannot be -1; allowed: 0 or more"},
+      {"generate x --top-k -1", "--top-k: cannot be -1"},
+      {"predict x y --top 0", "--top: cannot be 0"},
+      {"evaluate x --data y --stride -1", "--stride: cannot be -1"},
+      {"evaluate x --data y --batch 70000", "--batch: cannot be 70000; allowed: 1 to 65536"},
+      {"train --stories 1", "--stories: cannot be 1"},
+      {"train --stories 5 --data x", "--stories"},
+      {"train --resume x --preset tiny",
+       "--resume goes on with the run's own data and settings; leave out --preset"},
+      {"train --resume x --precision f32", "leave out --precision"},
+      {"train --resume x --stories 20000", "leave out --stories"},
+      {"train --resume x --valid-share 0.1", "leave out --valid-share"},
+      {"train --resume x --set steps=3", "leave out --set"},
   };
   for (const auto& [arguments, says] : cases) {
     CAPTURE(arguments);
@@ -52,8 +69,8 @@ TEST_CASE("every command has its help") {
   CHECK(code == 0);
   CHECK(run_program("").output == output);  // no command at all is a question, too
   for (const char* command :
-       {"doctor", "plan", "download", "tokenizer", "tokenizer train", "tokenizer encode", "tokenizer decode", "prepare",
-        "train", "evaluate", "generate", "predict", "profile"}) {
+       {"doctor", "plan", "download", "tokenizer", "tokenizer train", "tokenizer encode", "tokenizer decode",
+        "prepare", "train", "evaluate", "generate", "predict", "profile"}) {
     CAPTURE(command);
     CHECK(output.find(std::string("\n  ") + std::string(command).substr(0, std::string(command).find(' '))) !=
           std::string::npos);
@@ -78,12 +95,13 @@ TEST_CASE("doctor and plan") {
 TEST_CASE("a tokenizer is learned, and what it encodes decodes to the same bytes") {
   const TemporaryDirectory directory;
   std::string bytes = "Once upon a time, a girl said \"h\xc3\xa9llo\".\n<|endoftext|>\n";
-  for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
-  write_file(directory / "text.txt", bytes);
+  for (int i = 1; i < 256; ++i) bytes += static_cast<char>(i);
+  write_file(directory / "learned.txt", bytes);
+  write_file(directory / "text.txt", bytes += '\0');  // which is encoded, but is no text to learn from
   const auto in = [&](const std::string& arguments) {
     return run_program(arguments, "cd " + directory.path + ";");
   };
-  CHECK(in("tokenizer train text.txt --vocabulary 270 --out tokens 2>/dev/null").output ==
+  CHECK(in("tokenizer train learned.txt --vocabulary 270 --out tokens 2>/dev/null").output ==
         "tokens: 270 tokens\n");
   CHECK(in("tokenizer encode tokens text.txt > ids").code == 0);
   CHECK(in("tokenizer decode tokens ids > again").code == 0);
@@ -100,6 +118,21 @@ TEST_CASE("a tokenizer is learned, and what it encodes decodes to the same bytes
     CHECK(lines(outcome.output) == 1);
   }
   CHECK(in("tokenizer decode tokens ids > /dev/full").code == 2);
+}
+
+TEST_CASE("a pipe is read once, whatever reads it") {
+  const TemporaryDirectory directory;
+  std::string stories;
+  for (int i = 0; i < 200; ++i) stories += "Story " + std::to_string(i) + " of a cat.\n<|endoftext|>\n";
+  write_file(directory / "text.txt", stories);
+  const Outcome piped = run_program("prepare pipe --vocabulary 300 --out piped",
+                                    "cd " + directory.path + "; mkfifo pipe; cat text.txt > pipe &");
+  CHECK_MESSAGE(piped.code == 0, piped.output);
+  const Outcome read =
+      run_program("prepare text.txt --vocabulary 300 --out read", "cd " + directory.path + ";");
+  CHECK_MESSAGE(read.code == 0, read.output);
+  for (const char* name : {"/train.bin", "/valid.bin"})
+    CHECK(read_file(directory / "piped" + name) == read_file(directory / "read" + name));
 }
 
 TEST_CASE("text that cannot be prepared leaves nothing behind") {

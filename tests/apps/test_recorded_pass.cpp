@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "apps/run/evaluation.h"
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "tests/support/run_case.h"
 
@@ -20,21 +21,21 @@ static std::vector<double> run(const Settings& settings, Backend& backend, bool&
   Random random{3};
   std::vector<uint16_t> tokens(500);
   for (uint16_t& token : tokens) token = static_cast<uint16_t>(random.below(settings.vocabulary));
-  GPT gpt(model_config(settings), backend);
-  gpt.initialise(random);
+  const std::unique_ptr<LanguageModel> model = make_model(settings, backend);
+  model->initialise(random);
   std::vector<double> numbers;
   {
-    Trainer trainer(settings, gpt, tokens);
+    Trainer trainer(settings, *model, tokens);
     for (int64_t i = 0; i < settings.steps; ++i) {
       numbers.push_back(trainer.step().loss);
       // What is computed between two steps must not disturb them, nor be disturbed.
       const Tensor between = Tensor::full({64, 8}, static_cast<double>(i), DType::f32, backend);
-      numbers.push_back(evaluate(gpt, tokens, {.batch = 2, .batches = 1}).loss);
+      numbers.push_back(evaluate(*model, tokens, {.batch = 2, .batches = 1}).loss);
       CHECK(between.to_vector<float>() == std::vector<float>(64 * 8, static_cast<float>(i)));
     }
     recorded = trainer.recorded();
   }
-  for (const auto& [name, tensor] : state(gpt))
+  for (const auto& [name, tensor] : state(*model))
     for (const double number : tensor.to_vector<double>()) numbers.push_back(number);
   return numbers;
 }

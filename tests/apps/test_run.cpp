@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
+
+#include <fmt/core.h>
+#include <unistd.h>
 
 #include "apps/run/run.h"
 #include "tensor/files.h"
@@ -62,6 +66,87 @@ TEST_CASE("a run that is stopped and resumed ends with the bits of one that is n
   for (const char* name :
        {"/last/model.safetensors", "/last/optimizer.safetensors", "/best/model.safetensors"})
     CHECK_MESSAGE(read_file((directory / "whole") + name) == read_file((directory / "parts") + name), name);
+}
+
+TEST_CASE("a run is one process's: the other is told whose, and takes nothing away") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  const std::string held =
+      fmt::format("the run '{}' is in use by process {} on ", directory / "run", ::getpid());
+  const auto message = [](const auto& action) -> std::string {
+    try {
+      action();
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  {
+    const auto run = Run::start(small_run(directory / "run"), lines.say());
+    CHECK(message([&] { Run::start(small_run(directory / "run"), lines.say()); }).starts_with(held));
+    run->train(never);
+    CHECK(message([&] { Run::resume(directory / "run", lines.say()); }).starts_with(held));
+  }
+  CHECK_NOTHROW(Run::resume(directory / "run", lines.say()));
+  CHECK(message([&] { Run::start(small_run(directory / "run"), lines.say()); }).find("is a run already") !=
+        std::string::npos);
+}
+
+TEST_CASE("runs of one name that start together get the next free one each") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  RunOptions options = small_run(directory / "runs/tiny");
+  options.numbered = true;
+  const auto first = Run::start(options, lines.say()), second = Run::start(options, lines.say()),
+             third = Run::start(options, lines.say());
+  CHECK(first->directory() == directory / "runs/tiny");
+  CHECK(second->directory() == directory / "runs/tiny-2");
+  CHECK(third->directory() == directory / "runs/tiny-3");
+  options.data = directory / "no such text";
+  CHECK_THROWS_AS(Run::start(options, lines.say()), Error);
+  CHECK_FALSE(std::filesystem::exists(directory / "runs/tiny-4"));
+  CHECK(std::filesystem::exists(directory / "runs/tiny-3/data/train.bin"));
+}
+
+TEST_CASE("a run does not go on with other data than it began with") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  Run::start(small_run(directory / "run"), lines.say())->train(at_once);
+  const std::string file = directory / "run/data/train.bin", good = read_file(file);
+  std::string changed = good;
+  std::swap(changed[1000], changed[1002]);
+  std::swap(changed[1001], changed[1003]);
+  REQUIRE(changed != good);
+  write_file(file, changed);
+  std::string message;
+  try {
+    Run::resume(directory / "run", lines.say());
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  CHECK_MESSAGE(message.find("cannot go on: its data in") != std::string::npos, message);
+  write_file(file, good);
+  CHECK_NOTHROW(Run::resume(directory / "run", lines.say()));
+}
+
+TEST_CASE("the first loss may be what a fresh model's can be, and its check can be switched off") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  std::string repeated, various;
+  for (int i = 0; i < 20'000; ++i) repeated += " again";
+  for (int i = 0; i < 20'000; ++i) various += static_cast<char>('a' + i * i % 26);
+  write_file(directory / "repeated.txt", repeated);
+  write_file(directory / "various.txt", various);
+  for (const char* text : {"repeated.txt", "various.txt"})
+    for (const int64_t width : {16, 512}) {
+      CAPTURE(text);
+      CAPTURE(width);
+      RunOptions options = small_run(directory / "run-" + text + std::to_string(width));
+      options.data = directory / text;
+      options.settings.width = width;
+      options.settings.steps = 1;
+      CHECK_NOTHROW(Run::start(options, lines.say())->train(never));
+    }
 }
 
 TEST_CASE("what cannot start leaves nothing behind, and takes nothing away") {

@@ -101,7 +101,7 @@ TEST_CASE("serve: the page, the models, and nothing of the disk") {
   const Json scores =
       post(port, R"({"model": "lively", "prompt": [3, 5, 7]})", "/chapbook/scores").json()["scores"];
   const Model model = lively_model();
-  const auto logits = (*model.gpt)(Tensor::from(std::vector<int32_t>{3, 5, 7}, {1, 3}))
+  const auto logits = (*model.network)(Tensor::from(std::vector<int32_t>{3, 5, 7}, {1, 3}))
                           .value()
                           .select(1, 2)
                           .to_vector<float>();
@@ -115,7 +115,7 @@ TEST_CASE("serve: a completion is what the model tells") {
   const int port = served.port;
   const Model model = lively_model();
   const auto told = [&](const Sampling& s, std::string_view prompt = "Once upon a time") {
-    return Json::parse(Json(tell(*model.gpt, model.tokenizer, prompt, s))
+    return Json::parse(Json(tell(*model.network, model.tokenizer, prompt, s))
                            .dump(-1, ' ', false, Json::error_handler_t::replace));
   };
   const auto asked = [&](const std::string& more) {
@@ -185,7 +185,7 @@ TEST_CASE("serve: log-probabilities, echo and best_of") {
   std::vector<int32_t> ids = p["token_ids"].get<std::vector<int32_t>>();
   ids.insert(ids.begin(), prompt[0]);
   const int64_t rows = static_cast<int64_t>(ids.size());
-  const auto logits = (*model.gpt)(Tensor::from(ids, {1, rows})).value().to_vector<float>();
+  const auto logits = (*model.network)(Tensor::from(ids, {1, rows})).value().to_vector<float>();
   for (int64_t i = 1; i < rows; ++i) {
     const LogProbabilities expected{std::span(logits).subspan((i - 1) * 400, 400)};
     CHECK(std::abs(p["token_logprobs"][i - 1].get<double>() - expected(ids[i])) <= 1e-4);
@@ -441,7 +441,7 @@ TEST_CASE("serve: many at once, some of whom go away: every text is right, and t
           }
           static std::mutex one_at_a_time;  // ops are for one thread at a time
           const std::lock_guard lock(one_at_a_time);
-          const std::string told = tell(*model.gpt, model.tokenizer, "The",
+          const std::string told = tell(*model.network, model.tokenizer, "The",
                                         {.temperature = 1, .top_p = 1, .seed = seed, .tokens = tokens});
           ++(Json::parse(Json(told).dump(-1, ' ', false, Json::error_handler_t::replace)) == text ? right
                                                                                                   : wrong);
@@ -501,7 +501,7 @@ TEST_CASE("serve: the program, from start to Ctrl-C") {
   const TemporaryDirectory directory;
   {
     Model model = lively_model();
-    save_model(*model.gpt, model.tokenizer, directory.path);
+    save_model(*model.network, model.tokenizer, directory.path);
   }
   CHECK(run_program("serve " + directory.path + "/none").code == 2);
   int pipes[2];

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <limits>
 
@@ -139,4 +140,24 @@ TEST_CASE("the edit distance counts letters to insert, delete or replace") {
   CHECK(edit_distance("", "abc") == 3);
   CHECK(edit_distance("abc", "") == 3);
   CHECK(edit_distance("rate", "rate") == 0);
+}
+
+TEST_CASE("tokens of a step become batches, or are refused") {
+  const auto with = [](const std::string& tokens) {
+    return SettingsOptions{
+        .preset = "tiny", .config = {}, .assignments = {"batch=4", "context=32", "batch_tokens=" + tokens}}
+        .settings();
+  };
+  CHECK(with("0").accumulation == 1);
+  CHECK(with("128").accumulation == 1);
+  CHECK(with("1024").accumulation == 8);
+  for (const char* tokens : {"100", "1000"}) {
+    CAPTURE(tokens);
+    CHECK_THROWS_AS(with(tokens), Error);
+  }
+  try {
+    with("1000");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()).find("896 and 1024 are") != std::string::npos);
+  }
 }

@@ -5,13 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "apps/run/metrics.h"
+#include "data/utf8.h"
 #include "tensor/files.h"
+#include "tensor/ops.h"
+#include "tensor/safetensors.h"
 #include "tests/apps/program.h"
 #include "tests/support/temporary_directory.h"
 
@@ -93,6 +97,24 @@ TEST_CASE("one thread and three give the same bits") {
   same_numbers(one, three);
 }
 
+TEST_CASE("samples and the last checkpoints' models are kept, and a resumed run has each once") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run", log = run + "/samples.jsonl";
+  REQUIRE(run_program(small + "--set steps=40 --set save_every=10 --set sample_every=10 --set keep=2 --run " +
+                      run)
+              .code == 0);
+  CHECK(!fs::exists(run + "/step-000000020"));
+  CHECK(fs::exists(run + "/step-000000030/model.safetensors"));
+  CHECK(fs::exists(run + "/step-000000040/model.safetensors"));
+  const std::string samples = read_file(log);
+  CHECK(std::count(samples.begin(), samples.end(), '\n') == 3);
+  CHECK(samples.find("{\"step\":30,\"text\":\"") != std::string::npos);
+  CHECK(fs::exists(run + "/report.html"));
+  write_file(log, samples + "{\"step\":50,\"text\":\"of a later step\"}\n{\"st");
+  REQUIRE(run_program("train --resume " + run).code == 0);
+  CHECK(read_file(log) == samples);
+}
+
 TEST_CASE("a run ends with its results, its curve and a story") {
   const TemporaryDirectory directory;
   const std::string run = directory / "run";
@@ -123,6 +145,15 @@ TEST_CASE("a run ends with its results, its curve and a story") {
   CHECK(story.code == 0);
   CHECK(story.output.starts_with("Once upon"));
   CHECK(run_program(generate).output == story.output);
+  const Outcome long_prompt =
+      run_program("generate " + run + " --tokens 2 --prompt '" + std::string(300, 'x') + "'");
+  CHECK(long_prompt.output.find("chapbook: the prompt has ") != std::string::npos);
+  CHECK(long_prompt.output.find(" tokens; the model sees the last 15\n") != std::string::npos);
+  // A prompt and a text that end inside a character.
+  const Outcome cut = run_program(
+      "generate " + run + " --past-end --temperature 50 --tokens 200 --prompt \"$(printf 'caf\\303')\"");
+  CHECK(cut.output.starts_with("caf"));
+  CHECK(well_formed(cut.output) == cut.output);
   const Outcome table = run_program("predict " + run + " 'Once upon' --top 3");
   CHECK(table.code == 0);
   CHECK(std::count(table.output.begin(), table.output.end(), '\n') == 4);
@@ -142,6 +173,7 @@ TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves 
   const std::string here = directory.path + "/";
   std::ofstream(here + "empty.txt");
   std::ofstream(here + "one.txt") << "a";
+  std::ofstream(here + "zip.txt") << "PK\x03\x04 and more";
   std::ofstream(here + "short.txt") << "A cat.\n<|endoftext|>\nA dog.\n<|endoftext|>\n";
   fs::create_directory(here + "nothing");
   REQUIRE(run_program("prepare --stories 200 --vocabulary 300 --out " + here + "tokens").code == 0);
@@ -153,6 +185,11 @@ TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves 
   const auto cut = [&](const std::string& path) {
     fs::resize_file(here + path, fs::file_size(here + path) / 2);
   };
+  copy("run/best", "broken");  // weights that are no numbers
+  NamedTensors weights = load_tensors(here + "broken/model.safetensors").tensors;
+  for (auto& [name, tensor] : weights)
+    if (name.ends_with("ln_f.weight")) tensor = tensor * std::nan("");
+  save_tensors(here + "broken/model.safetensors", weights);
   copy("tokens", "cut");
   cut("cut/train.bin");
   copy("tokens", "mixed");
@@ -172,6 +209,9 @@ TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves 
       {"train --data " + here + "missing.txt", "missing.txt"},
       {"train --data " + here + "empty.txt", "empty.txt"},
       {"train --data " + here + "nothing", "nothing"},
+      {"train --data " + here + "zip.txt", "zip.txt: seems to be a zip archive: unpack it first"},
+      {"train --data " + here + "tokens/train.bin", "train.bin: seems to be a file of tokens"},
+      {"evaluate " + here + "run --data " + here + "zip.txt", "a zip archive"},
       {"train --data " + here + "one.txt", "one.txt"},
       {"train --data " + here + "short.txt --valid " + here + "short.txt --set context=64", "64"},
       {"train --data " + here + "cut", "train"},
@@ -201,6 +241,9 @@ TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves 
       {"generate " + here + "run --temperature nan", "temperature"},
       {"predict " + here + "run", "TEXT"},
       {"evaluate " + here + "run --data " + here + "missing.txt", "missing.txt"},
+      {"generate " + here + "broken --temperature 0", "scores are not numbers"},
+      {"predict " + here + "broken cat", "scores are not numbers"},
+      {"evaluate " + here + "broken --data " + here + "short.txt", "the model's loss is nan"},
       {"evaluate " + here + "run --data " + here + "tokens/train.bin", "tokenizer"},
       {"evaluate " + here + "run --data " + here + "empty.txt", "empty.txt"},
   };

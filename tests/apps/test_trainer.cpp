@@ -1,11 +1,13 @@
 // The trainer: accumulation equals a larger batch, the same seed gives the same bits, and what an evaluation
 // counts.
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <numbers>
 
 #include "apps/run/evaluation.h"
+#include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "tensor/reference/reference_backend.h"
 
@@ -27,17 +29,17 @@ static Settings small() {
   return settings;
 }
 
-static GPT fresh(const Settings& settings) {
-  GPT gpt(model_config(settings));
+static std::unique_ptr<LanguageModel> fresh(const Settings& settings) {
+  std::unique_ptr<LanguageModel> model = make_model(settings);
   Random random{1};
-  gpt.initialise(random);
-  return gpt;
+  model->initialise(random);
+  return model;
 }
 
 static std::vector<double> losses(const Settings& settings, int64_t steps) {
   const std::vector<uint16_t> data = tokens(2000);
-  GPT gpt = fresh(settings);
-  Trainer trainer(settings, gpt, data);
+  const auto gpt = fresh(settings);
+  Trainer trainer(settings, *gpt, data);
   std::vector<double> result;
   for (int64_t i = 0; i < steps; ++i) result.push_back(trainer.step().loss);
   return result;
@@ -73,22 +75,22 @@ TEST_CASE("accumulated batches are one larger batch") {
 TEST_CASE("an evaluation counts each target once, whatever the batch") {
   const Settings settings = small();
   const std::vector<uint16_t> data = tokens(100);
-  const GPT gpt = fresh(settings);
+  const auto gpt = fresh(settings);
   // By hand: windows of 12 inputs from 0, 12, ..., the last of 3.
   double total = 0;
   for (int64_t start = 0; start < 99; start += 12) {
     const int64_t length = std::min<int64_t>(12, 99 - start);
     const std::vector<int32_t> inputs(data.begin() + start, data.begin() + start + length);
     const std::vector<int32_t> targets(data.begin() + start + 1, data.begin() + start + length + 1);
-    total += gpt.loss(Tensor::from(inputs, {1, length}), Tensor::from(targets, {1, length})).value().item() *
+    total += gpt->loss(Tensor::from(inputs, {1, length}), Tensor::from(targets, {1, length})).value().item() *
              double(length);
   }
   for (const int64_t batch : {1, 4, 16}) {
-    const Score score = evaluate(gpt, data, {.batch = batch});
+    const Score score = evaluate(*gpt, data, {.batch = batch});
     CHECK(score.targets == 99);
     CHECK(std::abs(score.loss - total / 99) <= 1e-6 * score.loss);
   }
-  CHECK(evaluate(gpt, data, {.batch = 2, .batches = 2}).targets == 48);
+  CHECK(evaluate(*gpt, data, {.batch = 2, .batches = 2}).targets == 48);
 }
 
 TEST_CASE("bits per byte: nats become bits, tokens become bytes") {
@@ -117,10 +119,10 @@ TEST_CASE("every schedule rises in the warm-up and ends where it should") {
 TEST_CASE("a loss that is no number ends the training with a word on what to do") {
   const std::vector<uint16_t> data = tokens(2000);
   const Settings settings = small();
-  GPT gpt = fresh(settings);
-  const Tensor weight = parameters(gpt).front().variable.value();
+  const auto gpt = fresh(settings);
+  const Tensor weight = parameters(*gpt).front().variable.value();
   weight.backend().fill(weight.view(), std::nan(""));
-  Trainer trainer(settings, gpt, data);
+  Trainer trainer(settings, *gpt, data);
   try {
     trainer.step();
     FAIL("a NaN went through");
@@ -128,9 +130,11 @@ TEST_CASE("a loss that is no number ends the training with a word on what to do"
     CHECK(std::string(error.what()).find("step 1: the loss is nan") != std::string::npos);
   }
   // The update was on its way by then, and left all other weights as they were.
-  GPT untouched = fresh(settings);
-  const auto last = [](GPT& of) { return parameters(of).back().variable.value().to_vector<float>(); };
-  CHECK(last(gpt) == last(untouched));
+  const auto untouched = fresh(settings);
+  const auto last = [](LanguageModel& of) {
+    return parameters(of).back().variable.value().to_vector<float>();
+  };
+  CHECK(last(*gpt) == last(*untouched));
 }
 
 TEST_CASE("in bf16 and f16 ten steps stay beside f32's, and the same seed gives the same bits") {
@@ -170,13 +174,13 @@ TEST_CASE("in bf16 and f16 a model learns as much as in f32") {
 struct Saved {
   nlohmann::ordered_json trainer;
   NamedTensors optimizer, weights;
-  Saved(const Trainer& from, GPT& gpt)
-      : trainer(from.state()), optimizer(from.optimizer_state()), weights(state(gpt)) {
+  Saved(const Trainer& from, LanguageModel& model)
+      : trainer(from.state()), optimizer(from.optimizer_state()), weights(state(model)) {
     for (NamedTensors* tensors : {&optimizer, &weights})
       for (auto& [name, tensor] : *tensors) tensor = tensor.contiguous_copy();
   }
-  void restore(Trainer& to, GPT& gpt) const {
-    load(gpt, weights);
+  void restore(Trainer& to, LanguageModel& model) const {
+    load(model, weights);
     to.restore(trainer, optimizer);
   }
 };
@@ -186,16 +190,16 @@ TEST_CASE(
   const std::vector<uint16_t> data = tokens(2000);
   Settings settings = small();
   settings.precision = "f16";
-  GPT gpt = fresh(settings), again = fresh(settings);
-  Trainer trainer(settings, gpt, data), resumed(settings, again, data);
+  const auto gpt = fresh(settings), again = fresh(settings);
+  Trainer trainer(settings, *gpt, data), resumed(settings, *again, data);
   const auto scale = [](const Trainer& of) { return of.state().at("loss_scaler").at("scale").get<double>(); };
   trainer.step();
   CHECK(scale(trainer) == 65536);
 
-  Saved saved(trainer, gpt);
+  Saved saved(trainer, *gpt);
   saved.trainer["loss_scaler"] = {{"scale", std::ldexp(1.0, 60)}, {"good_steps", 7}};
-  saved.restore(trainer, gpt);
-  saved.restore(resumed, again);
+  saved.restore(trainer, *gpt);
+  saved.restore(resumed, *again);
   const Trainer::Step step = trainer.step();  // many batches, one update
   CHECK(trainer.steps() == 2);
   CHECK(step.gradient_norm < 10);
@@ -203,7 +207,7 @@ TEST_CASE(
   CHECK(trainer.state().at("loss_scaler").at("good_steps") == 1);
   CHECK(trainer.state().at("loader") != saved.trainer.at("loader"));
   resumed.step();
-  Saved(trainer, gpt).restore(resumed, again);
+  Saved(trainer, *gpt).restore(resumed, *again);
   for (int i = 0; i < 5; ++i) {
     const Trainer::Step a = trainer.step(), b = resumed.step();
     CHECK(a.loss == b.loss);
@@ -216,10 +220,10 @@ TEST_CASE("gradients that no scale can save end the training in f16 too") {
   const std::vector<uint16_t> data = tokens(2000);
   Settings settings = small();
   settings.precision = "f16";
-  GPT gpt = fresh(settings);
-  const Tensor weight = parameters(gpt).front().variable.value();
+  const auto gpt = fresh(settings);
+  const Tensor weight = parameters(*gpt).front().variable.value();
   weight.backend().fill(weight.view(), std::nan(""));
-  Trainer trainer(settings, gpt, data);
+  Trainer trainer(settings, *gpt, data);
   CHECK_THROWS_AS(trainer.step(), Error);
 }
 
@@ -237,9 +241,9 @@ TEST_CASE("a precision the backend does not have is refused in one line") {
 
 TEST_CASE("a state that nobody saved is refused") {
   const std::vector<uint16_t> data = tokens(2000);
-  GPT gpt = fresh(small());
-  Trainer trainer(small(), gpt, data);
-  Saved saved(trainer, gpt);
+  const auto gpt = fresh(small());
+  Trainer trainer(small(), *gpt, data);
+  Saved saved(trainer, *gpt);
   const nlohmann::ordered_json good = saved.trainer;
   using Json = nlohmann::ordered_json;
   for (const auto& [name, value] : {std::pair<const char*, Json>{"step", -1},
@@ -253,8 +257,8 @@ TEST_CASE("a state that nobody saved is refused") {
     CAPTURE(value.dump());
     saved.trainer = good;
     saved.trainer[name] = value;
-    CHECK_THROWS_AS(saved.restore(trainer, gpt), Error);
+    CHECK_THROWS_AS(saved.restore(trainer, *gpt), Error);
   }
   saved.trainer = good;
-  CHECK_NOTHROW(saved.restore(trainer, gpt));
+  CHECK_NOTHROW(saved.restore(trainer, *gpt));
 }

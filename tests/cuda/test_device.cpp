@@ -116,7 +116,7 @@ TEST_CASE("cuda: like products whose operands begin elsewhere") {
   const auto product = [](const Tensor& from, int64_t a, int64_t b, int64_t y) {
     const Tensor result = Tensor::zeros({200}, DType::f32, from.backend());
     const auto matrix = [](const Tensor& of, int64_t at) { return of.slice(0, at, at + 64).reshape({8, 8}); };
-    from.backend().matmul(matrix(from, a).view(), matrix(from, b).view(), matrix(result, y).view());
+    from.backend().matmul(matrix(from, a).view(), matrix(from, b).view(), matrix(result, y).view(), {});
     return result.to_vector<float>();
   };
   for (const auto& [a, b, y] :

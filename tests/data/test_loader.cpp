@@ -55,6 +55,23 @@ std::vector<int32_t> epoch_of(Loader& loader, int64_t context) {
 
 }  // namespace
 
+TEST_CASE("evaluation: ids of 32 bits give the batches that ids of 16 bits give, and may be larger") {
+  const std::vector<uint16_t> narrow = counting_tokens(100);
+  std::vector<int32_t> wide(narrow.begin(), narrow.end());
+  const EvaluationLoader a(narrow, 3, 8, 5), b(wide, 3, 8, 5);
+  REQUIRE(a.batches() == b.batches());
+  for (int64_t i = 0; i < a.batches(); ++i) {
+    Batch x(24), y(24);
+    CHECK(a.batch(i, x.inputs, x.targets) == b.batch(i, y.inputs, y.targets));
+    CHECK(x == y);
+  }
+  wide[1] = 65'793;
+  Batch batch(24);
+  EvaluationLoader(wide, 3, 8).batch(0, batch.inputs, batch.targets);
+  CHECK(batch.inputs[1] == 65'793);
+  CHECK(batch.targets[0] == 65'793);
+}
+
 TEST_CASE("loader: the permutation is one, for every small size and some odd large ones") {
   std::vector<uint64_t> sizes(300);
   std::iota(sizes.begin(), sizes.end(), 1);

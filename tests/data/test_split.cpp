@@ -1,5 +1,6 @@
 // Reading text as stories, and the split of stories into training and validation.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "data/split.h"
@@ -74,7 +76,7 @@ TEST_CASE("read_stories: stories end at the separator and at the end of the file
   CHECK(read_text("a\n\n  b\t c \n<|endoftext|>") == Texts{"a\n\n  b\t c"});  // white space inside is kept
   CHECK(read_text("one\r\ntwo\r\n<|endoftext|>\r\nthree\r\n") == Texts{"one\r\ntwo", "three"});
   CHECK(read_text("a <|endoftext| b <|endo") == Texts{"a <|endoftext| b <|endo"});
-  CHECK(read_text(std::string_view("\0\xFF\x80", 3)) == Texts{std::string("\0\xFF\x80", 3)});
+  CHECK(read_text(std::string_view("\1\xFF\x80", 3)) == Texts{std::string("\1\xFF\x80", 3)});
 }
 
 TEST_CASE("read_stories: separators across the blocks of the reader") {
@@ -127,7 +129,7 @@ TEST_CASE("read_stories: a directory is its .txt files in order") {
   CHECK(read_all(folder.path) == Texts{"one", "two", "three"});
   CHECK(text_files(folder.path) ==
         std::vector<fs::path>{fs::path(folder.path) / "a.txt", fs::path(folder.path) / "b.txt"});
-  CHECK(text_size(folder.path) == 3 + 23);
+  CHECK(Text(folder.path).bytes() == 3 + 23);
 }
 
 TEST_CASE("read_stories: errors") {
@@ -138,6 +140,94 @@ TEST_CASE("read_stories: errors") {
   CHECK(read_error(folder.write("empty.txt", "")) == name + "/empty.txt: holds no text");
   CHECK(read_error(folder.write("blank.txt", " \n<|endoftext|>\n\r\n")) ==
         name + "/blank.txt: holds no text");
+}
+
+TEST_CASE("read_stories: what is no text is refused by what it seems to be") {
+  using namespace std::string_literals;
+  const Folder folder;
+  const std::string ascii = "Once upon a time there was a cat.\n";
+  std::string utf16, tokens, late = std::string(100'000, 'x') + "\0y"s;
+  for (const char letter : ascii) (utf16 += letter) += '\0';
+  for (int i = 0; i < 300; ++i) (tokens += static_cast<char>(i * 7)) += static_cast<char>(i % 8);
+  const std::pair<std::string, const char*> kinds[] = {
+      {"\xff\xfe" + utf16, "UTF-16 text: make UTF-8 of it, with iconv"},
+      {utf16, "UTF-16 text"},
+      {"\xfe\xff"s + "\0x"s, "UTF-16 text"},
+      {"\x1f\x8b\x08\0\0"s, "gzip data: unpack it first, with gunzip"},
+      {"PK\x03\x04..", "a zip archive"},
+      {"BZh91AY&SY..", "bzip2 data"},
+      {"%PDF-1.7 ", "a PDF"},
+      {"\x93NUMPY", "a NumPy array"},
+      {"\x02\0\0\0\0\0\0\0{}"s, "a safetensors file"},
+      {tokens, "a file of tokens or other numbers"},
+      {late, "a file of tokens or other numbers"},
+  };
+  for (const auto& [bytes, is] : kinds) {
+    const std::string error = read_error(folder.write("x.txt", bytes));
+    CHECK_MESSAGE(error.starts_with("text " + (folder / "x.txt") + ": seems to be " + is), error);
+  }
+  for (const std::string& text : {"BZh, he said"s, "PK"s, "\xef\xbb\xbf with a mark"s, "caf\xe9 in Latin-1"s})
+    CHECK(read_text(text) == Texts{text});
+}
+
+TEST_CASE("read_stories: what can be read only once is read once, and told again and again") {
+  const Folder folder;
+  const std::string pipe = folder / "pipe", text = "one\n<|endoftext|>\n" + std::string(200'000, 'x') + "\n";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  std::thread writer([&] { std::ofstream(pipe, std::ios::binary) << text; });
+  const Text once{pipe};
+  writer.join();
+  CHECK(once.bytes() == static_cast<int64_t>(text.size()));
+  for (int i = 0; i < 2; ++i) {
+    std::string read;
+    once.read([&](std::string_view piece, bool) { read += piece; });
+    CHECK(read == "one" + std::string(200'000, 'x'));
+  }
+  CHECK_FALSE(once.one_document());
+}
+
+TEST_CASE("one document is known from several, and divided where a paragraph ends") {
+  const Folder folder;
+  const auto one = [&](const std::string& text) { return Text(folder.write("x.txt", text)).one_document(); };
+  const std::string separator(story_separator);
+  CHECK(one("a"));
+  CHECK(one("a\n" + separator + "\n" + separator + " \n"));
+  CHECK_FALSE(one("a\n" + separator + "\nb"));
+  CHECK_FALSE(one("a\n" + separator + "\nb" + separator));
+  for (size_t length = (1 << 16) - 15; length < (1 << 16) + 2; ++length)
+    CHECK_FALSE(one(std::string(length, 'x') + separator + "y"));
+
+  std::string book;
+  for (int i = 0; book.size() < 100'000; ++i)
+    book += "Sentence " + std::to_string(i) + (i % 10 == 9 ? ".\n\n" : i % 5 == 4 ? ".\n" : ". ");
+  const auto halves = [&](const std::string& text, double share) {
+    const auto [first, second] = Text(folder.write("x.txt", text)).divided(share);
+    Texts result(2);
+    first.read([&](std::string_view piece, bool) { result[0] += piece; });
+    second.read([&](std::string_view piece, bool) { result[1] += piece; });
+    return result;
+  };
+  const auto without = [](std::string text, char letter) {
+    std::erase(text, letter);
+    return text;
+  };
+  for (const double share : {0.02, 0.3}) {
+    const Texts parts = halves(book, share);
+    const std::string all = book.substr(0, book.find_last_not_of(" \n") + 1);
+    CHECK(all.starts_with(parts[0]));
+    CHECK(all.ends_with(parts[1]));
+    CHECK(all.substr(parts[0].size(), all.size() - parts[0].size() - parts[1].size()) == "\n\n");
+    CHECK(parts[1].size() > share * 90'000);
+    CHECK(parts[1].size() < share * 110'000);
+  }
+  const Texts lines = halves(without(book, '\n') + "\nx\ny " + std::string(1000, 'z'), 0.01);
+  CHECK((lines[1].starts_with("x\ny z") || lines[1].starts_with("y z")));
+  const Texts letters = halves(without(without(book, '\n'), ' '), 0.1);
+  CHECK(letters[0] + letters[1] == without(without(book, '\n'), ' '));
+  std::string euros;
+  while (euros.size() < 50'000) euros += "\xE2\x82\xAC";
+  CHECK(halves(euros, 0.1)[1].size() % 3 == 0);
+  CHECK(error_of([&] { halves("a", 0.1); }).find("too few to set 0 of them aside") != std::string::npos);
 }
 
 TEST_CASE("split: white space does not matter, every other byte does") {

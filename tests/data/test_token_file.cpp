@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <numeric>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -270,6 +271,62 @@ TEST_CASE("token file: nanoGPT's and llm.c's files") {
   for (size_t size = 0; size < good.size(); ++size) {
     write_bytes(path, std::string_view(good).substr(0, size));
     CHECK_THROWS_AS(TokenFile::open(path, 50257), Error);
+  }
+}
+
+TEST_CASE("token file: ids that are wider than 16 bits are refused, not read as twice as many") {
+  const TemporaryDirectory folder;
+  const std::string path = folder / "x.bin", name = "token file " + path + ": ";
+  std::string wide;
+  for (int32_t i = 0; i < 100; ++i) {
+    const int32_t id = i % 10 == 9 ? 65600 + i : 300 + i;
+    wide.append(reinterpret_cast<const char*>(&id), 4);
+  }
+  write_bytes(path, wide);
+  CHECK(open_error(path, 65536).find("its ids seem to be of 32 bits or more") != std::string::npos);
+  write_bytes(path, wide.substr(0, 28));  // too few to tell
+  CHECK(TokenFile::open(path, 65536).size() == 14);
+  std::string zeros;
+  for (const int i : {1, 0, 2, 3})
+    zeros += std::string(20, static_cast<char>(0)) + static_cast<char>(i) + '\0';
+  write_bytes(path, zeros);  // a vocabulary of four
+  CHECK(TokenFile::open(path, 4).size() == 44);
+
+  std::string header = llmc_file({5, 6});
+  const int32_t of_32_bits = 20240801;
+  header.replace(0, 4, reinterpret_cast<const char*>(&of_32_bits), 4);
+  write_bytes(path, header);
+  CHECK(open_error(path, 50257) == name + "its llm.c header says ids of 32 bits; only 16 can be read");
+
+  write_small(path);
+  std::string json = read_bytes(folder / "x.json");
+  json.replace(json.find("u16"), 3, "u32");
+  write_bytes(folder / "x.json", json);
+  CHECK(open_error(path).find("its format is \"u32 little-endian\", not u16 little-endian") !=
+        std::string::npos);
+}
+
+TEST_CASE("token file: the hash is of the ids, all of them") {
+  const TemporaryDirectory folder;
+  std::set<std::string> hashes;
+  std::vector<int32_t> ids = {1, 2, 3, 4, 5, 6, 7};
+  const auto add = [&] {
+    TokenFileWriter writer(folder / "x.bin", info_of(300));
+    writer.append(ids);
+    writer.close();
+    const std::string hash = TokenFile::open(folder / "x.bin").hash();
+    CHECK(hash == TokenFile::open(folder / "x.bin").hash());
+    CHECK(hash.size() == 16);
+    CHECK(hashes.insert(hash).second);
+  };
+  add();
+  for (size_t i = 0; i < 7; ++i) {
+    ++ids[i];
+    add();
+  }
+  for (int i = 0; i < 5; ++i) {
+    ids.push_back(0);
+    add();
   }
 }
 

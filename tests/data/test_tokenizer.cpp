@@ -153,6 +153,12 @@ TEST_CASE("utf8: what is made visible stays on its line and between its quotatio
   CHECK(visible("\xef\xbf\xbd") == "\xef\xbf\xbd");  // U+FFFD itself
 }
 
+TEST_CASE("utf8: what is no UTF-8 is shown as U+FFFD, and nothing else changes") {
+  CHECK(well_formed("Zoë \xe4\xbd\xa0\n") == "Zoë \xe4\xbd\xa0\n");
+  CHECK(well_formed("a\xc3") == "a\xef\xbf\xbd");
+  CHECK(well_formed("\x80z") == "\xef\xbf\xbdz");
+}
+
 TEST_CASE("pretokenize: the pieces of GPT-2's regular expression") {
   CHECK(pieces("").empty());
   CHECK(pieces("Hello, world") == Pieces{"Hello", ",", " world"});

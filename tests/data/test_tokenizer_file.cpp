@@ -96,6 +96,73 @@ TEST_CASE(
   CHECK(load_tokenizer(scratch.directory / "x.json").hash() == tokenizer.hash());
 }
 
+TEST_CASE("tokenizer files: merges.txt with Windows' line ends") {
+  const Scratch scratch;
+  const Tokenizer tokenizer = small_tokenizer();
+  save_tokenizer(tokenizer, scratch.directory);
+  std::filesystem::remove(scratch.directory / "tokenizer.json");
+  std::string merges;
+  for (const char letter : read(scratch.directory / "merges.txt"))
+    (merges += letter == '\n' ? "\r" : "") += letter;
+  write(scratch.directory / "merges.txt", merges);
+  CHECK(load_tokenizer(scratch.directory).hash() == tokenizer.hash());
+}
+
+// The ids are those that transformers 5.24 gives for these files.
+TEST_CASE("tokenizer files: special tokens beside vocab.json") {
+  const auto entry = [](const char* name) {
+    return json{
+        {"content", name}, {"lstrip", false}, {"rstrip", false}, {"single_word", false}, {"special", true}};
+  };
+  const struct {
+    const char* file;
+    json content;
+    int32_t end, pad;  // as far behind the vocabulary; -1: not there
+  } cases[] = {
+      {"special_tokens_map.json", json::object(), -1, -1},
+      {"added_tokens.json", {{"<|end|>", 275}, {"[pad]", 276}}, 0, 1},
+      {"added_tokens.json", {{"<|end|>", 276}, {"[pad]", 275}}, 1, 0},
+      {"special_tokens_map.json", {{"pad_token", "[pad]"}, {"eos_token", "<|end|>"}}, 0, 1},
+      {"special_tokens_map.json",
+       {{"eos_token", entry("<|end|>")}, {"additional_special_tokens", {"[pad]"}}},
+       0,
+       1},
+      {"tokenizer_config.json",
+       {{"extra_special_tokens", {"<|end|>", "[pad]"}}, {"unk_token", nullptr}},
+       0,
+       1},
+      {"tokenizer_config.json",
+       {{"eos_token", "<|end|>"},
+        {"added_tokens_decoder",
+         {{"274", entry("<|endoftext|>")}, {"276", entry("<|end|>")}, {"275", entry("[pad]")}}}},
+       1,
+       0},
+  };
+  for (const auto& [file, content, end, pad] : cases) {
+    CAPTURE(file);
+    CAPTURE(content.dump());
+    const Scratch scratch;
+    save_tokenizer(small_tokenizer(), scratch.directory);
+    std::filesystem::remove(scratch.directory / "tokenizer.json");
+    write(scratch.directory / file, content.dump());
+    const Tokenizer tokenizer = load_tokenizer(scratch.directory);
+    CHECK(tokenizer.vocabulary_size() == 275 + (end >= 0 ? 2 : 0));
+    CHECK(tokenizer.end_of_text() == 274);
+    const auto ids_of = [&](const char* text) { return tokenizer.encode(text, SpecialTokens::recognise); };
+    CHECK(ids_of("<|endoftext|>") == std::vector<int32_t>{274});
+    CHECK((ids_of("<|end|>") == std::vector<int32_t>{275 + end}) == (end >= 0));
+    CHECK((ids_of("[pad]") == std::vector<int32_t>{275 + pad}) == (end >= 0));
+    CHECK(tokenizer.decode(ids_of("x<|end|>y[pad]")) == "x<|end|>y[pad]");
+  }
+  const Scratch scratch;
+  save_tokenizer(small_tokenizer(), scratch.directory);
+  std::filesystem::remove(scratch.directory / "tokenizer.json");
+  write(scratch.directory / "added_tokens.json", R"({"<|end|>": 300})");
+  CHECK(refusal(scratch.directory).find("has id 300") != std::string::npos);
+  write(scratch.directory / "added_tokens.json", R"({"<|end|>": "x"})");
+  CHECK(refusal(scratch.directory).find("not a token id") != std::string::npos);
+}
+
 TEST_CASE("tokenizer files: missing files and directories are named") {
   const Scratch scratch;
   CHECK(refusal(scratch.directory / "none.json") ==

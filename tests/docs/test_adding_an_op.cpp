@@ -1,6 +1,10 @@
-// The change that docs/adding-an-op.md walks through still fits the sources: what it leaves as it is stands
-// there, in one place, and what it adds does not.
+// The changes that docs/adding-an-op.md walks through still fit the sources: what they leave as it is stands
+// there, in one place, what they add does not, and they are as long as the page and CONTRIBUTING.md say.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <set>
 
 #include "docs/tool/source.h"
 #include "tensor/files.h"
@@ -10,7 +14,8 @@ using namespace chapbook;
 namespace {
 
 struct Hunk {
-  std::string path, before, after;  // the lines with and without what is new
+  std::string path, before, after;  // the lines without and with what is new
+  int added = 0;
 };
 
 std::vector<Hunk> hunks_of(const std::string& page) {
@@ -25,22 +30,50 @@ std::vector<Hunk> hunks_of(const std::string& page) {
       continue;
     if (line[0] != '+') hunks.back().before += line.substr(1) + "\n";
     if (line[0] != '-') hunks.back().after += line.substr(1) + "\n";
+    if (line[0] == '+') ++hunks.back().added;
   }
   return hunks;
 }
 
 }  // namespace
 
-TEST_CASE("the op that the book adds could be added today") {
+TEST_CASE("the ops that the book adds could be added today") {
   const std::string root = CHAPBOOK_SOURCE_DIR "/";
-  const std::vector<Hunk> hunks = hunks_of(read_file(root + "docs/adding-an-op.md"));
-  CHECK(hunks.size() == 4);
-  for (const Hunk& hunk : hunks) {
-    INFO(hunk.path, ":\n", hunk.before);
-    const std::string source = read_file(root + hunk.path);
-    const size_t at = source.find("\n" + hunk.before);
-    REQUIRE(at != std::string::npos);
-    CHECK(source.find("\n" + hunk.before, at + 1) == std::string::npos);
-    CHECK(source.find(hunk.after) == std::string::npos);
+  const std::string page = read_file(root + "docs/adding-an-op.md");
+  const std::string contributing = read_file(root + "CONTRIBUTING.md");
+  const size_t second = page.find("\n## An op of many numbers\n");
+  REQUIRE(second != std::string::npos);
+  for (const bool fused : {false, true}) {
+    const std::vector<Hunk> hunks = hunks_of(fused ? page.substr(second) : page.substr(0, second));
+    int lines = 0;
+    std::set<std::string> files;
+    for (const Hunk& hunk : hunks) {
+      INFO(hunk.path, ":\n", hunk.before);
+      const std::string source = read_file(root + hunk.path);
+      const size_t at = source.find("\n" + hunk.before);
+      REQUIRE(at != std::string::npos);
+      CHECK(source.find("\n" + hunk.before, at + 1) == std::string::npos);
+      CHECK(source.find(hunk.after) == std::string::npos);
+      lines += hunk.added;
+      files.insert(hunk.path);
+    }
+    CHECK(lines > 0);
+    const std::string said = fmt::format("{} lines in {} files", lines, files.size());
+    CHECK_MESSAGE(page.find(said) != std::string::npos, "the page does not say: ", said);
+    const std::string row =
+        fmt::format("| {} op | {} | {} |", fused ? "a fused" : "an elementwise", files.size(), lines);
+    CHECK_MESSAGE(contributing.find(row) != std::string::npos, "CONTRIBUTING.md does not say: ", row);
   }
+}
+
+TEST_CASE("a model family is as long as CONTRIBUTING.md says, to a twentieth") {
+  const std::string root = CHAPBOOK_SOURCE_DIR "/";
+  const std::string contributing = read_file(root + "CONTRIBUTING.md"), row = "| a model family | 4 | ";
+  const size_t at = contributing.find(row);
+  REQUIRE(at != std::string::npos);
+  const double said = std::stod(contributing.substr(at + row.size()));
+  size_t lines = 0;
+  for (const char* path : {"nn/llama.h", "nn/llama.cpp", "apps/run/family_llama.cpp"})
+    lines += split_lines(read_file(root + path)).size();
+  CHECK(std::fabs(static_cast<double>(lines) - said) <= 0.05 * said);
 }

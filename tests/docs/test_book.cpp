@@ -32,6 +32,8 @@ An error of <!-- val: docs/results/r.json#values.error|.1e --><!-- /val --> in $
 <!-- fig: curve docs/results/r.json -->
 <!-- /fig -->
 
+<!-- claim: docs/results/r.json#0 < values.error < 0.5 * values.limit < values.limit / values.error -->
+
 <!-- list: coverage -->
 <!-- /list -->
 
@@ -60,9 +62,10 @@ struct SmallBook {
     const Json manifest = {{"command", "run it"},
                            {"commit", "abc"},
                            {"sources", {{"code.cpp#fn:twice", digest(root, "code.cpp#fn:twice")}}}};
-    put("docs/results/r.json",
-        Json{{"manifest", manifest}, {"values", {{"error", 0.00012}}}, {"figures", {{"curve", figure}}}}
-            .dump());
+    put("docs/results/r.json", Json{{"manifest", manifest},
+                                    {"values", {{"error", 0.00012}, {"limit", 0.001}, {"none", nullptr}}},
+                                    {"figures", {{"curve", figure}}}}
+                                   .dump());
     put("docs/page.md", page_text);
     rewrite();
   }
@@ -134,6 +137,17 @@ TEST_CASE("book: what is changed behind the page's back is found, with page and 
            {"docs/results/r.json", "3.0", "4.0",
             "<!-- fig:", "docs/img/curve.svg is not what its results give"},
            {"docs/results/r.json", "abc", "abd", "<!-- fig:", "is stale"},
+           {"docs/results/r.json", "0.001,", "0.0002,", "<!-- claim:", "does not hold: 0.00012 < 0.0001"},
+           {"docs/page.md", "* values.limit", "* values.none", "<!-- claim:", "does not hold"},
+           {"docs/page.md", "values.limit / values.error", "values.error / values.limit",
+            "<!-- claim:", "does not hold: 0.0005 < 0.12"},
+           {"docs/page.md", "#0 < values", "#1 <= values", "<!-- claim:", "does not hold: 1 <= 0.00012"},
+           {"docs/page.md", "0 < values.error", "0 < values.mistake",
+            "<!-- claim:", "there is no \"mistake\""},
+           {"docs/page.md", "0 < values.error < 0.5 * values.limit < values.limit / values.error",
+            "values.error == null", "<!-- claim:", "does not hold: it is 0.00012"},
+           {"docs/page.md", "0 < values.error < 0.5 * values.limit < values.limit / values.error",
+            "values.error", "<!-- claim:", "compares nothing"},
            {"docs/page.md", "1.2e-04", "1.1e-04", "An error", "is stale"},
            {"docs/page.md", "hello a b\n", "hello a c\n", "<!-- out:", "is stale"},
            {"docs/page.md", "(../code.cpp), see", "(../cod.cpp), see", "An error",
@@ -169,7 +183,8 @@ TEST_CASE("book: results measured on other sources are noted, and are no failure
   book.replace("code.cpp", "int twice", "static int twice");
   book.rewrite();
   CHECK(book.problems() == "");
-  CHECK(book.get("docs/page.md").find("code.cpp#fn:twice changed since abc") != std::string::npos);
+  CHECK(book.get("docs/page.md").find("commit abc:* `run it` <em>Its sources have changed since.</em>") !=
+        std::string::npos);
   const Book opened = open_book(book.root, book.root + "/build");
   const Report report = check_page(opened, opened.pages.at(0));
   REQUIRE(report.notes.size() == 1);
@@ -178,6 +193,22 @@ TEST_CASE("book: results measured on other sources are noted, and are no failure
   // Where the source is as it was again, the page's note is no reason to fail either.
   book.replace("code.cpp", "static int twice", "int twice");
   CHECK(book.problems().find("fig") == std::string::npos);
+}
+
+TEST_CASE("book: what an exercise asks for stands folded on a page, also as a part of more") {
+  const Book book = open_book(CHAPBOOK_SOURCE_DIR, "");
+  const Page page{"docs/x.md", ""};
+  const auto quote = [&](const std::string& argument) { return render(book, page, {"code", argument}); };
+  const std::string fold = "\n<details><summary>Our version; it answers exercise";
+  CHECK(quote("tensor/shape.cpp#fn:contiguous_strides").starts_with(fold + " 2.1</summary>\n\n["));
+  CHECK(quote("tensor/shape.cpp#fn:contiguous_strides").ends_with("```\n\n</details>\n"));
+  CHECK(quote("nn/gpt.h#struct:Block").starts_with(fold + " 12.1</summary>"));
+  CHECK(quote("autograd/variable.cpp#fn:backward(const Variable& y")
+            .starts_with(fold + "s 7.4 and 7.5</summary>"));
+  CHECK(quote("tensor/view.cpp#fn:View::slice").starts_with(fold + " 2.3</summary>"));
+  CHECK(
+      quote("tensor/view.cpp#fn:View::slice|1-4").starts_with("\n["));  // without the line that is asked for
+  CHECK(quote("tensor/view.cpp#fn:View::transpose").starts_with("\n["));
 }
 
 TEST_CASE("book: markers in fences and in back quotes are text") {

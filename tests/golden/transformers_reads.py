@@ -20,7 +20,7 @@ for story in open(path, encoding="utf-8").read().split("<|endoftext|>"):
         ids += tokenizer(story.strip(), add_special_tokens=False)["input_ids"] + [end]
 ids = ids[:limit]
 
-context, total, targets = model.config.n_positions, 0.0, 0
+context, total, targets = model.config.max_position_embeddings, 0.0, 0
 with torch.no_grad():
     for start in range(0, len(ids) - 1, context):
         window = torch.tensor([ids[start : start + context + 1]])

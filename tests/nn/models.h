@@ -42,7 +42,8 @@ inline void scramble(Module& module, uint64_t seed, double deviation = 0.3) {
   for (const Parameter& parameter : parameters(module)) {
     const Tensor& value = parameter.variable.value();
     Tensor drawn = normal(value.shape(), random, DType::f32, value.backend()) * deviation;
-    if (parameter.name.find("ln_") != std::string::npos) drawn = drawn + 1;
+    if (parameter.name.find("ln_") != std::string::npos || parameter.name.find("norm") != std::string::npos)
+      drawn = drawn + 1;
     value.backend().copy(drawn.view(), value.view());
   }
 }

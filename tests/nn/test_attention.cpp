@@ -39,6 +39,40 @@ TEST_CASE("attention is what its definition says, value and gradient") {
   }
 }
 
+// y and the gradients of q, k and v.
+static std::vector<Tensor> with_gradients(Variable (*f)(const Variable&, const Variable&, const Variable&),
+                                          const std::vector<Tensor>& q_k_v, const Tensor& dy) {
+  std::vector<Variable> x;
+  for (const Tensor& each : q_k_v) x.push_back(Variable::parameter(each));
+  const Variable y = f(x[0], x[1], x[2]);
+  backward(y, dy);
+  return {y.value(), x[0].gradient(), x[1].gradient(), x[2].gradient()};
+}
+
+TEST_CASE("attention with fewer heads of keys is what its definition says, and moves no keys") {
+  struct Case {
+    int64_t B, H, K, T, S, D;
+  };
+  for (const std::string_view name : backend_names()) {
+    for (const auto& [B, H, K, T, S, D] :
+         {Case{2, 6, 3, 7, 7, 4}, {2, 4, 1, 1, 9, 8}, {3, 4, 4, 3, 5, 4}, {1, 6, 2, 67, 67, 16}}) {
+      CAPTURE(name);
+      CAPTURE(T);
+      Backend& device = backend(name);
+      Random random{static_cast<uint64_t>(T)};
+      // As they come from a product: (B, T, heads D), of which (B, heads, T, D) is a view.
+      const auto drawn = [&](int64_t places, int64_t heads) {
+        return split_heads(normal({B, places, heads * D}, random, DType::f64, device), heads).value();
+      };
+      const std::vector<Tensor> q_k_v = {drawn(T, H), drawn(S, K), drawn(S, K)};
+      const Tensor dy = normal({B, T, H * D}, random, DType::f64, device);
+      const auto ours = with_gradients(attention, q_k_v, dy),
+                 expected = with_gradients(attention_in_steps, q_k_v, dy);
+      for (size_t i = 0; i < ours.size(); ++i) CHECK(relative_error(ours[i], expected[i]) <= 1e-12);
+    }
+  }
+}
+
 TEST_CASE("attention looks back only") {
   for (const std::string_view name : backend_names()) {
     Random random{5};
@@ -120,8 +154,9 @@ TEST_CASE("a full cache says so") {
   GPT::Caches caches = model.caches();
   const Tensor tokens = Tensor::zeros({1, 3}, DType::i32);
   model.next(tokens, caches);
-  CHECK_THROWS_WITH_AS(model.next(tokens, caches), "gpt: 6 tokens are more than the context of 4", Error);
+  CHECK_THROWS_WITH_AS(model.next(tokens, caches), "model: 6 tokens are more than the context of 4", Error);
   CHECK_THROWS_WITH_AS(model(Tensor::zeros({1, 5}, DType::i32)),
-                       "gpt: 5 tokens are more than the context of 4", Error);
-  CHECK_THROWS_WITH_AS(model(Tensor::zeros({4}, DType::i32)), "gpt: tokens of shape (4,), not (B, T)", Error);
+                       "model: 5 tokens are more than the context of 4", Error);
+  CHECK_THROWS_WITH_AS(model(Tensor::zeros({4}, DType::i32)), "model: tokens of shape (4,), not (B, T)",
+                       Error);
 }

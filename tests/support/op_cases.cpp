@@ -190,6 +190,10 @@ static std::vector<OpCase> make() {
          Random random{7, 3};
          return dropout(x[0], 0.25, random);
        }},
+      {"gated_silu",
+       {{{3, 5}, {3, 5}}, {{31, 33}, {31, 33}}, {{3, 7001}, {3, 7001}}},
+       [](const Variables& x) { return gated_silu(x[0], x[1]); },
+       {-5, 5}},
       values("silu_backward", two_inputs, [](const Tensors& x) { return silu_backward(x[0], x[1]); },
              {-5, 5}),
       values("gelu_backward", two_inputs, [](const Tensors& x) { return gelu_backward(x[0], x[1]); },
@@ -197,7 +201,7 @@ static std::vector<OpCase> make() {
       values("gelu_erf_backward", two_inputs, [](const Tensors& x) { return gelu_erf_backward(x[0], x[1]); },
              {-5, 5}),
 // The steps of 1 make equals.
-#define CHAPBOOK_CASE(name, formula) \
+#define CHAPBOOK_CASE(name, operations, formula) \
   with_integers(values(#name, two_inputs, [](const Tensors& x) { return name(x[0], x[1]); }, {-2, 2, 1})),
       CHAPBOOK_COMPARISONS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
@@ -253,6 +257,12 @@ static std::vector<OpCase> make() {
                                                  {{1, 1, 9, 128}, {1, 1, 33, 128}, {1, 1, 33, 128}},
                                                  {{1, 2, 66, 128}, {1, 2, 140, 128}, {1, 2, 140, 128}},
                                                  {{1, 1, 17, 256}, {1, 1, 40, 256}, {1, 1, 40, 256}}};
+  // Two and three heads of queries for one of keys and values.
+  const std::vector<std::vector<Shape>> shared_k_v = {{{2, 4, 2, 3}, {2, 2, 4, 3}, {2, 2, 4, 3}},
+                                                      {{1, 3, 1, 31}, {1, 1, 33, 31}, {1, 1, 33, 31}},
+                                                      {{1, 4, 67, 16}, {1, 2, 131, 16}, {1, 2, 131, 16}},
+                                                      {{2, 3, 65, 8}, {2, 1, 65, 8}, {2, 1, 65, 8}},
+                                                      {{1, 2, 66, 64}, {1, 1, 70, 64}, {1, 1, 70, 64}}};
   const std::vector<std::vector<Shape>> normalised = {
       {{3, 5}, {5}, {5}},          {{2, 31}, {31}, {31}}, {{5, 33}, {33}, {33}},  {{1, 1}, {1}, {1}},
       {{3, 1023}, {1023}, {1023}}, {{2, 3, 4}, {4}, {4}}, {{700, 33}, {33}, {33}}};
@@ -308,6 +318,9 @@ static std::vector<OpCase> make() {
       {"layer_norm without bias",
        {{{3, 5}, {5}}, {{2, 31}, {31}}, {{700, 33}, {33}}},
        [](const Variables& x) { return layer_norm(x[0], x[1], {}, 1e-2); }},
+      {"rms_norm",
+       {{{3, 5}, {5}}, {{2, 31}, {31}}, {{5, 33}, {33}}, {{2, 3, 4}, {4}}, {{700, 33}, {33}}},
+       [](const Variables& x) { return rms_norm(x[0], x[1], 1e-2); }},
       values("layer_norm's mean and rstd", {{{3, 5}, {5}}, {{5, 1023}, {1023}}},
              [](const Tensors& x) {
                const LayerNormed saved = layer_norm(x[0], x[1], {}, 1e-2);
@@ -352,11 +365,26 @@ static std::vector<OpCase> make() {
          return cross_entropy(x[0], ids(shape, x[0].size(-1), x[0].value().backend(), 3), {.smoothing = 0.2});
        }},
 
+      {"rotate",
+       {{{2, 3, 2, 4}}, {{1, 1, 1, 2}}, {{1, 2, 33, 62}}, {{2, 1, 17, 16}}},
+       [](const Variables& x) {
+         const Shape angles{x[0].size(2), x[0].size(3) / 2};
+         std::vector<double> cos, sin;
+         for (int64_t i = 0; i < angles.count(); ++i)
+           cos.push_back(std::cos(0.7 * i)), sin.push_back(std::sin(0.7 * i));
+         Backend& backend = x[0].value().backend();
+         return rotate(x[0], Tensor::from(cos, angles, backend), Tensor::from(sin, angles, backend));
+       }},
+
       // Attention of two heads; qkv (B, T, 3C).
       {"attention",
        {{{2, 3, 12}}, {{1, 1, 6}}, {{1, 33, 6 * 31}}, {{1, 131, 6 * 16}}, {{2, 65, 6 * 8}}},
        [](const Variables& x) { return attention(x[0], 2); }},
       {"attention of the last places", q_k_v, cached_attention, {-1, 1}},
+      {"attention of shared keys",
+       shared_k_v,
+       [](const Variables& x) { return attention(x[0], x[1], x[2]); },
+       {-1, 1}},
       // Scores of up to 67. exp turns what a score is off into a relative error: the rounding of one such
       // score to f32, 67 2^-24, is that of 67 numbers, and two tolerances.
       {"attention with large scores",

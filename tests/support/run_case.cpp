@@ -1,5 +1,7 @@
 #include "tests/support/run_case.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -169,6 +171,7 @@ std::vector<Backend*> tested_backends() {
 
 void Tally::count(const Backend& backend, const std::string& row) {
   Entry& entry = entries_[std::string(backend.name())];
+  entry.fallbacks = backend.fallbacks();
   ++entry.comparisons;
   if (entry.last != row) ++entry.rows;
   entry.last = row;
@@ -176,9 +179,12 @@ void Tally::count(const Backend& backend, const std::string& row) {
 
 std::string Tally::to_string() const {
   std::string text;
-  for (const auto& [name, entry] : entries_)
+  for (const auto& [name, entry] : entries_) {
     text += fmt::format("{}{}: {} rows in {} comparisons", text.empty() ? "" : "; ", name, entry.rows,
                         entry.comparisons);
+    if (!entry.fallbacks.empty())
+      text += fmt::format(" (by the reference: {})", fmt::join(entry.fallbacks, ", "));
+  }
   return text;
 }
 

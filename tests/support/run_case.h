@@ -69,7 +69,7 @@ double tolerance(DType dtype);
 // must be there; ONLY_BACKENDS are tested alone.
 std::vector<Backend*> tested_backends();
 
-// How often each backend was compared, for the line at the end.
+// How often each backend was compared, and for which kernels it has no code of its own: the line at the end.
 class Tally {
  public:
   void count(const Backend& backend, const std::string& row);
@@ -79,6 +79,7 @@ class Tally {
   struct Entry {
     int64_t comparisons = 0, rows = 0;
     std::string last;
+    std::vector<std::string_view> fallbacks = {};
   };
   std::map<std::string, Entry> entries_;
 };

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/reference/reference_backend.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/random.h"
@@ -281,7 +282,7 @@ TEST_CASE("cpu: square_sum of many views") {
         {Operand({1}).normal(1), Operand({333, 101}, DType::f32, {1, 0}, 2).normal(2), Operand({0}),
          Operand({40001}).normal(3), Operand({}, DType::f64)},
         1e-12, [](Backend& b, Operands& x) {
-          const View views[] = {x[0].view(), x[1].view(), x[2].view(), x[3].view()};
+          const In views[] = {x[0].view(), x[1].view(), x[2].view(), x[3].view()};
           b.square_sum(views, x[4].view());
         });
 }
@@ -304,10 +305,10 @@ TEST_CASE("cpu: matrix products of any layout") {
                   {Operand({m, k}, DType::f32, order(a_across), gap).normal(1),
                    Operand({k, n}, DType::f32, order(b_across), gap).normal(2),
                    Operand({m, n}, DType::f32, order(y_across), gap)},
-                  2e-6, [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view()); });
+                  2e-6, [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view(), {}); });
           }
   }
-  const Call multiply = [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view()); };
+  const Call multiply = [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view(), {}); };
   agree("f64",
         {Operand({33, 31}, DType::f64).normal(1), Operand({31, 70}, DType::f64).normal(2),
          Operand({33, 70}, DType::f64)},
@@ -319,7 +320,7 @@ TEST_CASE("cpu: matrix products of any layout") {
 }
 
 TEST_CASE("cpu: batched products, strided, merged, stretched, of no dense axis") {
-  const Call multiply = [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view()); };
+  const Call multiply = [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view(), {}); };
   agree("batch",
         {Operand({3, 2, 33, 31}).normal(1), Operand({3, 2, 31, 17}).normal(2), Operand({3, 2, 33, 17})}, 2e-6,
         multiply);
@@ -338,11 +339,11 @@ TEST_CASE("cpu: batched products, strided, merged, stretched, of no dense axis")
             {Operand({4, m, 31}, DType::f32, {}, gap).normal(1), Operand({31, 17}).normal(2),
              Operand({4, m, 17})},
             2e-6, [m](Backend& b, Operands& x) {
-              b.matmul(x[0].view(), x[1].view().broadcast_to({4, 31, 17}), x[2].view());
+              b.matmul(x[0].view(), x[1].view().broadcast_to({4, 31, 17}), x[2].view(), {});
             });
   agree("repeated row", {Operand({1, 31}).normal(1), Operand({31, 17}).normal(2), Operand({9, 17})}, 2e-6,
         [](Backend& b, Operands& x) {
-          b.matmul(x[0].view().broadcast_to({9, 31}), x[1].view(), x[2].view());
+          b.matmul(x[0].view().broadcast_to({9, 31}), x[1].view(), x[2].view(), {});
         });
   agree("no numbers to add", {Operand({9, 0}), Operand({0, 17}), Operand({9, 17})}, 0, multiply);
 }
@@ -392,7 +393,7 @@ TEST_CASE("cpu: products with every epilogue, by every kernel and library") {
         // A sum of k products of deviation 1 has deviation sqrt(k); GELU and its derivative keep that scale.
         constexpr double tolerance = 3e-6;
         agree("plain", {a, b, y}, tolerance,
-              [](Backend& on, Operands& x) { on.matmul(x[0].view(), x[1].view(), x[2].view()); });
+              [](Backend& on, Operands& x) { on.matmul(x[0].view(), x[1].view(), x[2].view(), {}); });
         agree("bias", {a, b, y, row}, tolerance, [](Backend& on, Operands& x) {
           on.matmul(x[0].view(), x[1].view(), x[2].view(), {.bias = x[3].view()});
         });
@@ -571,6 +572,6 @@ TEST_CASE("cpu: AdamW over many parameters at once") {
       for (size_t i = 0; i < x.size(); i += 4)
         parts.push_back({x[i].view(), x[i + 1].view(), x[i + 2].view(), x[i + 3].view(), i == 4 ? 0.1 : 0.0});
       double scale = 0.5;
-      b.adamw({1e-3, 0.9, 0.95, 1e-8, step, {&scale, DType::f64, {}, {}}}, parts);
+      b.adamw({1e-3, 0.9, 0.95, 1e-8, step, View{&scale, DType::f64, {}, {}}}, parts);
     });
 }

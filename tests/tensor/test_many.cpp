@@ -29,8 +29,8 @@ Numbers64 numbers_of(const std::vector<Tensor>& tensors) {
   return all;
 }
 
-std::vector<View> views_of(const std::vector<Tensor>& tensors) {
-  std::vector<View> views;
+std::vector<In> views_of(const std::vector<Tensor>& tensors) {
+  std::vector<In> views;
   for (const Tensor& x : tensors) views.push_back(x.view());
   return views;
 }

@@ -58,7 +58,7 @@ TEST_CASE("every op gives on every backend, dtype and layout what the reference 
 TEST_CASE("every name of tensor/elementwise.h has a row") {
   std::set<std::string> rows;
   for (const OpCase& row : op_cases()) rows.insert(row.name);
-#define CHAPBOOK_CASE(name, formula) CHECK_MESSAGE(rows.count(#name) == 1, "no row for ", #name);
+#define CHAPBOOK_CASE(name, operations, formula) CHECK_MESSAGE(rows.count(#name) == 1, "no row for ", #name);
   CHAPBOOK_UNARY_OPS(CHAPBOOK_CASE)
   CHAPBOOK_BINARY_OPS(CHAPBOOK_CASE)
   CHAPBOOK_COMPARISONS(CHAPBOOK_CASE)
@@ -87,7 +87,7 @@ TEST_CASE("special numbers mean the same everywhere") {
           FAIL_CHECK(name, " number ", i, " on ", to->name(), ": ", g[i], ", not ", w[i]);
     };
     const Tensor here = x.to(*to);
-#define CHAPBOOK_CASE(name, formula) same(#name, name(here), name(x64));
+#define CHAPBOOK_CASE(name, operations, formula) same(#name, name(here), name(x64));
     CHAPBOOK_UNARY_OPS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
     const Tensor a = here.reshape({n, 1}), b = here.reshape({1, n});

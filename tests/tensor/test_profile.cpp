@@ -69,7 +69,7 @@ TEST_CASE_FIXTURE(Fixture, "FLOPs and bytes of calls counted by hand") {
     CHECK(call.cost.read == read);
     CHECK(call.cost.written == written);
   };
-  backend.matmul(a.view(), b.view(), y.view());
+  backend.matmul(a.view(), b.view(), y.view(), {});
   expect("matmul", "(3, 4) (4, 5)", 2 * 3 * 4 * 5, 4 * (12 + 20), 4 * 15);
   Epilogue forward;
   forward.bias = row.view(), forward.activation = Activation::gelu, forward.before = z.view();
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(Fixture, "FLOPs and bytes of calls counted by hand") {
   expect("copy f32 to bf16", "(3, 5)", 0, 60, 30);
   backend.reduce(Reduce::sum, y.view(), make({1, 5}).view());
   expect("reduce sum", "(3, 5) (1, 5)", 15, 60, 20);
-  const std::vector<View> views{a.view(), b.view()};
+  const std::vector<In> views{a.view(), b.view()};
   backend.square_sum(views, Tensor::empty({}, DType::f64, backend).view());
   expect("square_sum", "(32,)", 64, 128, 8);
 }

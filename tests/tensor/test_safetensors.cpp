@@ -317,6 +317,24 @@ TEST_CASE("file: malformed headers") {
       complaint(folder, std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10)).starts_with("not a safetensors file"));
 }
 
+TEST_CASE("file: what is not wanted is passed over before its dtype is looked at") {
+  const TemporaryDirectory folder;
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[3,7]},"mask":{"dtype":"BOOL","shape":[1,3],"data_offsets":[0,3]}})";
+  const float one = 1;
+  const uint64_t length = header.size();
+  std::string bytes(reinterpret_cast<const char*>(&length), 8);
+  bytes += header + "\1\1\1";
+  bytes.append(reinterpret_cast<const char*>(&one), 4);
+  write(folder / "x", bytes);
+  CHECK_THROWS_AS(load_tensors(folder / "x"), Error);
+  const auto wanted = [](const std::string& name) { return name != "mask"; };
+  const NamedTensors tensors = load_tensors(folder / "x", default_backend(), wanted).tensors;
+  REQUIRE(tensors.size() == 1);
+  CHECK(tensors[0].first == "a");
+  CHECK(tensors[0].second.to_vector<float>() == std::vector<float>{1});
+}
+
 TEST_CASE("file: paths that are no files") {
   const TemporaryDirectory folder;
   const auto says = [](const std::string& path) -> std::string {

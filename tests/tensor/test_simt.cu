@@ -7,6 +7,7 @@
 #include "tensor/cuda/fragment.h"
 #include "tensor/cuda/launch.h"
 #include "tensor/ops.h"
+#include "tensor/simt/simt_backend.h"
 
 namespace chapbook {
 
@@ -263,6 +264,24 @@ TEST_CASE("simt: what a launch asks for must be possible") {
       "coordinates: a grid of (0, 1, 1) blocks; at most 2147483647, 65535, 65535 are possible", Error);
   CHECK_THROWS_WITH_AS(launch<coordinates>({1, 1, 232449}, data),
                        "coordinates: 232449 bytes of shared memory; a block has at most 232448", Error);
+}
+
+// Without one of its kernels.
+class WithoutSoftmax final : public SimtBackend {
+ public:
+  ~WithoutSoftmax() override { blocks().trim(); }
+  void softmax(In x, Out y) override { Backend::softmax(x, y); }
+};
+
+TEST_CASE("simt: what has no kernel goes through the host, and is not recorded") {
+  WithoutSoftmax simt;
+  const Tensor x = Tensor::from(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3}, simt);
+  REQUIRE(simt.start_recording());
+  CHECK_THROWS_WITH(softmax(x), "simt: a download cannot be recorded");
+  simt.stop_recording();
+  const Tensor turned = x.transpose(0, 1), wanted = softmax(turned.to(backend("reference")));
+  CHECK(softmax(turned).to_vector<float>() == wanted.to_vector<float>());
+  CHECK_FALSE(simt.start_recording());
 }
 
 }  // namespace chapbook

@@ -1,0 +1,154 @@
+// The family gpt2: its settings, and its files, which are those of GPT2LMHeadModel in Hugging Face's
+// transformers. Names and layouts of tensors are the same here and there.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "apps/run/family.h"
+#include "nn/gpt.h"
+
+namespace chapbook {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+GPTConfig of_settings(const Settings& settings) {
+  return {.layers = settings.layers,
+          .heads = settings.heads,
+          .width = settings.width,
+          .context = settings.context,
+          .vocabulary = settings.vocabulary,
+          .bias = settings.bias,
+          .dropout = settings.dropout};
+}
+
+void check_sizes(const Settings& settings) {
+  const Settings defaults;
+  check(settings.key_heads == 0 || settings.key_heads == settings.heads,
+        "family gpt2: it has as many heads of keys as of queries; key_heads is for llama");
+  check(settings.inner == 0 || settings.inner == 4 * settings.width,
+        "family gpt2: inside its MLP are 4 times width numbers; inner is for llama");
+  check(settings.tied, "family gpt2: its head is the token embedding; tied=false is for llama");
+  check(settings.rope_theta == defaults.rope_theta,
+        "family gpt2: it has a table of places; rope_theta is for llama");
+}
+
+std::unique_ptr<LanguageModel> make(const Settings& settings, Backend& backend) {
+  return std::make_unique<GPT>(of_settings(settings), backend);
+}
+
+ModelCosts costs(const Settings& settings, const Backend& backend) {
+  const GPTConfig config = of_settings(settings);
+  return {.parameters = parameter_count(config),
+          .embeddings = (config.vocabulary + config.context) * config.width,
+          .flops_per_token = training_flops_per_token(config),
+          .activation_bytes = activation_bytes(config, settings.batch, settings.recompute,
+                                               dtype_named(settings.precision), backend)};
+}
+
+Json config_json(const LanguageModel& model) {
+  const GPTConfig& config = dynamic_cast<const GPT&>(model).config();
+  return {{"architectures", {"GPT2LMHeadModel"}},
+          {"model_type", "gpt2"},
+          {"n_layer", config.layers},
+          {"n_head", config.heads},
+          {"n_embd", config.width},
+          {"n_positions", config.context},
+          {"n_ctx", config.context},
+          {"n_inner", nullptr},
+          {"vocab_size", config.vocabulary},
+          {"activation_function", "gelu_new"},
+          {"layer_norm_epsilon", LayerNorm::epsilon},
+          {"initializer_range", 0.02},
+          {"embd_pdrop", config.dropout},
+          {"resid_pdrop", config.dropout},
+          {"attn_pdrop", 0.0},
+          {"scale_attn_weights", true},
+          {"tie_word_embeddings", true},
+          {"chapbook_bias", config.bias}};
+}
+
+GPTConfig read_config(const ConfigFile& file) {
+  // What a GPT-2 may be told to do otherwise, and we do not.
+  file.only("activation_function", "gelu_new");
+  file.only("scale_attn_weights", true);
+  file.only("scale_attn_by_inverse_layer_idx", false);
+  file.only("tie_word_embeddings", true);
+  file.only("add_cross_attention", false);
+  const double epsilon = file.number_or("layer_norm_epsilon", LayerNorm::epsilon);
+  check(std::abs(epsilon - LayerNorm::epsilon) < 1e-9,
+        "{}: 'layer_norm_epsilon' is {}; Chapbook only knows {}", file.path(), epsilon, LayerNorm::epsilon);
+  GPTConfig config;
+  config.layers = file.size("n_layer", 1 << 16);
+  config.heads = file.size("n_head");
+  config.width = file.size("n_embd", 1 << 16);
+  config.context = file.size("n_positions");
+  config.vocabulary = file.size("vocab_size");
+  check(file.size_or("n_inner", 4 * config.width) == 4 * config.width, "{}: 'n_inner' is not 4 n_embd",
+        file.path());
+  config.bias = file.flag_or("chapbook_bias", true);
+  config.dropout = file.number_or("resid_pdrop", 0);
+  check(config.dropout >= 0 && config.dropout < 1, "{}: 'resid_pdrop' is {}", file.path(), config.dropout);
+  return config;
+}
+
+// GPT-2 always has biases; a model without them is written with zeros, which compute the same.
+NamedTensors to_file(LanguageModel& model) {
+  const bool bias = dynamic_cast<const GPT&>(model).config().bias;
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : state(model)) {
+    tensors.emplace_back(name, tensor);
+    if (bias || tensor.rank() > 2 || !name.ends_with(".weight") || name.find("wte") != std::string::npos ||
+        name.find("wpe") != std::string::npos)
+      continue;
+    tensors.emplace_back(name.substr(0, name.size() - 6) + "bias",
+                         Tensor::zeros({tensor.size(-1)}, DType::f32, tensor.backend()));
+  }
+  return tensors;
+}
+
+bool all_zero(const Tensor& x) {
+  const std::vector<float> numbers = x.to(DType::f32).to_vector<float>();
+  return std::all_of(numbers.begin(), numbers.end(), [](float number) { return number == 0; });
+}
+
+bool same_bytes(const Tensor& x, const Tensor& y) {
+  if (x.shape() != y.shape()) return false;
+  const std::vector<float> a = x.to(DType::f32).to_vector<float>(), b = y.to(DType::f32).to_vector<float>();
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// The tensors of a GPT-2 file under the names a GPT has here: some files leave the prefix away, and some hold
+// the tied head a second time. What we wrote for a model without biases has zeros for them; where they are no
+// longer, as another program has trained on, the model has biases from now on.
+NamedTensors as_named_here(NamedTensors tensors, GPTConfig& config, const std::string& path) {
+  const auto is_bias = [](const std::string& name) { return name.ends_with(".bias"); };
+  for (const auto& [name, tensor] : tensors)
+    config.bias = config.bias || (is_bias(name) && !all_zero(tensor));
+  NamedTensors result;
+  Tensor head, table;
+  for (auto& [name, tensor] : tensors) {
+    if (name.ends_with("wte.weight")) table = tensor;
+    if (name == "lm_head.weight")
+      head = tensor;
+    else if (config.bias || !is_bias(name))
+      result.emplace_back(name.starts_with("transformer.") ? name : "transformer." + name, std::move(tensor));
+  }
+  check(!head || !table || same_bytes(head, table),
+        "{}: 'lm_head.weight' is not the table of tokens 'wte.weight', but here a GPT-2's head is that table",
+        path);
+  return result;
+}
+
+std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors) {
+  GPTConfig config = read_config(file);
+  const NamedTensors named = as_named_here(std::move(tensors), config, file.path());
+  return filled<GPT>(config, named, file);
+}
+
+}  // namespace
+
+extern const Family gpt2_family;
+const Family gpt2_family = {"gpt2", "bias=true", check_sizes, make, costs, config_json, to_file, open};
+
+}  // namespace chapbook

@@ -1,0 +1,94 @@
+// report.html: one page that holds all of a run and needs nothing else, no network and no script.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "apps/report/memory.h"
+#include "apps/report/progress.h"
+#include "apps/run/run_record.h"
+#include "tensor/files.h"
+
+namespace chapbook {
+namespace {
+
+constexpr const char* style = R"(<style>
+  body { font: 15px/1.5 system-ui, sans-serif; max-width: 800px; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }
+  svg { max-width: 100%; height: auto }
+  table { border-collapse: collapse } td, th { text-align: left; padding: 0.15em 1.2em 0.15em 0; vertical-align: top }
+  pre { background: #8881; padding: 0.7em; overflow-x: auto; white-space: pre-wrap }
+  blockquote { margin: 0.5em 0 1em; padding-left: 1em; border-left: 3px solid #8885; white-space: pre-wrap }
+  @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181d } }
+</style>
+)";
+
+std::string row(std::string_view name, std::string_view value) {
+  return fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape(name), escape(value));
+}
+
+std::string shown(const nlohmann::ordered_json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+Plot curve(const RunRecord& run, const char* title, const char* y, const char* column, bool log_y) {
+  return {.title = title,
+          .x_label = "tokens",
+          .y_label = y,
+          .log_y = log_y,
+          .lines = {{column, run.metrics["tokens"], run.metrics[column]}}};
+}
+
+}  // namespace
+
+void write_report(const RunRecord& run) {
+  std::string page = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0}</title>\n{1}<h1>{0}</h1>\n",
+      escape(run.name), style);
+  page += "<table>\n";
+  page += row("state",
+              run.finished() ? "finished" : fmt::format("at step {} of {}", run.steps(), run.settings.steps));
+  page += row("trained", fmt::format("{} tokens in {}", short_count(run.tokens()), duration(run.seconds())));
+  if (const auto loss = run.best_loss())
+    page += row("validation", fmt::format("loss {:.4f}, the lowest of its evaluations", *loss));
+  if (const auto bits = run.bits_per_byte()) page += row("bits per byte", fmt::format("{:.4f}", *bits));
+  if (run.results.contains("parameters"))
+    page += row("parameters", short_count(run.results["parameters"].get<double>()));
+  if (run.results.contains("peak_bytes"))
+    page += row("memory", bytes_text(run.results["peak_bytes"].get<double>()) + " of tensors at most");
+  page += "</table>\n<h2>Curves</h2>\n";
+  page += svg(loss_curve(run.metrics, "Loss"));
+  page += svg(curve(run, "Learning rate", "rate", "rate", false));
+  page += svg(curve(run, "Norm of the gradient, before clipping", "norm", "gradient_norm", true));
+  page += svg(curve(run, "Speed", "tokens per second", "tokens_per_second", false));
+
+  if (!run.samples.empty()) page += "<h2>What it told on the way</h2>\n";
+  for (const Sample& sample : run.samples)
+    page += fmt::format("<p>step {}</p>\n<blockquote>{}</blockquote>\n", sample.step, escape(sample.text));
+
+  page += "<h2>Data</h2>\n<table>\n";
+  page += row("to train on", run.train_text.empty() ? "not there any more" : run.train_text);
+  page += row("for validation", run.valid_text.empty() ? "not there any more" : run.valid_text);
+  if (!run.valid_hash.empty()) page += row("hash of the validation text", run.valid_hash);
+  if (run.bytes_per_token > 0) page += row("bytes per token", fmt::format("{:.2f}", run.bytes_per_token));
+  page += "</table>\n<h2>Settings</h2>\n<table>\n";
+  const nlohmann::ordered_json settings = to_json(run.settings);
+  for (const auto& [name, value] : settings.items()) page += row(name, shown(value));
+  page += "</table>\n";
+  const nlohmann::ordered_json& source = run.begun.is_object() ? run.begun : run.results;
+  const auto machine =
+      source.is_object() ? source.value("machine", nlohmann::ordered_json()) : nlohmann::ordered_json();
+  if (machine.is_object()) {
+    page += "<h2>Machine</h2>\n<table>\n";
+    for (const auto& [name, value] : machine.items()) page += row(name, shown(value));
+    page += "</table>\n";
+  }
+  const bool built_in = run.train_text == "built-in stories";
+  const bool set_aside = run.valid_text == run.train_text;
+  page += fmt::format(
+      "<h2>The same run again</h2>\n<pre>./chapbook train --config {}/settings.json{}{} --run NEW</pre>\n"
+      "<p>On the same machine, backend and build it ends with the same bits.</p>\n</html>\n",
+      escape(run.directory), built_in ? "" : " --data " + escape(run.train_text),
+      built_in || set_aside || run.valid_text.empty() ? "" : " --valid " + escape(run.valid_text));
+  write_file(run.directory + "/report.html", page);
+}
+
+}  // namespace chapbook

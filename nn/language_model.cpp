@@ -1,0 +1,83 @@
+#include "nn/language_model.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace chapbook {
+
+// Whether they fit into the context, after those before them.
+void LanguageModel::check_tokens(const Tensor& tokens, int64_t before) const {
+  check(tokens.rank() == 2 && tokens.size(1) > 0, "model: tokens of shape {}, not (B, T)", tokens.shape());
+  const int64_t places = before + tokens.size(1);
+  check(places <= context(), "model: {} tokens are more than the context of {}", places, context());
+}
+
+// The block, of which only x is kept. Each time it computes, its dropout draws from the same place, and the
+// stream of random numbers goes on as if it had computed once.
+Variable LanguageModel::recomputed(int64_t i, const Variable& x) const {
+  Random* random = dropout_.random;
+  const auto compute = [this, i, random, start = random ? random->counter : 0](const Variable& x) {
+    check(dropout_.random == random,
+          "model: train_with() was called between a loss and its backward(), which computes blocks again");
+    if (!random) return block(i, x, {}, {});
+    const uint64_t reached = std::exchange(random->counter, start);
+    const Variable y = block(i, x, {}, {});
+    random->counter = std::max(random->counter, reached);
+    return y;
+  };
+  return recompute(compute, x);
+}
+
+Variable LanguageModel::hidden(const Tensor& tokens) const {
+  check_tokens(tokens, 0);
+  Variable x = dropout_(to(embed(tokens, {}), dtype_));
+  for (int64_t i = 0; i < sizes_.layers; ++i) x = recompute_ ? recomputed(i, x) : block(i, x, {}, {});
+  return last_norm(x);
+}
+
+Variable LanguageModel::operator()(const Tensor& tokens) const {
+  return linear(hidden(tokens), transpose(head(), 0, 1), {});
+}
+
+Variable LanguageModel::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
+  return linear_cross_entropy(hidden(tokens), head(), targets, {.smoothing = label_smoothing});
+}
+
+LanguageModel::Caches LanguageModel::caches() const {
+  const Shape shape{1, sizes_.key_heads, sizes_.context, sizes_.head_width};
+  Caches caches;
+  for (int64_t i = 0; i < sizes_.layers; ++i)
+    caches.push_back(
+        {Tensor::empty(shape, DType::f32, backend()), Tensor::empty(shape, DType::f32, backend())});
+  return caches;
+}
+
+Tensor LanguageModel::next(const Tensor& tokens, std::span<Caches* const> sequences) const {
+  NoGrad no_grad;
+  check_tokens(tokens, 0);
+  const int64_t B = tokens.size(0), T = tokens.size(1);
+  check(static_cast<int64_t>(sequences.size()) == B, "model: {} sequences, but caches of {}", B,
+        sequences.size());
+  RecycledVector<int32_t> numbers;
+  for (const Caches* caches : sequences) {
+    check_tokens(tokens, caches->front().length);
+    for (int64_t t = 0; t < T; ++t) numbers.push_back(static_cast<int32_t>(caches->front().length + t));
+  }
+  const Tensor places = Tensor::from<int32_t>(std::span<const int32_t>(numbers), {B, T}, backend());
+  Variable x = embed(tokens, places);
+  RecycledVector<KeyValueCache*> caches(sequences.size());  // of a block
+  for (int64_t i = 0; i < sizes_.layers; ++i) {
+    for (size_t b = 0; b < sequences.size(); ++b) caches[b] = &(*sequences[b])[i];
+    x = block(i, x, places, caches);
+  }
+  const Tensor last = x.value().select(1, T - 1).as_contiguous();          // (B, C)
+  return matmul(last_norm(last).value(), head().value().transpose(0, 1));  // (B, V)
+}
+
+void LanguageModel::train_with(Random* random, bool recompute) {
+  recompute_ = recompute;
+  dropout_ = {sizes_.dropout, random};
+  drop(dropout_);
+}
+
+}  // namespace chapbook

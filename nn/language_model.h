@@ -1,0 +1,77 @@
+// LanguageModel: tokens in, a score for every possible next token out. This is all that training, evaluation,
+// generation and checkpoints know of a model. What the models here share is done once: blocks add to a stream
+// of hidden states, a norm and a head make scores of it. A family (gpt.h, ...) says what its parts are.
+#pragma once
+#include <string_view>
+#include <vector>
+
+#include "nn/attention.h"
+
+namespace chapbook {
+
+// Throughout: B sequences of T tokens, width C, V tokens in the vocabulary.
+class LanguageModel : public Module {
+ public:
+  virtual std::string_view family() const = 0;  // its name
+  int64_t context() const { return sizes_.context; }
+  int64_t vocabulary() const { return sizes_.vocabulary; }
+  Backend& backend() const { return head().value().backend(); }
+
+  // tokens (B, T) i32 -> logits (B, T, V).
+  Variable operator()(const Tensor& tokens) const;
+
+  // Mean cross-entropy of predicting targets (B, T); -100 does not count.
+  Variable loss(const Tensor& tokens, const Tensor& targets, double label_smoothing = 0) const;
+
+  // Generation: logits (B, V) after the next T tokens of B sequences, given what the caches of each hold; the
+  // same numbers as the last place of a full forward pass, up to rounding. A token for each of up to
+  // `together` sequences, which may differ in length, gives the same bits as for one of them alone; on
+  // cuda that is not promised.
+  using Caches = std::vector<KeyValueCache>;  // of one sequence: one for each block
+  static constexpr int64_t together = 16;     // rows of a product that are computed alike (see gemm_skinny)
+  Caches caches() const;
+  Tensor next(const Tensor& tokens, std::span<Caches* const> sequences) const;
+  Tensor next(const Tensor& tokens, Caches& caches) const {
+    Caches* const one = &caches;
+    return next(tokens, {&one, 1});
+  }
+
+  // Training in mixed precision (Micikevicius et al. 2018): hidden states and what products read are of this
+  // dtype, as are their gradients. Parameters, their gradients, statistics of norms, softmax and the loss
+  // stay f32, and so does generation. See nn/README.md.
+  void compute_in(DType dtype) { dtype_ = dtype; }
+
+  // While `random` is set, dropout draws its masks from there. With `recompute`, a training step keeps only
+  // the input of each block, and backward computes the block again: the same bits for less memory and about a
+  // third more time. Nothing of both for evaluation.
+  void train_with(Random* random, bool recompute = false);
+
+ protected:
+  struct Sizes {
+    int64_t layers, context, vocabulary;  // blocks; the longest sequence; different tokens
+    int64_t key_heads, head_width;        // of a block's keys and values
+    double dropout;                       // of the embeddings, and for drop()
+  };
+  explicit LanguageModel(const Sizes& sizes) : sizes_(sizes) {}
+
+ private:
+  // What a family is. `places` (B, T) i32 says where each token stands in its sequence; nothing: at 0 to T
+  // - 1.
+  virtual Variable embed(const Tensor& tokens, const Tensor& places) const = 0;  // (B, T) -> (B, T, C)
+  virtual Variable block(int64_t i, const Variable& x, const Tensor& places,
+                         CachesOfBlock caches) const = 0;  // (B, T, C) -> (B, T, C)
+  virtual Variable last_norm(const Variable& x) const = 0;
+  virtual const Variable& head() const = 0;       // (V, C): a row's product with a hidden state is a score
+  virtual void drop(const Dropout& dropout) = 0;  // in the blocks, from now on
+
+  void check_tokens(const Tensor& tokens, int64_t before) const;
+  Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
+  Variable recomputed(int64_t i, const Variable& x) const;
+
+  Sizes sizes_;
+  Dropout dropout_;
+  bool recompute_ = false;
+  DType dtype_ = DType::f32;  // of hidden states
+};
+
+}  // namespace chapbook

@@ -1,0 +1,83 @@
+// The looks before a run: a sound run passes each, and each mistake is found by its own line.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "apps/run/corpus.h"
+#include "apps/run/trial.h"
+#include "program.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace chapbook;
+
+static Settings small() {
+  Settings settings;
+  for (const char* assignment :
+       {"layers=1", "heads=2", "width=32", "context=32", "batch=4", "rate=1e-2", "vocabulary=400"})
+    set(settings, assignment);
+  return settings;
+}
+
+static TrainingData data_of(const std::string& directory, const TextSource& train,
+                            const TextSource& valid = {}) {
+  const Prepared prepared = prepare({.train = train,
+                                     .valid = valid,
+                                     .valid_share = 0.1,
+                                     .tokenizer = "",
+                                     .vocabulary = 400,
+                                     .directory = directory});
+  CHECK(prepared.train.tokens > 0);
+  return open_training_data(directory);
+}
+
+// The lines that say WRONG.
+static std::string wrong_lines(const Settings& settings, const TrainingData& data) {
+  std::string wrong;
+  const int count = check_training(settings, data, [&](std::string_view line) {
+    if (line.starts_with("WRONG")) wrong += std::string(line) + "\n";
+  });
+  CHECK(count == std::count(wrong.begin(), wrong.end(), '\n'));
+  return wrong;
+}
+
+TEST_CASE("check: a sound run passes, mistakes are found") {
+  const TemporaryDirectory directory;
+  const TrainingData stories = data_of(directory / "stories", built_in_source(300, 1));
+  CHECK(wrong_lines(small(), stories) == "");
+
+  Settings timid = small();
+  timid.rate = 1e-7;
+  CHECK(wrong_lines(timid, stories).find("one batch") != std::string::npos);
+  Settings wild = small();
+  wild.rate = 10;
+  CHECK(wrong_lines(wild, stories).find("one batch") != std::string::npos);
+
+  const TrainingData leaky = data_of(directory / "leaky", built_in_source(300, 1), built_in_source(20, 1));
+  CHECK(wrong_lines(small(), leaky).find("the validation text is part of") != std::string::npos);
+}
+
+TEST_CASE("find-rate: the loss falls, then explodes, and the suggestion lies between") {
+  const TemporaryDirectory directory;
+  const TrainingData stories = data_of(directory / "stories", built_in_source(300, 1));
+  const RateCurve curve = find_rate(small(), stories, 60);
+  CHECK(curve.rates.size() == curve.smoothed.size());
+  CHECK(curve.suggestion > 1e-4);
+  CHECK(curve.suggestion < 0.1);
+  const double lowest = *std::min_element(curve.smoothed.begin(), curve.smoothed.end());
+  CHECK(lowest < 0.9 * curve.smoothed.front());
+  CHECK(svg(plot_of(curve)).find("A rate to try") != std::string::npos);
+}
+
+TEST_CASE("train --check leaves nothing behind") {
+  const TemporaryDirectory directory;
+  const std::string settings =
+      " --stories 200 --set layers=1 --set width=32 --set context=32 --set batch=4 --set vocabulary=600 "
+      "--set rate=0.01";
+  const Outcome outcome = run_program("train --check" + settings, "cd " + directory.path + ";");
+  CAPTURE(outcome.output);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.output.find("ok      gradients") != std::string::npos);
+  CHECK(std::filesystem::is_empty(directory.path));
+}
