@@ -25,7 +25,7 @@ struct GenerateOptions {
 void add_sampling_options(CLI::App& command, GenerateOptions& options) {
   Sampling& s = options.sampling;
   const auto add = [&](const char* name, auto& value, const char* help) {
-    command.add_option(name, value, help)->capture_default_str()->group("Sampling, in this order");
+    return command.add_option(name, value, help)->capture_default_str()->group("Sampling, in this order");
   };
   command.add_option("--bias", options.bias, "ID=NUMBER: added to the score of a token; again for more")
       ->group("Sampling, in this order");
@@ -34,10 +34,10 @@ void add_sampling_options(CLI::App& command, GenerateOptions& options) {
   add("--frequency-penalty", s.frequency_penalty, "taken from a token's score for each time it was said");
   add("--presence-penalty", s.presence_penalty, "taken from a token's score if it was said");
   add("--temperature", s.temperature, "scores are divided by it; 0: always the likeliest token");
-  add("--top-k", s.top_k, "draw from so many tokens; 0: from all");
+  add("--top-k", s.top_k, "draw from so many tokens; 0: from all")->check(whole_number(0));
   add("--top-p", s.top_p, "draw from the likeliest tokens of this share");
   add("--min-p", s.min_p, "and from none that is less likely than this share of the likeliest");
-  add("--seed", s.seed, "of the draws: the same seed, the same text");
+  add("--seed", s.seed, "of the draws: the same seed, the same text")->check(whole_number(0));
 }
 
 std::vector<TokenBias> parsed_biases(const std::vector<std::string>& texts) {

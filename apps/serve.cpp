@@ -1,6 +1,6 @@
 // `./chapbook serve`: models on a page and behind an API, on this machine.
 #include <fmt/core.h>
-#include <pthread.h>
+#include <semaphore.h>
 
 #include <csignal>
 #include <filesystem>
@@ -10,6 +10,8 @@
 #include "apps/serve/server.h"
 
 namespace chapbook {
+
+static sem_t ended;
 
 // runs/tiny is called tiny; a second one of that name is called by its whole path.
 static std::string served_name(const std::string& path, const std::vector<ServedModel>& others) {
@@ -39,7 +41,7 @@ void add_serve(CLI::App& program) {
   command.add_option("--name", options->names,
                      "a name this machine is called by, beside localhost and addresses");
   const auto limit = [&](const char* name, auto& value, const char* help) {
-    command.add_option(name, value, help)->check(CLI::PositiveNumber)->capture_default_str()->group("Limits");
+    command.add_option(name, value, help)->check(whole_number(1))->capture_default_str()->group("Limits");
   };
   limit("--max-tokens", options->limits.completion.tokens, "new tokens of a text");
   limit("--max-texts", options->limits.completion.texts, "texts of a request: prompts times best_of");
@@ -53,20 +55,17 @@ void add_serve(CLI::App& program) {
       "          curl http://localhost:8080/v1/completions -H 'Content-Type: application/json' \\\n"
       "            -d '{\"model\": \"tiny\", \"prompt\": \"Once upon a time\", \"max_tokens\": 50}'");
   command.callback([options] {
-    // Ctrl-C is for one thread that waits for it; all others, which are made later, do not see it.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::vector<ServedModel> models;
     for (const std::string& run : options->runs)
       models.push_back({served_name(run, models), load_model(run)});
     ModelServer server(std::move(models), options->limits, options->names);
     const int port = server.bind(options->host, options->port);
+    // Ctrl-C wakes a thread, which may do what a signal's handler may not.
+    ::sem_init(&ended, 0, 0);
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ::sem_post(&ended); });
     std::thread waits([&] {
-      int signal = 0;
-      sigwait(&signals, &signal);
+      while (::sem_wait(&ended) != 0) {
+      }
       server.stop();
     });
     const bool here = options->host == "127.0.0.1" || options->host == "0.0.0.0";
@@ -76,7 +75,7 @@ void add_serve(CLI::App& program) {
     fmt::print(stderr, "chapbook: Ctrl-C ends it\n");
     std::fflush(stdout);
     server.serve();
-    pthread_kill(waits.native_handle(), SIGTERM);  // if it ended by itself
+    ::sem_post(&ended);  // if it ended by itself
     waits.join();
   });
 }

@@ -102,10 +102,7 @@ std::string model_directory(const std::string& path) {
 // what its tokenizer makes of a text.
 static bool begins_after_end(const std::string& directory) {
   const std::string path = directory + "/generation_config.json";
-  if (!fs::exists(path)) return false;
-  const Json generation = Json::parse(read_file(path), shallow, false);
-  check(generation.is_object(), "{}: not a JSON object", path);
-  return generation.contains("chapbook_after_end") && generation["chapbook_after_end"] == true;
+  return fs::exists(path) && ConfigFile(path).flag_or("chapbook_after_end", false);
 }
 
 Model load_model(const std::string& path) {

@@ -19,11 +19,11 @@ class StopText {
       : decoder_(tokenizer, begun), stops_(std::move(stops)) {}
 
   // The text that can be given out now; may be empty. Once stopped() there is no more.
-  std::string push(int32_t id) { return well_formed(give(decoder_.push(id))); }
+  std::string push(int32_t id) { return give(well_formed(decoder_.push(id))); }
   // What was held back, when no more tokens come.
   std::string finish() {
-    const std::string given = give(decoder_.finish());
-    return well_formed(given + (stopped_ ? "" : std::exchange(held_, "")));
+    const std::string given = give(well_formed(decoder_.finish()));
+    return given + (stopped_ ? "" : std::exchange(held_, ""));
   }
   bool stopped() const { return stopped_; }
 

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 class Connection : public httplib::Stream {
  public:
-  Connection(int socket, const HttpServer::Limits& limits, const std::atomic<bool>& ending)
+  Connection(int socket, const WatchedServer::Limits& limits, const std::atomic<bool>& ending)
       : socket_(socket), limits_(limits), ending_(ending) {}
 
   // Waits for the first byte of a request, which begins its time and its bytes.
@@ -81,7 +81,7 @@ class Connection : public httplib::Stream {
   }
 
   const int socket_;
-  const HttpServer::Limits& limits_;
+  const WatchedServer::Limits& limits_;
   const std::atomic<bool>& ending_;
   Clock::time_point deadline_;
   size_t allowed_ = 0;  // bytes that may still be read of this request
@@ -119,13 +119,13 @@ class Threads : public httplib::TaskQueue {
 
 }  // namespace
 
-HttpServer::HttpServer(const Limits& limits) : limits_(limits) {
+WatchedServer::WatchedServer(const Limits& limits) : limits_(limits) {
   new_task_queue = [most = limits.connections] { return new Threads(most); };
   set_payload_max_length(limits.body);
   set_tcp_nodelay(true);
 }
 
-int HttpServer::bind(const std::string& host, int port) {
+int WatchedServer::bind(const std::string& host, int port) {
   // httplib binds with SO_REUSEPORT, by which two servers would share a port without a word.
   set_socket_options([](socket_t socket) {
     const int yes = 1;
@@ -139,19 +139,19 @@ int HttpServer::bind(const std::string& host, int port) {
   return bound;
 }
 
-void HttpServer::serve() { listen_after_bind(); }
+void WatchedServer::serve() { listen_after_bind(); }
 
-void HttpServer::finish() {
+void WatchedServer::finish() {
   ending_ = true;
   stop();
 }
 
-bool HttpServer::client_is_there() { return !current || current->client_is_there(); }
-void HttpServer::close_after_this() {
+bool WatchedServer::client_is_there() { return !current || current->client_is_there(); }
+void WatchedServer::close_after_this() {
   if (current) current->close_after = true;
 }
 
-bool HttpServer::process_and_close_socket(socket_t socket) {
+bool WatchedServer::process_and_close_socket(socket_t socket) {
   {
     Connection connection(socket, limits_, ending_);
     current = &connection;

@@ -12,7 +12,7 @@
 
 namespace chapbook {
 
-class HttpServer : public httplib::Server {
+class WatchedServer : public httplib::Server {
  public:
   struct Limits {
     size_t body = 1 << 20;             // bytes
@@ -22,7 +22,7 @@ class HttpServer : public httplib::Server {
     std::chrono::seconds write{10};    // until the client takes what is written
     int connections = 256;
   };
-  explicit HttpServer(const Limits& limits);
+  explicit WatchedServer(const Limits& limits);
 
   int bind(const std::string& host, int port);  // the port, which 0 leaves to the system; throws
   void serve();                                 // until stop() is called, from any thread or signal handler

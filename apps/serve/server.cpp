@@ -72,7 +72,7 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
   http_.set_default_headers({{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
   http_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
     const bool no = refused(request, response);
-    if (no) HttpServer::close_after_this();  // its body has not been read
+    if (no) WatchedServer::close_after_this();  // its body has not been read
     return no ? httplib::Server::HandlerResponse::Handled : httplib::Server::HandlerResponse::Unhandled;
   });
   http_.set_exception_handler(
@@ -84,7 +84,7 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
         }
       });
   http_.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
-    if (response.status >= 400) HttpServer::close_after_this();
+    if (response.status >= 400) WatchedServer::close_after_this();
     if (!response.body.empty()) return;
     const std::string message = response.status == 404
                                     ? fmt::format("there is no {}", visible(request.path).substr(0, 100))
@@ -168,7 +168,7 @@ void ModelServer::complete(const httplib::Request& request, httplib::Response& r
         response.set_content(*piece, "application/json");
         return;
       }
-      if (!HttpServer::client_is_there()) return;
+      if (!WatchedServer::client_is_there()) return;
     }
     return;
   }

@@ -21,7 +21,7 @@
 namespace chapbook {
 
 struct ServeLimits {
-  HttpServer::Limits http;
+  WatchedServer::Limits http;
   Engine::Limits engine;
   CompletionLimits completion;
 };
@@ -45,7 +45,7 @@ class ModelServer {
   const ServeLimits limits_;
   std::vector<std::string> names_;
   Engine engine_;
-  HttpServer http_;
+  WatchedServer http_;
 };
 
 std::string_view page();  // page.html

@@ -8,6 +8,7 @@
 #include "apps/serve/server.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
+#include "nn/gpt.h"
 
 namespace chapbook {
 

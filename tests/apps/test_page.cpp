@@ -78,6 +78,8 @@ TEST_CASE("page: in a browser") {
     return;
   }
   std::vector<ServedModel> models = Served::models();
+  models.push_back(
+      {"slow", lively_model({.layers = 6, .heads = 6, .width = 384, .context = 128, .vocabulary = 400})});
   if (const char* run = std::getenv("CHAPBOOK_PICTURES_OF"))
     models.insert(models.begin(), {"tiny", load_model(run)});
   Served served({}, std::move(models));
@@ -144,7 +146,9 @@ TEST_CASE("page: in a browser") {
     check_quiet(browser, base);
   }
   SUBCASE("several texts, side by side, by keyboard alone, and stopped") {
-    browser.run("count.value = 3; tokens.value = 1000; $('prompt').focus()");
+    browser.run(
+        "$('model').value = 'slow'; $('model').dispatchEvent(new Event('change')); count.value = 3; "
+        "tokens.value = 4000");
     browser.type("#prompt", ", said");
     browser.run("form.requestSubmit()");
     REQUIRE(
