@@ -111,8 +111,8 @@ void add_generate(CLI::App& program) {
       ->capture_default_str();
   command.add_option("--stop", options->sampling.stop, "end before this text; again for more");
   command.add_flag("--past-end", options->past_end, "go on after the end of a story");
-  command.add_flag("--after-end,!--no-after-end", options->after_end,
-                   "put <|endoftext|> before the prompt, or do not; else as the model was trained");
+  command.add_option("--after-end", options->after_end,
+                     "yes, no: whether <|endoftext|> is put first; else as the model was trained");
   add_sampling_options(command, *options);
   command.add_option("--beams", options->beams, "search for the likeliest text with so many, without chance")
       ->check(whole_number(1))

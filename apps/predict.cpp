@@ -27,8 +27,8 @@ void add_predict(CLI::App& program) {
       ->capture_default_str();
   command.add_option("--temperature", options->temperature, "scores are divided by it")
       ->capture_default_str();
-  command.add_flag("--after-end,!--no-after-end", options->after_end,
-                   "put <|endoftext|> before the text, or do not; else as the model was trained");
+  command.add_option("--after-end", options->after_end,
+                     "yes, no: whether <|endoftext|> is put first; else as the model was trained");
   command.footer("Example: ./chapbook predict runs/tiny \"Once upon a\"");
   command.callback([options] {
     check(options->temperature > 0, "the temperature cannot be {}; allowed: more than 0",

@@ -11,6 +11,7 @@
 #include "data/stories.h"
 #include "data/utf8.h"
 #include "nn/gpt.h"
+#include "program.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
@@ -34,26 +35,26 @@ struct Small {
   std::vector<int32_t> ids(std::string_view prompt) const { return prompt_ids(tokenizer, prompt); }
 };
 
-struct Outcome {
+struct Told {
   std::vector<int32_t> ids;
   std::string text;
   std::vector<double> log_probabilities;
   End end;
-  bool operator==(const Outcome&) const = default;
+  bool operator==(const Told&) const = default;
 };
 
-Outcome alone(const Small& small, const std::vector<int32_t>& prompt, const Sampling& sampling) {
+Told alone(const Small& small, const std::vector<int32_t>& prompt, const Sampling& sampling) {
   Continuation text(small.gpt, small.tokenizer, prompt, sampling, 3);
   Continuation* const one = &text;
-  Outcome outcome{};
+  Told told{};
   while (text.end() == End::none) {
     step(small.gpt, {&one, 1});
-    outcome.text += text.text();
-    outcome.log_probabilities.push_back(text.log_probability());
+    told.text += text.text();
+    told.log_probabilities.push_back(text.log_probability());
   }
-  outcome.ids.assign(text.said().begin(), text.said().end());
-  outcome.end = text.end();
-  return outcome;
+  told.ids.assign(text.said().begin(), text.said().end());
+  told.end = text.end();
+  return told;
 }
 
 }  // namespace
@@ -66,7 +67,7 @@ TEST_CASE("continuous batching gives each text the bits of being alone") {
     Sampling sampling;
     uint64_t joins;  // the step at which it does
     std::unique_ptr<Continuation> continuation;
-    Outcome outcome;
+    Told told;
   };
   // More than a group of rows at once; some prompts equal, some of one token, some longer than the context.
   std::vector<Text> texts(40);
@@ -100,21 +101,21 @@ TEST_CASE("continuous batching gives each text the bits of being alone") {
     step(small.gpt, going);
     for (Text& text : texts) {
       if (std::ranges::find(going, text.continuation.get()) == going.end()) continue;
-      text.outcome.text += text.continuation->text();
-      text.outcome.log_probabilities.push_back(text.continuation->log_probability());
-      text.outcome.ids.assign(text.continuation->said().begin(), text.continuation->said().end());
-      text.outcome.end = text.continuation->end();
+      text.told.text += text.continuation->text();
+      text.told.log_probabilities.push_back(text.continuation->log_probability());
+      text.told.ids.assign(text.continuation->said().begin(), text.continuation->said().end());
+      text.told.end = text.continuation->end();
     }
   }
   CHECK(most > 20);
-  for (const Text& text : texts) CHECK((text.outcome == alone(small, text.prompt, text.sampling)));
+  for (const Text& text : texts) CHECK((text.told == alone(small, text.prompt, text.sampling)));
 }
 
 TEST_CASE("a text ends at its end, at a text to stop at, or when there are enough tokens") {
   const Small small;
   const std::vector<int32_t> prompt = small.ids("Once");
   const Sampling sampling{.temperature = 1, .top_p = 1, .seed = 3, .tokens = 200, .stop_at_end = false};
-  const Outcome whole = alone(small, prompt, sampling);
+  const Told whole = alone(small, prompt, sampling);
   CHECK(whole.end == End::length);
   CHECK(whole.ids.size() == 200);
   CHECK(whole.text == well_formed(small.tokenizer.decode(whole.ids)));
@@ -127,7 +128,7 @@ TEST_CASE("a text ends at its end, at a text to stop at, or when there are enoug
     if (inside(at) || inside(at + length)) continue;  // of a character
     Sampling stops = sampling;
     stops.stop = {"never said", whole.text.substr(at, length)};
-    const Outcome stopped = alone(small, prompt, stops);
+    const Told stopped = alone(small, prompt, stops);
     CHECK(stopped.end == End::stop);
     CHECK(stopped.text == whole.text.substr(0, whole.text.find(stops.stop[1])));
     CHECK(std::ranges::equal(stopped.ids, std::span(whole.ids).first(stopped.ids.size())));
@@ -139,7 +140,7 @@ TEST_CASE("a text ends at its end, at a text to stop at, or when there are enoug
   Sampling ends = sampling;
   ends.stop_at_end = true;
   ends.logit_bias = {{small.tokenizer.end_of_text(), 100}};
-  const Outcome ended = alone(small, prompt, ends);
+  const Told ended = alone(small, prompt, ends);
   CHECK(ended.end == End::stop);
   CHECK(ended.text == "");
   CHECK(ended.ids == std::vector<int32_t>{small.tokenizer.end_of_text()});
@@ -167,15 +168,15 @@ TEST_CASE("log-probabilities are the model's own, whatever sampling does") {
   const std::vector<int32_t> prompt = small.ids("Once");
   Sampling sampling{.temperature = 0.5, .top_k = 3, .seed = 2, .tokens = 5, .stop_at_end = false};
   sampling.logit_bias = {{70, 30.0}};
-  const Outcome outcome = alone(small, prompt, sampling);
+  const Told told = alone(small, prompt, sampling);
   std::vector<int32_t> ids = prompt;
-  for (size_t i = 0; i < outcome.ids.size(); ++i) {
+  for (size_t i = 0; i < told.ids.size(); ++i) {
     const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())});
     const auto logits = small.gpt(tokens).value().select(1, ids.size() - 1).to_vector<float>();
     const LogProbabilities expected{std::span(logits).first(300)};
     // Two passes in f32 of other shapes.
-    CHECK(std::abs(outcome.log_probabilities[i] - expected(outcome.ids[i])) <= 1e-4);
-    ids.push_back(outcome.ids[i]);
+    CHECK(std::abs(told.log_probabilities[i] - expected(told.ids[i])) <= 1e-4);
+    ids.push_back(told.ids[i]);
   }
 }
 
@@ -214,6 +215,8 @@ TEST_CASE("beam search finds what trying all finds, when it has beams for all") 
   const std::vector<Beam> one = beam_search(small.gpt, small.tokenizer, prompt, 1, 2);
   CHECK(std::abs(one[0].score - greedy) <= 1e-5);
   CHECK(one[0].said == alone(small, prompt, {.temperature = 0, .tokens = 2}).ids);
+  CHECK(beam_search(small.gpt, small.tokenizer, prompt, 1, 30)[0].said ==
+        alone(small, prompt, {.temperature = 0, .tokens = 30}).ids);
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 0, 2), Error);
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 2, 100), Error);
 }
@@ -231,8 +234,22 @@ TEST_CASE("what a prompt is put after is the model's own") {
   CHECK(prompt_ids(small.tokenizer, "The", false) == small.tokenizer.encode("The"));
   const TemporaryDirectory directory;
   GPT gpt(small.gpt.config());
+  load(gpt, state(const_cast<GPT&>(small.gpt)));
   save_model(gpt, small.tokenizer, directory.path);
   CHECK(load_model(directory.path).after_end);
+  // The command, too: without being asked, and asked.
+  const auto told = [&](const std::string& more) {
+    return run_program("generate " + directory.path + " --prompt The --temperature 0 --tokens 9 " + more)
+        .output;
+  };
+  const auto line = [&](bool after_end) {
+    return "The" + tell(gpt, small.tokenizer, "The", {.temperature = 0, .tokens = 9}, after_end) + "\n";
+  };
+  REQUIRE(line(true) != line(false));
+  CHECK(told("") == line(true));
+  CHECK(told("--after-end yes --count 1") == line(true));
+  CHECK(told("--after-end no") == line(false));
+  CHECK(told("--beams 1") == line(true));
   std::filesystem::remove(directory / "generation_config.json");  // as a GPT-2 from elsewhere may be
   CHECK_FALSE(load_model(directory.path).after_end);
 }
