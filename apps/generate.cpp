@@ -1,6 +1,8 @@
 // `./chapbook generate`: a trained model tells.
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "apps/command.h"
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
@@ -8,29 +10,96 @@
 
 namespace chapbook {
 
-void add_sampling_options(CLI::App& command, Sampling& sampling) {
-  command
-      .add_option("--temperature", sampling.temperature,
-                  "scores are divided by it; 0: always the likeliest token")
-      ->capture_default_str();
-  command.add_option("--top-k", sampling.top_k, "draw from so many tokens; 0: from all")
-      ->check(whole_number(0))
-      ->capture_default_str();
-  command.add_option("--top-p", sampling.top_p, "draw from the likeliest tokens of this share")
-      ->capture_default_str();
-  command.add_option("--seed", sampling.seed, "of the draws: the same seed, the same text")
-      ->check(whole_number(0))
-      ->capture_default_str();
+namespace {
+
+struct GenerateOptions {
+  std::string run, prompt;
+  Sampling sampling;
+  std::vector<std::string> bias;
+  std::optional<bool> after_end;
+  int64_t count = 1, beams = 0;
+  double length_penalty = 1;
+  bool past_end = false;
+};
+
+void add_sampling_options(CLI::App& command, GenerateOptions& options) {
+  Sampling& s = options.sampling;
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return command.add_option(name, value, help)->capture_default_str()->group("Sampling, in this order");
+  };
+  command.add_option("--bias", options.bias, "ID=NUMBER: added to the score of a token; again for more")
+      ->group("Sampling, in this order");
+  add("--repetition-penalty", s.repetition_penalty,
+      "scores of tokens in the text so far: positive ones are divided by it, negative ones multiplied");
+  add("--frequency-penalty", s.frequency_penalty, "taken from a token's score for each time it was said");
+  add("--presence-penalty", s.presence_penalty, "taken from a token's score if it was said");
+  add("--temperature", s.temperature, "scores are divided by it; 0: always the likeliest token");
+  add("--top-k", s.top_k, "draw from so many tokens; 0: from all")->check(whole_number(0));
+  add("--top-p", s.top_p, "draw from the likeliest tokens of this share");
+  add("--min-p", s.min_p, "and from none that is less likely than this share of the likeliest");
+  add("--seed", s.seed, "of the draws: the same seed, the same text")->check(whole_number(0));
 }
 
+std::vector<TokenBias> parsed_biases(const std::vector<std::string>& texts) {
+  std::vector<TokenBias> biases;
+  for (const std::string& text : texts) {
+    int id = 0, end = 0;
+    double bias = 0;
+    const bool read = std::sscanf(text.c_str(), "%d=%lf%n", &id, &bias, &end) == 2;
+    check(read && end == static_cast<int>(text.size()), "--bias takes ID=NUMBER, not '{}'", text);
+    biases.push_back({id, bias});
+  }
+  return biases;
+}
+
+// Texts with seeds counting up, computed together; the first is shown while it comes, each other when those
+// before it are done.
+void tell_all(const Model& model, const GenerateOptions& options, const std::vector<int32_t>& prompt) {
+  std::vector<std::unique_ptr<Continuation>> texts;
+  std::vector<Continuation*> all;
+  std::vector<std::string> unshown(options.count);
+  Sampling sampling = options.sampling;
+  for (int64_t i = 0; i < options.count; ++i, ++sampling.seed) {
+    texts.push_back(std::make_unique<Continuation>(*model.network, model.tokenizer, prompt, sampling));
+    all.push_back(texts.back().get());
+  }
+  int64_t shown = 0;
+  fmt::print("{}", options.prompt);
+  while (shown < options.count) {
+    std::vector<Continuation*> going;
+    for (Continuation* text : all)
+      if (text->end() == Continuation::End::none) going.push_back(text);
+    step(*model.network, going);
+    for (int64_t i = 0; i < options.count; ++i)
+      if (std::ranges::find(going, all[i]) != going.end()) {
+        const bool ended = ends_text(all[i]->ids().back(), model.tokenizer, options.sampling);
+        unshown[i] += ended && options.past_end ? "\n\n" : all[i]->text();
+      }
+    for (;;) {
+      fmt::print("{}", std::exchange(unshown[shown], ""));
+      if (all[shown]->end() == Continuation::End::none) break;
+      fmt::print("\n");
+      if (++shown == options.count) break;
+      fmt::print("\n---\n\n{}", options.prompt);
+    }
+    std::fflush(stdout);
+  }
+}
+
+void tell_likeliest(const Model& model, const GenerateOptions& options, const std::vector<int32_t>& prompt) {
+  check(options.count <= options.beams, "--count {} asks for more texts than --beams {}", options.count,
+        options.beams);
+  const auto beams = beam_search(*model.network, model.tokenizer, prompt, options.beams,
+                                 options.sampling.tokens, options.length_penalty);
+  for (int64_t i = 0; i < std::min<int64_t>(options.count, beams.size()); ++i)
+    fmt::print("{}{}{}\n", i > 0 ? "\n---\n\n" : "", options.prompt,
+               well_formed(model.tokenizer.decode(beams[i].said)));
+}
+
+}  // namespace
+
 void add_generate(CLI::App& program) {
-  struct Options {
-    std::string run, prompt;
-    Sampling sampling;
-    int64_t count = 1;
-    bool past_end = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateOptions>();
   CLI::App& command = *program.add_subcommand("generate", "continue a text, or tell a story");
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
   command.add_option("--prompt", options->prompt, "how the text begins; none: a new story");
@@ -40,35 +109,39 @@ void add_generate(CLI::App& program) {
   command.add_option("--count", options->count, "how many texts, with seeds counting up")
       ->check(whole_number(1))
       ->capture_default_str();
+  command.add_option("--stop", options->sampling.stop, "end before this text; again for more");
   command.add_flag("--past-end", options->past_end, "go on after the end of a story");
-  add_sampling_options(command, options->sampling);
-  command.footer("Example: ./chapbook generate runs/tiny --prompt \"Once upon a time\" --temperature 0.7");
+  command.add_option("--after-end", options->after_end,
+                     "yes, no: whether <|endoftext|> is put first; else as the model was trained");
+  add_sampling_options(command, *options);
+  command.add_option("--beams", options->beams, "search for the likeliest text with so many, without chance")
+      ->check(whole_number(1))
+      ->group("Beam search");
+  command
+      .add_option("--length-penalty", options->length_penalty,
+                  "log-probabilities are divided by length to this power")
+      ->capture_default_str()
+      ->group("Beam search");
+  command.footer(
+      "Examples: ./chapbook generate runs/tiny --prompt \"Once upon a time\" --temperature 0.7\n"
+      "          ./chapbook generate runs/tiny --prompt \"The dog\" --count 4 --min-p 0.1 --top-p 1 --stop "
+      "\".\"\n"
+      "          ./chapbook generate runs/tiny --prompt \"The dog\" --beams 4 --tokens 60");
   command.callback([options] {
+    options->sampling.logit_bias = parsed_biases(options->bias);
+    options->sampling.stop_at_end = !options->past_end;
     check_sampling(options->sampling);  // before anything is printed
     const Model model = load_model(options->run);
-    Sampling sampling = options->sampling;
-    sampling.stop_at_end = !options->past_end;
-    sampling.ends = model.ends;
-    const std::string& prompt = options->prompt;
-    const int64_t tokens = static_cast<int64_t>(model.tokenizer.encode(prompt).size()) + 1;
-    const int64_t seen = model.network->context() - 1;  // and the token that comes
+    options->sampling.ends = model.ends;
+    const std::vector<int32_t> prompt =
+        prompt_ids(model.tokenizer, options->prompt, options->after_end.value_or(model.after_end));
+    const int64_t tokens = static_cast<int64_t>(prompt.size()), seen = model.network->context() - 1;
     if (tokens > seen)
       fmt::print(stderr, "chapbook: the prompt has {} tokens; the model sees the last {}\n", tokens, seen);
-    for (int64_t i = 0; i < options->count; ++i, ++sampling.seed) {
-      if (i > 0) fmt::print("\n---\n\n");
-      // The prompt may end inside a character, and so may the text.
-      const std::string_view shown = std::string_view(prompt).substr(0, complete_utf8(prompt));
-      fmt::print("{}", well_formed(shown));
-      StreamDecoder decoder(model.tokenizer, std::string_view(prompt).substr(shown.size()));
-      generate(*model.network, model.tokenizer, prompt, sampling, [&](int32_t id) {
-        if (ends_text(id, model.tokenizer, sampling))
-          fmt::print("{}", options->past_end ? "\n\n" : "");
-        else
-          fmt::print("{}", well_formed(decoder.push(id)));
-        std::fflush(stdout);
-      });
-      fmt::print("{}\n", well_formed(decoder.finish()));
-    }
+    // It may end inside a character, which then comes with what follows.
+    options->prompt =
+        well_formed(std::string_view(options->prompt).substr(0, complete_utf8(options->prompt)));
+    (options->beams > 0 ? tell_likeliest : tell_all)(model, *options, prompt);
   });
 }
 

@@ -1,6 +1,8 @@
 // `./chapbook predict`: what a model thinks comes next, as a table.
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "apps/command.h"
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
@@ -13,6 +15,7 @@ void add_predict(CLI::App& program) {
     std::string run, text;
     int64_t top = 10;
     double temperature = 1;
+    std::optional<bool> after_end;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command =
@@ -22,17 +25,17 @@ void add_predict(CLI::App& program) {
   command.add_option("--top", options->top, "rows of the table")
       ->check(whole_number(1))
       ->capture_default_str();
-  command
-      .add_option("--temperature", options->temperature, "scores are divided by it")
-
+  command.add_option("--temperature", options->temperature, "scores are divided by it")
       ->capture_default_str();
+  command.add_option("--after-end", options->after_end,
+                     "yes, no: whether <|endoftext|> is put first; else as the model was trained");
   command.footer("Example: ./chapbook predict runs/tiny \"Once upon a\"");
   command.callback([options] {
     check(options->temperature > 0, "the temperature cannot be {}; allowed: more than 0",
           options->temperature);
     const Model model = load_model(options->run);
-    std::vector<int32_t> ids = model.tokenizer.encode(options->text);
-    ids.insert(ids.begin(), model.tokenizer.end_of_text());
+    std::vector<int32_t> ids =
+        prompt_ids(model.tokenizer, options->text, options->after_end.value_or(model.after_end));
     const int64_t context = model.network->context();
     if (static_cast<int64_t>(ids.size()) > context) {
       fmt::print(stderr, "chapbook: the text has {} tokens; the model sees the last {}\n", ids.size(),

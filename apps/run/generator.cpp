@@ -1,58 +1,115 @@
 #include "apps/run/generator.h"
 
 #include <algorithm>
-
-#include "data/utf8.h"
+#include <cmath>
 
 namespace chapbook {
 
-bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling) {
-  return id == tokenizer.end_of_text() ||
-         std::find(sampling.ends.begin(), sampling.ends.end(), id) != sampling.ends.end();
+std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view prompt, bool after_end) {
+  std::vector<int32_t> ids;
+  if (after_end || prompt.empty()) ids.push_back(tokenizer.end_of_text());
+  tokenizer.encode_append(prompt, SpecialTokens::as_text, ids);
+  return ids;
 }
 
 void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
-              const Sampling& sampling, const std::function<void(int32_t id)>& token) {
-  check_sampling(sampling);
-  std::vector<int32_t> ids = tokenizer.encode(prompt);
-  // A story begins after the end of the one before: that is what the model saw in training.
-  ids.insert(ids.begin(), tokenizer.end_of_text());
-  const int64_t context = model.context();
-  check(context >= 2, "generate: a context of {} leaves no room for a token", context);
-  Random random{sampling.seed};
-  const auto keep_last = [&](int64_t count) {
-    if (static_cast<int64_t>(ids.size()) > count) ids.erase(ids.begin(), ids.end() - count);
-  };
-  keep_last(context - 1);
-  ids.reserve(context + 1);
-  std::vector<int32_t> next = ids;  // what the model has not seen yet
-  std::vector<float> logits(model.vocabulary());
-  LanguageModel::Caches caches = model.caches();
-  for (int64_t made = 0; made < sampling.tokens; ++made) {
-    if (caches.front().length + static_cast<int64_t>(next.size()) > context) {
-      for (KeyValueCache& cache : caches) cache.length = 0;
-      keep_last(std::max<int64_t>(1, context / 2));
-      next = ids;
-    }
-    const Tensor tokens = Tensor::from(next, {1, static_cast<int64_t>(next.size())}, model.backend());
-    model.next(tokens, caches).download(logits.data());
-    // A model may have more rows than the tokenizer has tokens: those are never drawn.
-    const int32_t id = sample(std::span(logits).first(tokenizer.vocabulary_size()), sampling, random);
-    token(id);
-    if (sampling.stop_at_end && ends_text(id, tokenizer, sampling)) return;
-    ids.push_back(id);
-    next = {id};
+              const Sampling& sampling, const std::function<void(int32_t id)>& token, bool after_end) {
+  Continuation continuation(model, tokenizer, prompt_ids(tokenizer, prompt, after_end), sampling);
+  Continuation* const alone = &continuation;
+  while (continuation.end() == Continuation::End::none) {
+    step(model, {&alone, 1});
+    token(continuation.ids().back());
   }
 }
 
 std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
-                 const Sampling& sampling) {
-  StreamDecoder decoder(tokenizer);
+                 const Sampling& sampling, bool after_end) {
+  Continuation continuation(model, tokenizer, prompt_ids(tokenizer, prompt, after_end), sampling);
+  Continuation* const alone = &continuation;
   std::string text;
-  generate(model, tokenizer, prompt, sampling, [&](int32_t id) {
-    if (!ends_text(id, tokenizer, sampling)) text += decoder.push(id);
-  });
-  return well_formed(text + decoder.finish());
+  while (continuation.end() == Continuation::End::none) {
+    step(model, {&alone, 1});
+    text += continuation.text();
+  }
+  return text;
+}
+
+std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& tokenizer,
+                              const std::vector<int32_t>& prompt, int64_t beams, int64_t tokens,
+                              double length_penalty) {
+  const int64_t V = tokenizer.vocabulary_size(), rows = model.vocabulary();
+  const int64_t first = static_cast<int64_t>(prompt.size());
+  check(beams > 0, "beam search: beams cannot be {}; allowed: 1 or more", beams);
+  check(std::isfinite(length_penalty), "beam search: the length penalty cannot be {}", length_penalty);
+  check(first > 0 && first + tokens <= model.context(),
+        "beam search: {} tokens of a prompt and {} new ones do not fit the context of {}", first, tokens,
+        model.context());
+  struct Candidate {
+    double log_probability;
+    size_t parent;
+    int32_t id;
+  };
+  std::vector<Beam> running{Beam{}}, ended;
+  std::vector<LanguageModel::Caches> caches{model.caches()}, parents;  // of each running text
+  std::vector<float> logits(rows * std::max(beams, LanguageModel::together));
+  const auto score = [&](double log_probability, size_t length) {
+    return log_probability / std::pow(static_cast<double>(length), length_penalty);
+  };
+  const auto likelier = [](const auto& a, const auto& b) { return a.log_probability > b.log_probability; };
+  const auto better = [](const Beam& a, const Beam& b) { return a.score > b.score; };
+
+  for (int64_t made = 0; made < tokens; ++made) {
+    for (size_t begin = 0; begin < running.size(); begin += LanguageModel::together) {
+      const size_t count = std::min<size_t>(running.size() - begin, LanguageModel::together);
+      std::vector<LanguageModel::Caches*> group;
+      std::vector<int32_t> ids = made == 0 ? prompt : std::vector<int32_t>();
+      for (size_t i = begin; i < begin + count; ++i) {
+        group.push_back(&caches[i]);
+        if (made > 0) ids.push_back(running[i].said.back());
+      }
+      const int64_t B = static_cast<int64_t>(count), T = static_cast<int64_t>(ids.size()) / B;
+      model.next(Tensor::from(ids, {B, T}, model.backend()), group).download(&logits[begin * rows]);
+    }
+    // Of each text as many as all beams may need, and one more if it ends.
+    std::vector<Candidate> candidates;
+    for (size_t i = 0; i < running.size(); ++i) {
+      const LogProbabilities log_probability{std::span(logits).subspan(i * rows, V)};
+      for (const auto& [id, log_p] : log_probability.likeliest(beams + 1))
+        candidates.push_back({running[i].log_probability + log_p, i, id});
+    }
+    std::stable_sort(candidates.begin(), candidates.end(), likelier);
+    std::vector<Beam> next;
+    std::vector<size_t> parent_of;
+    for (const Candidate& candidate : candidates) {
+      if (static_cast<int64_t>(next.size()) == beams) break;
+      Beam beam = running[candidate.parent];
+      beam.log_probability = candidate.log_probability;
+      beam.score = score(beam.log_probability, beam.said.size() + 1);
+      if (candidate.id == tokenizer.end_of_text()) {
+        ended.push_back(std::move(beam));
+      } else {
+        beam.said.push_back(candidate.id);
+        next.push_back(std::move(beam));
+        parent_of.push_back(candidate.parent);
+      }
+    }
+    running = std::move(next);
+    std::stable_sort(ended.begin(), ended.end(), better);
+    if (static_cast<int64_t>(ended.size()) > beams) ended.resize(beams);
+    const double best = std::max_element(running.begin(), running.end(), [](const Beam& a, const Beam& b) {
+                          return a.score < b.score;
+                        })->score;
+    if (static_cast<int64_t>(ended.size()) == beams && ended.back().score >= best) break;
+    parents = std::exchange(caches, {});
+    for (const size_t parent : parent_of) {
+      caches.push_back(model.caches());
+      copy(parents[parent], caches.back());
+    }
+  }
+  ended.insert(ended.end(), running.begin(), running.end());
+  std::stable_sort(ended.begin(), ended.end(), better);
+  ended.resize(std::min<size_t>(ended.size(), beams));
+  return ended;
 }
 
 }  // namespace chapbook

@@ -19,7 +19,8 @@ void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::str
   Json config = its.config(model);
   config.update({{"bos_token_id", end}, {"eos_token_id", end}, {"dtype", "float32"}});
   write_file(directory + "/config.json", config.dump(2) + "\n");
-  const Json generation = {{"bos_token_id", end}, {"eos_token_id", end}, {"do_sample", true}};
+  const Json generation = {
+      {"bos_token_id", end}, {"eos_token_id", end}, {"do_sample", true}, {"chapbook_after_end", true}};
   write_file(directory + "/generation_config.json", generation.dump(2) + "\n");
   save_tensors(directory + "/model.safetensors", its.to_file(model), {{"format", "pt"}});
   save_tokenizer(tokenizer, directory);
@@ -97,6 +98,13 @@ std::string model_directory(const std::string& path) {
   fail("'{}' is no model and no run: it has no config.json, and neither has a 'best' or 'last' inside", path);
 }
 
+// What a text is put after is a property of the model. Where a GPT-2 from elsewhere says nothing, it is given
+// what its tokenizer makes of a text.
+static bool begins_after_end(const std::string& directory) {
+  const std::string path = directory + "/generation_config.json";
+  return fs::exists(path) && ConfigFile(path).flag_or("chapbook_after_end", false);
+}
+
 Model load_model(const std::string& path) {
   const std::string directory = model_directory(path);
   Tokenizer tokenizer = load_tokenizer(directory);
@@ -105,7 +113,7 @@ Model load_model(const std::string& path) {
         "{}: the tokenizer has {} tokens, the model only {}", directory, tokenizer.vocabulary_size(),
         network->vocabulary());
   std::vector<int32_t> ends = ends_in(directory, network->vocabulary());
-  return {std::move(network), std::move(tokenizer), std::move(ends)};
+  return {std::move(network), std::move(tokenizer), std::move(ends), begins_after_end(directory)};
 }
 
 }  // namespace chapbook

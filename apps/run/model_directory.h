@@ -14,7 +14,8 @@ namespace chapbook {
 struct Model {
   std::unique_ptr<LanguageModel> network;
   Tokenizer tokenizer;
-  std::vector<int32_t> ends;  // ids that end a text, by generation_config.json or else config.json
+  std::vector<int32_t> ends = {};  // ids that end a text, by generation_config.json or else config.json
+  bool after_end = true;           // it was trained on texts that begin after <|endoftext|>
 };
 
 // Writes into an existing directory.

@@ -92,12 +92,15 @@ TEST_CASE("a generated token takes nothing from the heap") {
   const Tokenizer tokenizer = train_bpe(text, 300);
   const HeapCount heap;
   size_t before = 0, tokens = 0, without = 0, longest = 0;  // calls so far; tokens in a row without one
-  generate(gpt, tokenizer, "", {.tokens = 400, .stop_at_end = false}, [&](int32_t) {
+  Continuation continuation(gpt, tokenizer, prompt_ids(tokenizer, ""), {.tokens = 400, .stop_at_end = false});
+  Continuation* const alone = &continuation;
+  while (continuation.end() == Continuation::End::none) {
+    step(gpt, {&alone, 1});
     without = heap.calls() == before ? without + 1 : 0;
     longest = std::max(longest, without);
     before = heap.calls();
     ++tokens;
-  });
+  }
   CHECK(tokens == 400);
   CHECK(longest >= 150);
 }

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 static const std::vector<std::string> layers = {
     "tensor/",      "tensor/reference/", "tensor/cpu/", "tensor/simt/",
     "tensor/cuda/", "autograd/",         "nn/",         "optim/",
-    "data/",        "apps/report/",      "apps/run/",   "apps/"};
+    "data/",        "apps/report/",      "apps/run/",   "apps/serve/",
+    "apps/"};
 
 // The layer a path belongs to: the longest name it begins with; -1 where there is none.
 static int layer_of(const std::string& path) {
@@ -95,6 +96,7 @@ TEST_CASE("layers: the rule itself can fail") {
         0);
   CHECK(wrong("apps/report/plot.cpp", "#include \"apps/run/metrics.h\"\n") == 1);
   CHECK(wrong("apps/run/run.h", "#include \"apps/report/plot.h\"\n") == 0);
+  CHECK(wrong("apps/run/run.h", "#include \"apps/serve/engine.h\"\n") == 1);
   CHECK(wrong("apps/run/settings.h", "#include <CLI/CLI.hpp>\n") == 1);
   CHECK(wrong("apps/train.cpp", "#include <CLI/CLI.hpp>\n") == 0);
   CHECK(wrong("tensor/cpu/norm.cpp", "#include \"tensor/reference/numbers.h\"\n") == 0);

@@ -1,0 +1,83 @@
+// `./chapbook serve`: models on a page and behind an API, on this machine.
+#include <fmt/core.h>
+#include <semaphore.h>
+
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
+#include "apps/command.h"
+#include "apps/serve/server.h"
+
+namespace chapbook {
+
+static sem_t ended;
+
+// runs/tiny is called tiny; a second one of that name is called by its whole path.
+static std::string served_name(const std::string& path, const std::vector<ServedModel>& others) {
+  const std::string name = std::filesystem::absolute(path).lexically_normal().string();
+  const auto last =
+      std::filesystem::path(name.ends_with('/') ? name.substr(0, name.size() - 1) : name).filename();
+  for (const ServedModel& other : others)
+    if (other.name == last) return path;
+  return last.string();
+}
+
+void add_serve(CLI::App& program) {
+  struct Options {
+    std::vector<std::string> runs, names;
+    std::string host = "127.0.0.1";
+    int port = 8080;
+    ServeLimits limits;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *program.add_subcommand("serve", "models on a page, and behind an OpenAI-style API");
+  command.add_option("RUN", options->runs, "runs (their best models), or model directories")->required();
+  command.add_option("--host", options->host, "the address to listen on; 0.0.0.0: also for other machines")
+      ->capture_default_str();
+  command.add_option("--port", options->port, "0: any that is free")
+      ->check(whole_number(0, 65535))
+      ->capture_default_str();
+  command.add_option("--name", options->names,
+                     "a name this machine is called by, beside localhost and addresses");
+  const auto limit = [&](const char* name, auto& value, const char* help) {
+    command.add_option(name, value, help)->check(whole_number(1))->capture_default_str()->group("Limits");
+  };
+  limit("--max-tokens", options->limits.completion.tokens, "new tokens of a text");
+  limit("--max-texts", options->limits.completion.texts, "texts of a request: prompts times best_of");
+  limit("--max-body", options->limits.http.body, "bytes of a request's body");
+  limit("--max-seconds", options->limits.engine.seconds, "a request may take, waiting included");
+  limit("--max-waiting", options->limits.engine.waiting, "requests that wait; the next is told 429");
+  limit("--together", options->limits.engine.together, "texts that are continued at once");
+  command.footer(
+      "Examples: ./chapbook serve runs/tiny\n"
+      "          ./chapbook serve runs/tiny runs/story --port 9000\n"
+      "          curl http://localhost:8080/v1/completions -H 'Content-Type: application/json' \\\n"
+      "            -d '{\"model\": \"tiny\", \"prompt\": \"Once upon a time\", \"max_tokens\": 50}'");
+  command.callback([options] {
+    std::vector<ServedModel> models;
+    for (const std::string& run : options->runs)
+      models.push_back({served_name(run, models), load_model(run)});
+    ModelServer server(std::move(models), options->limits, options->names);
+    const int port = server.bind(options->host, options->port);
+    // Ctrl-C wakes a thread, which may do what a signal's handler may not.
+    ::sem_init(&ended, 0, 0);
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ::sem_post(&ended); });
+    std::thread waits([&] {
+      while (::sem_wait(&ended) != 0) {
+      }
+      server.stop();
+    });
+    const bool here = options->host == "127.0.0.1" || options->host == "0.0.0.0";
+    fmt::print("http://{}:{}\n", here ? "localhost" : options->host, port);
+    if (options->host == "0.0.0.0" || options->host == "::")
+      fmt::print(stderr, "chapbook: whoever can reach this machine can use it; there are no passwords\n");
+    fmt::print(stderr, "chapbook: Ctrl-C ends it\n");
+    std::fflush(stdout);
+    server.serve();
+    ::sem_post(&ended);  // if it ended by itself
+    waits.join();
+  });
+}
+
+}  // namespace chapbook

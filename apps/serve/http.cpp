@@ -1,0 +1,171 @@
+#include "apps/serve/http.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "tensor/check.h"
+
+namespace chapbook {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Connection : public httplib::Stream {
+ public:
+  Connection(int socket, const WatchedServer::Limits& limits, const std::atomic<bool>& ending)
+      : socket_(socket), limits_(limits), ending_(ending) {}
+
+  // Waits for the first byte of a request, which begins its time and its bytes.
+  bool next_request() {
+    if (close_after) return false;
+    allowed_ = limits_.head + limits_.body;
+    deadline_ = Clock::now() + limits_.idle;
+    if (begin_ == end_ && !fill()) return false;
+    deadline_ = Clock::now() + limits_.request;
+    return true;
+  }
+
+  bool client_is_there() const {
+    char byte;
+    const ssize_t got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+  }
+
+  bool is_readable() const override { return begin_ < end_ || wait(POLLIN, deadline_); }
+  bool is_writable() const override {
+    return !ending_ && wait(POLLOUT, Clock::now() + limits_.write) && client_is_there();
+  }
+  ssize_t read(char* to, size_t size) override {
+    if (begin_ == end_ && !fill()) return -1;
+    const size_t count = std::min(size, end_ - begin_);
+    if (count > allowed_) return -1;
+    allowed_ -= count;
+    std::memcpy(to, buffer_ + begin_, count);
+    begin_ += count;
+    return static_cast<ssize_t>(count);
+  }
+  ssize_t write(const char* from, size_t size) override {
+    if (!wait(POLLOUT, Clock::now() + limits_.write)) return -1;
+    return ::send(socket_, from, size, MSG_NOSIGNAL);
+  }
+  void get_remote_ip_and_port(std::string&, int&) const override {}
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  socket_t socket() const override { return socket_; }
+
+  bool close_after = false;
+
+ private:
+  bool fill() {
+    if (!wait(POLLIN, deadline_)) return false;
+    const ssize_t got = ::recv(socket_, buffer_, sizeof buffer_, 0);
+    begin_ = 0;
+    end_ = got > 0 ? static_cast<size_t>(got) : 0;
+    return got > 0;
+  }
+
+  // In pieces, so that the end of the server is noticed.
+  bool wait(short what, Clock::time_point until) const {
+    while (!ending_) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+      if (left <= 0) return false;
+      pollfd one{socket_, what, 0};
+      if (::poll(&one, 1, static_cast<int>(std::min<int64_t>(left, 200))) > 0)
+        return (one.revents & (what | POLLHUP)) != 0 && (one.revents & (POLLERR | POLLNVAL)) == 0;
+    }
+    return false;
+  }
+
+  const int socket_;
+  const WatchedServer::Limits& limits_;
+  const std::atomic<bool>& ending_;
+  Clock::time_point deadline_;
+  size_t allowed_ = 0;  // bytes that may still be read of this request
+  char buffer_[4096];
+  size_t begin_ = 0, end_ = 0;
+};
+
+thread_local Connection* current = nullptr;
+
+class Threads : public httplib::TaskQueue {
+ public:
+  explicit Threads(int most) : most_(most) {}
+  void enqueue(std::function<void()> work) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return running_ < most_; });
+    ++running_;
+    std::thread([this, work = std::move(work)] {
+      work();
+      const std::lock_guard lock(mutex_);
+      --running_;
+      changed_.notify_all();
+    }).detach();
+  }
+  void shutdown() override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return running_ == 0; });
+  }
+
+ private:
+  const int most_;
+  int running_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+}  // namespace
+
+WatchedServer::WatchedServer(const Limits& limits) : limits_(limits) {
+  new_task_queue = [most = limits.connections] { return new Threads(most); };
+  set_payload_max_length(limits.body);
+  set_tcp_nodelay(true);
+}
+
+int WatchedServer::bind(const std::string& host, int port) {
+  // httplib binds with SO_REUSEPORT, by which two servers would share a port without a word.
+  set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+  errno = 0;
+  const int bound = port == 0 ? bind_to_any_port(host) : bind_to_port(host, port) ? port : -1;
+  check(bound > 0, "cannot listen on {} port {}: {}", host, port,
+        errno ? std::strerror(errno) : "no such address here");
+  ::listen(svr_sock_, 128);  // httplib says 5, too few for many who come at once
+  return bound;
+}
+
+void WatchedServer::serve() { listen_after_bind(); }
+
+void WatchedServer::finish() {
+  ending_ = true;
+  stop();
+}
+
+bool WatchedServer::client_is_there() { return !current || current->client_is_there(); }
+void WatchedServer::close_after_this() {
+  if (current) current->close_after = true;
+}
+
+bool WatchedServer::process_and_close_socket(socket_t socket) {
+  {
+    Connection connection(socket, limits_, ending_);
+    current = &connection;
+    bool closed = false;
+    try {
+      while (!closed && connection.next_request())
+        if (!process_request(connection, false, closed, nullptr)) break;
+    } catch (...) {  // a request that no handler has seen; the connection goes
+    }
+    current = nullptr;
+  }
+  ::shutdown(socket, SHUT_RDWR);
+  ::close(socket);
+  return true;
+}
+
+}  // namespace chapbook

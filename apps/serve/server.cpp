@@ -1,0 +1,203 @@
+#include "apps/serve/server.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+
+#include "data/utf8.h"
+#include "tensor/json.h"
+
+namespace chapbook {
+
+namespace {
+
+void answer(httplib::Response& response, int status, const Json& json) {
+  response.status = status;
+  response.set_content(json.dump(-1, ' ', false, Json::error_handler_t::replace), "application/json");
+}
+
+// The error being handled, as OpenAI's clients read it.
+ApiError current_error() {
+  try {
+    throw;
+  } catch (const ApiError& error) {
+    return error;
+  } catch (const Busy& error) {
+    return {429, error.what(), "requests", "", "rate_limit_exceeded"};
+  } catch (const std::bad_alloc&) {
+    return {503, "there is no memory left for this request", "server_error"};
+  } catch (const std::exception& error) {
+    return {503, error.what(), "server_error"};
+  }
+}
+
+void answer_error(httplib::Response& response) {
+  const ApiError error = current_error();
+  if (error.status == 429) response.set_header("Retry-After", "1");
+  answer(response, error.status, error.json());
+}
+
+std::string event(const std::string& data) { return "data: " + data + "\n\n"; }
+
+// A name as it stands in a Host header, without the port.
+std::string host_name(const std::string& host) {
+  const size_t colon = host.rfind(':'), bracket = host.rfind(']');
+  const bool port = colon != host.npos && (bracket == host.npos || colon > bracket);
+  std::string name = host.substr(0, port ? colon : host.size());
+  if (name.size() > 2 && name.front() == '[' && name.back() == ']') name = name.substr(1, name.size() - 2);
+  return name;
+}
+
+bool is_address(const std::string& name) {
+  unsigned char address[16];
+  return ::inet_pton(AF_INET, name.c_str(), address) == 1 ||
+         ::inet_pton(AF_INET6, name.c_str(), address) == 1;
+}
+
+Json body_of(const httplib::Request& request) {
+  const Json body = Json::parse(request.body, shallow, false);
+  if (body.is_discarded()) throw ApiError(400, "the body is not valid JSON");
+  return body;
+}
+
+}  // namespace
+
+ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& limits,
+                         std::vector<std::string> names)
+    : models_(std::move(models)),
+      limits_(limits),
+      names_(std::move(names)),
+      engine_(limits_.engine),
+      http_(limits_.http) {
+  http_.set_default_headers({{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
+  http_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    const bool no = refused(request, response);
+    if (no) WatchedServer::close_after_this();  // its body has not been read
+    return no ? httplib::Server::HandlerResponse::Handled : httplib::Server::HandlerResponse::Unhandled;
+  });
+  http_.set_exception_handler(
+      [](const httplib::Request&, httplib::Response& response, std::exception_ptr error) {
+        try {
+          std::rethrow_exception(error);
+        } catch (...) {
+          answer_error(response);
+        }
+      });
+  http_.set_error_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (response.status >= 400) WatchedServer::close_after_this();
+    if (!response.body.empty()) return;
+    const std::string message = response.status == 404
+                                    ? fmt::format("there is no {}", visible(request.path).substr(0, 100))
+                                : response.status == 413 ? "the body is too large"
+                                                         : "the request cannot be read";
+    answer(response, response.status, ApiError(response.status, message).json());
+  });
+
+  http_.Get("/", [](const httplib::Request&, httplib::Response& response) {
+    response.set_header("Content-Security-Policy",
+                        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                        "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                        "frame-ancestors 'none'");
+    response.set_header("Referrer-Policy", "no-referrer");
+    response.set_content(page().data(), page().size(), "text/html; charset=utf-8");
+  });
+  http_.Get("/v1/models", [this](const httplib::Request&, httplib::Response& response) {
+    answer(response, 200, models_json(models_));
+  });
+  http_.Get("/chapbook/tokens", [this](const httplib::Request& request, httplib::Response& response) {
+    const Tokenizer& tokenizer = model(request.get_param_value("model")).model.tokenizer;
+    Json texts = Json::array();
+    for (int32_t id = 0; id < tokenizer.vocabulary_size(); ++id) texts.push_back(token_text(tokenizer, id));
+    answer(response, 200, {{"tokens", texts}});
+  });
+  http_.Post("/chapbook/scores", [this](const httplib::Request& request, httplib::Response& response) {
+    Json body = body_of(request);  // the same checks as of a completion
+    if (body.is_object()) body["max_tokens"] = 0;
+    const CompletionRequest asked = read_completion(body, models_, limits_.completion);
+    const Model& model = asked.model->model;
+    std::vector<float> logits;
+    engine_.compute([&] {
+      const auto& ids = asked.prompts.front().ids;
+      auto caches = model.network->caches();
+      logits = model.network
+                   ->next(Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend()),
+                          caches)
+                   .to_vector<float>();
+    });
+    logits.resize(model.tokenizer.vocabulary_size());
+    answer(response, 200, {{"scores", logits}});
+  });
+  http_.Post("/v1/completions", [this](const httplib::Request& request, httplib::Response& response) {
+    complete(request, response);
+  });
+}
+
+const ServedModel& ModelServer::model(const std::string& name) const {
+  for (const ServedModel& model : models_)
+    if (model.name == name) return model;
+  throw ApiError(404, fmt::format("the model '{}' does not exist", visible(name).substr(0, 60)),
+                 "invalid_request_error", "model", "model_not_found");
+}
+
+bool ModelServer::refused(const httplib::Request& request, httplib::Response& response) const {
+  const auto no = [&](int status, const std::string& message) {
+    answer(response, status, ApiError(status, message).json());
+    return true;
+  };
+  if (request.get_header_value_count("Host") != 1) return no(400, "a request has one Host header");
+  const std::string host = request.get_header_value("Host"), name = host_name(host);
+  if (name != "localhost" && !is_address(name) && std::ranges::find(names_, name) == names_.end())
+    return no(403, fmt::format("this server is not '{}'; `--name {}` would make it so",
+                               visible(name).substr(0, 60), visible(name).substr(0, 60)));
+  if (request.method == "GET" || request.method == "HEAD") return false;
+  if (request.method != "POST") return no(405, "there are GET and POST");
+  if (request.has_header("Origin") && request.get_header_value("Origin") != "http://" + host)
+    return no(403, "requests from pages of other sites are refused");
+  if (!request.get_header_value("Content-Type").starts_with("application/json"))
+    return no(415, "the body must be JSON, with the header Content-Type: application/json");
+  if (request.has_header("Content-Encoding")) return no(415, "the body must not be compressed");
+  return false;
+}
+
+void ModelServer::complete(const httplib::Request& request, httplib::Response& response) {
+  auto completion =
+      std::make_shared<Completion>(read_completion(body_of(request), models_, limits_.completion), engine_);
+  if (!completion->request().stream) {
+    while (!completion->over()) {
+      if (const std::optional<std::string> piece = completion->next()) {
+        response.set_content(*piece, "application/json");
+        return;
+      }
+      if (!WatchedServer::client_is_there()) return;
+    }
+    return;
+  }
+  response.set_header("X-Accel-Buffering", "no");  // what a proxy before it should know
+  response.set_chunked_content_provider("text/event-stream", [completion](size_t, httplib::DataSink& sink) {
+    try {
+      while (const std::optional<std::string> piece = completion->next()) {
+        const std::string text = event(*piece);
+        if (!sink.write(text.data(), text.size())) return false;
+        if (!completion->over()) break;
+      }
+      if (!completion->over()) return true;
+    } catch (...) {
+      const std::string text =
+          event(current_error().json().dump(-1, ' ', false, Json::error_handler_t::replace));
+      sink.write(text.data(), text.size());
+      sink.done();
+      return true;
+    }
+    const std::string end = event("[DONE]");
+    sink.write(end.data(), end.size());
+    sink.done();
+    return true;
+  });
+}
+
+void ModelServer::stop() {
+  engine_.stop();
+  http_.finish();
+}
+
+}  // namespace chapbook

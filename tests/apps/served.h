@@ -1,0 +1,50 @@
+// A server in this process, with a small model of random weights: what the tests of serve talk to.
+#pragma once
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "apps/run/generator.h"
+#include "apps/serve/server.h"
+#include "data/bpe_train.h"
+#include "data/stories.h"
+#include "nn/gpt.h"
+
+namespace chapbook {
+
+// Weights four times as large as at the start of training: scores that differ.
+inline Model lively_model(const GPTConfig& config = {
+                              .layers = 2, .heads = 2, .width = 64, .context = 64, .vocabulary = 400}) {
+  std::string text;
+  write_stories(80, 1, [&](std::string_view story) { text += story; });
+  Model model{std::make_unique<GPT>(config), train_bpe(text, 400)};
+  Random random{1};
+  model.network->initialise(random);
+  for (const auto& [name, tensor] : state(*model.network))
+    model.network->backend().copy((tensor * 4.0).view(), tensor.view());
+  return model;
+}
+
+struct Served {
+  ModelServer server;
+  int port;
+  std::thread thread;
+
+  static std::vector<ServedModel> models() {
+    std::vector<ServedModel> models;
+    models.push_back({"lively", lively_model()});
+    models.push_back(
+        {"other", lively_model({.layers = 1, .heads = 2, .width = 32, .context = 32, .vocabulary = 400})});
+    return models;
+  }
+  explicit Served(const ServeLimits& limits = {}, std::vector<ServedModel> some = models())
+      : server(std::move(some), limits),
+        port(server.bind("127.0.0.1", 0)),
+        thread([this] { server.serve(); }) {}
+  ~Served() {
+    server.stop();
+    thread.join();
+  }
+};
+
+}  // namespace chapbook

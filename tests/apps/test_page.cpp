@@ -1,0 +1,202 @@
+// The page of serve in a real browser: a story is told, looked at, changed and stopped with mouse and
+// keyboard, wide and narrow, light and dark; nothing is asked of anybody else, and nothing is without a name.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+
+#include "served.h"
+#include "tensor/files.h"
+#include "tests/support/browser.h"
+
+using namespace chapbook;
+
+namespace {
+
+using Any = Browser::Json;
+
+// Every control has a name for those who do not see it.
+const char* const unnamed = R"(
+  const named = e => e.getAttribute('aria-label')?.trim() || e.getAttribute('aria-labelledby') || e.labels?.[0]?.textContent.trim() ||
+    (e.tagName === 'BUTTON' && e.textContent.trim()) || e.getAttribute('title');
+  return [...document.querySelectorAll('button, input, select, textarea, summary, [role=button], [tabindex]')]
+    .filter(e => !named(e) && !(e.tagName === 'SUMMARY' && e.textContent.trim())).map(e => e.outerHTML.slice(0, 200));)";
+
+// Text whose colour does not stand out from what is behind it by 4.5 to 1 (WCAG 2.2, 1.4.3).
+const char* const too_pale = R"(
+  const parse = c => c.match(/[\d.]+/g).map(Number), light = c => { const [r, g, b] = c.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if ((c[3] ?? 1) > 0.5) return c; } return [255, 255, 255]; };
+  const found = [];
+  for (const e of document.querySelectorAll('body *')) {
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) || !e.checkVisibility() || e.closest('[disabled], .hidden, script, style, i, select')) continue;
+    const a = light(parse(getComputedStyle(e).color).slice(0, 3)), b = light(behind(e).slice(0, 3));
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) found.push(contrast.toFixed(2) + ' ' + e.outerHTML.slice(0, 120));
+  }
+  return found;)";
+
+void save_picture(Browser& browser, const std::string& name) {
+  if (const char* folder = std::getenv("CHAPBOOK_PICTURES")) {  // to be looked at
+    const std::string text = browser.screenshot();
+    write_file(std::string(folder) + "/" + name + ".base64", text);
+  }
+}
+
+// The console is empty, and every request went to this server.
+void check_quiet(Browser& browser, const std::string& base) {
+  for (const Any& entry : browser.log("browser")) FAIL_CHECK(entry["message"].get<std::string>());
+  int requests = 0;
+  for (const Any& entry : browser.log("performance")) {
+    const Any message = Any::parse(entry["message"].get<std::string>())["message"];
+    if (message["method"] != "Network.requestWillBeSent") continue;
+    const std::string url = message["params"]["request"]["url"];
+    CHECK_MESSAGE((url.starts_with(base) || url.starts_with("data:")), url);
+    ++requests;
+  }
+  CHECK(requests > 0);
+}
+
+void check_for_everyone(Browser& browser) {
+  for (const Any& element : browser.run(unnamed)) FAIL_CHECK("without a name: ", element.get<std::string>());
+  for (const Any& element : browser.run(too_pale)) FAIL_CHECK("too pale: ", element.get<std::string>());
+  CHECK(browser.run("return document.documentElement.scrollWidth <= innerWidth") == true);
+}
+
+std::string told(Browser& browser, const std::string& article = "article") {
+  return browser.run("return document.querySelector('" + article + " .text').textContent");
+}
+
+}  // namespace
+
+TEST_CASE("page: in a browser") {
+  if (!Browser::there()) {
+    // .ci/run installs them; REQUIRE_BROWSER makes their absence a failure there.
+    std::cerr << "\n*** chromium and chromium-driver are not installed: THE PAGE IS NOT TESTED ***\n\n";
+    CHECK_MESSAGE(!std::getenv("REQUIRE_BROWSER"), "there is no browser");
+    return;
+  }
+  std::vector<ServedModel> models = Served::models();
+  models.push_back(
+      {"slow", lively_model({.layers = 6, .heads = 6, .width = 384, .context = 128, .vocabulary = 400})});
+  if (const char* run = std::getenv("CHAPBOOK_PICTURES_OF"))
+    models.insert(models.begin(), {"tiny", load_model(run)});
+  Served served({}, std::move(models));
+  const std::string base = fmt::format("http://localhost:{}/", served.port);
+  Browser browser(1280, 860);
+  browser.window(1280, 860);
+  browser.open(base);
+  REQUIRE(browser.becomes("document.querySelector('#model').options.length >= 2", 10));
+  check_for_everyone(browser);
+
+  SUBCASE("a story streams in, is looked at, and goes on from another word") {
+    browser.run("tokens.value = 40");
+    browser.click("#tell");
+    CHECK(browser.becomes("document.querySelectorAll('.t:not(.given)').length > 3"));  // while it is told
+    REQUIRE(browser.becomes("document.querySelector('#status').textContent.startsWith('Told')"));
+    const std::string first = told(browser);
+    CHECK(first.starts_with("Once upon a time"));
+    CHECK(browser.run("return $('stop').disabled") == true);
+    // The model's own log-probabilities and the page's arithmetic agree, with all cuts off.
+    browser.run(
+        "for (const [name, value] of [['temperature', 1], ['top_p', 1]]) { const e = "
+        "document.getElementById(name); e.value = value; e.dispatchEvent(new Event('input')); }");
+    browser.point_at(".t:not(.given)");
+    REQUIRE(browser.becomes("current?.scores && document.querySelectorAll('#list li').length >= 12"));
+    CHECK(browser.run("return [...document.querySelectorAll('#list li')].slice(0, 12).every((li, i) => "
+                      "li.row.id === current.top[i][0] && "
+                      "Math.abs(li.row.drawn - Math.exp(current.top[i][1])) < 1e-4)") == true);
+    save_picture(browser, "wide");
+    // Sliders redraw from the same scores, and ask nobody.
+    const Any before =
+        browser.run("return [...document.querySelectorAll('#list li')].map(li => li.row.drawn)");
+    browser.log("performance");
+    browser.run("temperature.value = 0.5; temperature.dispatchEvent(new Event('input'))");
+    const Any cooler =
+        browser.run("return [...document.querySelectorAll('#list li')].map(li => li.row.drawn)");
+    CHECK(cooler[0].get<double>() > before[0].get<double>());
+    browser.run("top_k.value = 3; top_k.dispatchEvent(new Event('input'))");
+    CHECK(browser.run("return document.querySelectorAll('#list li:not(.cut)').length") == 3);
+    browser.run("temperature.value = 0; temperature.dispatchEvent(new Event('input'))");
+    CHECK(browser.run("return document.querySelectorAll('#list li:not(.cut)').length") == 1);
+    for (const Any& entry : browser.log("performance"))
+      CHECK(entry["message"].get<std::string>().find("requestWillBeSent\"") == std::string::npos);
+    // Another word, and on from there; and back.
+    browser.run(
+        "[...document.querySelectorAll('.t')].find(t => t.token.at > 8 && t.textContent.trim()).id = "
+        "'ninth'");
+    browser.click("#ninth");
+    REQUIRE(browser.becomes("current?.span.id === 'ninth' && current.scores"));
+    const Any kept = browser.run(
+        "return texts[0].tokens.slice(0, current.at).map(token => token.span.textContent).join('')");
+    const Any chosen = browser.run(
+        "const can = li => li.row.id !== current.id && /^[ -~]+$/.test(vocabulary[model.id][li.row.id]) && "
+        "!/bytes|endof/.test(vocabulary[model.id][li.row.id]); const li = "
+        "[...document.querySelectorAll('#list li')].find(can); li.id = 'chosen'; return [current.at, "
+        "li.row.id]");
+    browser.click("#chosen button");
+    REQUIRE(browser.becomes("document.querySelector('#status').textContent.startsWith('Told')"));
+    CHECK(told(browser).starts_with(kept.get<std::string>()));
+    CHECK(told(browser) != first);
+    CHECK(browser.run("return texts[0].tokens[arguments[0]].id", {chosen[0]}) == chosen[1]);
+    browser.click(".back");
+    CHECK(told(browser) == first);
+    check_for_everyone(browser);
+    check_quiet(browser, base);
+  }
+  SUBCASE("several texts, side by side, by keyboard alone, and stopped") {
+    browser.run(
+        "$('model').value = 'slow'; $('model').dispatchEvent(new Event('change')); count.value = 3; "
+        "tokens.value = 4000");
+    browser.type("#prompt", ", said");
+    browser.run("form.requestSubmit()");
+    REQUIRE(
+        browser.becomes("document.querySelectorAll('article').length === 3 && "
+                        "document.querySelectorAll('.t:not(.given)').length > 30"));
+    browser.click("#stop");
+    REQUIRE(browser.becomes("document.querySelector('.telling') === null"));
+    CHECK(browser.run("return document.querySelector('#status').textContent") == "Stopped");
+    CHECK(browser.run(
+              "return new Set([...document.querySelectorAll('.text')].map(e => e.textContent)).size") == 3);
+    CHECK(told(browser).starts_with("Once upon a time, said"));
+    browser.run("document.querySelector('.t').focus()");
+    browser.key("\uE014");  // to the right
+    browser.key("\uE014");
+    CHECK(browser.run("return document.activeElement.token.at") == 2);
+    REQUIRE(browser.becomes("document.querySelectorAll('#list li').length >= 12"));
+    browser.key("\uE015");  // down, into the list
+    CHECK(browser.run("return document.activeElement.closest('#list') !== null") == true);
+    browser.key("\uE00C");  // escape: back in the text
+    CHECK(browser.run("return document.activeElement.token?.at") == 2);
+    save_picture(browser, "three");
+    check_for_everyone(browser);
+    check_quiet(browser, base);
+  }
+  SUBCASE("narrow and dark") {
+    browser.window(390, 780);
+    browser.dark(true);
+    browser.open(base);
+    REQUIRE(browser.becomes("document.querySelector('#model').options.length >= 2", 10));
+    browser.run("tokens.value = 60");
+    browser.click("#tell");
+    REQUIRE(browser.becomes("document.querySelector('#status').textContent.startsWith('Told')"));
+    browser.run("scrollTo(0, 0)");
+    browser.click(".t:not(.given)");
+    REQUIRE(browser.becomes("current?.scores && document.querySelectorAll('#list li').length >= 12"));
+    CHECK(browser.run("return getComputedStyle(document.querySelector('#could')).position") == "fixed");
+    CHECK(browser.run("return getComputedStyle(document.documentElement).backgroundColor") ==
+          "rgb(26, 24, 21)");
+    save_picture(browser, "narrow");
+    check_for_everyone(browser);
+    browser.click("#close");
+    CHECK(browser.run("return document.querySelector('#could').matches('.open')") == false);
+    check_quiet(browser, base);
+  }
+  SUBCASE("an error is said") {
+    browser.run("tokens.value = 100000; form.noValidate = true");
+    browser.click("#tell");
+    CHECK(browser.becomes("document.querySelector('#alert').textContent.includes('max_tokens')", 10));
+    browser.log("browser");  // where the browser notes a 400 of its own accord
+  }
+}

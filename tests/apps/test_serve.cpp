@@ -1,0 +1,533 @@
+// The server over its socket: what it answers to what OpenAI's clients send, what it refuses, and that
+// nothing a client does harms it or another client.
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+
+#include "apps/run/model_directory.h"
+#include "program.h"
+#include "served.h"
+#include "tensor/files.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace chapbook;
+
+namespace {
+
+struct Response {
+  int status = -1;  // no answer
+  std::string body;
+  Json json() const { return Json::parse(body, nullptr, false); }
+};
+
+Response post(int port, const std::string& body, const std::string& path = "/v1/completions",
+              httplib::Headers headers = {}) {
+  httplib::Client client("127.0.0.1", port);
+  client.set_read_timeout(60);
+  const auto result = client.Post(path, headers, body, "application/json");
+  return result ? Response{result->status, result->body} : Response{};
+}
+Response get(int port, const std::string& path, httplib::Headers headers = {}) {
+  const auto result = httplib::Client("127.0.0.1", port).Get(path, headers);
+  return result ? Response{result->status, result->body} : Response{};
+}
+
+// The data of each event of a stream.
+std::vector<std::string> events(const std::string& body) {
+  std::vector<std::string> result;
+  for (size_t at = 0, end; (end = body.find("\n\n", at)) != body.npos; at = end + 2) {
+    CHECK(body.substr(at, 6) == "data: ");
+    result.push_back(body.substr(at + 6, end - at - 6));
+  }
+  return result;
+}
+
+// What a socket gives back for bytes sent as they are, until it is closed.
+std::string raw(int port, const std::string& bytes, bool half_close = false) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  for (size_t at = 0; at < bytes.size();) {
+    const ssize_t sent = ::send(socket, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+    if (sent <= 0) break;
+    at += static_cast<size_t>(sent);
+  }
+  if (half_close) ::shutdown(socket, SHUT_WR);
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t got; (got = ::recv(socket, buffer, sizeof buffer, 0)) > 0;) answer.append(buffer, got);
+  ::close(socket);
+  return answer;
+}
+
+const std::string story = R"("model": "lively", "prompt": "Once upon a time", "seed": 5, )";
+
+}  // namespace
+
+TEST_CASE("serve: the page, the models, and nothing of the disk") {
+  Served served;
+  const int port = served.port;
+  const auto page = httplib::Client("127.0.0.1", port).Get("/");
+  REQUIRE(page);
+  CHECK(page->status == 200);
+  CHECK(page->body == read_file(std::string(CHAPBOOK_SOURCE_DIR) + "/apps/serve/page.html"));
+  CHECK(page->get_header_value("Content-Security-Policy").starts_with("default-src 'none'"));
+  CHECK(page->get_header_value("X-Content-Type-Options") == "nosniff");
+  const Json models = get(port, "/v1/models").json();
+  CHECK(models["object"] == "list");
+  CHECK(models["data"][0]["id"] == "lively");
+  CHECK(models["data"][1]["chapbook"]["context"] == 32);
+  const Json tokens = get(port, "/chapbook/tokens?model=lively").json()["tokens"];
+  CHECK(tokens.size() == 400);
+  CHECK(tokens[1] == "\"");
+  CHECK(tokens[150].get<std::string>().starts_with("bytes:\\x"));
+  for (const char* path :
+       {"/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/etc/passwd", "/page.html", "/v1",
+        "/v1/models/../../etc/passwd", "/chapbook/tokens?model=none"}) {
+    CAPTURE(path);
+    const Response response = get(port, path);
+    CHECK(response.status == 404);
+    CHECK(response.json()["error"]["type"] == "invalid_request_error");
+  }
+  const Json scores =
+      post(port, R"({"model": "lively", "prompt": [3, 5, 7]})", "/chapbook/scores").json()["scores"];
+  const Model model = lively_model();
+  const auto logits = (*model.network)(Tensor::from(std::vector<int32_t>{3, 5, 7}, {1, 3}))
+                          .value()
+                          .select(1, 2)
+                          .to_vector<float>();
+  REQUIRE(scores.size() == 400);
+  for (int i = 0; i < 400; ++i)
+    CHECK(std::abs(scores[i].get<double>() - logits[i]) <= 1e-4);  // f32, other products
+}
+
+TEST_CASE("serve: a completion is what the model tells") {
+  Served served;
+  const int port = served.port;
+  const Model model = lively_model();
+  const auto told = [&](const Sampling& s, std::string_view prompt = "Once upon a time") {
+    return Json::parse(Json(tell(*model.network, model.tokenizer, prompt, s))
+                           .dump(-1, ' ', false, Json::error_handler_t::replace));
+  };
+  const auto asked = [&](const std::string& more) {
+    const Response response = post(port, "{" + story + more + "}");
+    CAPTURE(response.body);
+    CHECK(response.status == 200);
+    return response.json();
+  };
+  const Json one = asked(R"("max_tokens": 30)");
+  CHECK(one["object"] == "text_completion");
+  CHECK(one["model"] == "lively");
+  CHECK(one["choices"].size() == 1);
+  CHECK(one["choices"][0]["logprobs"].is_null());
+  CHECK(one["choices"][0]["text"] == told({.temperature = 1, .top_p = 1, .seed = 5, .tokens = 30}));
+  CHECK(one["usage"]["prompt_tokens"] == prompt_ids(model.tokenizer, "Once upon a time").size());
+  CHECK(one["usage"]["completion_tokens"] == 30);
+  CHECK(one["choices"][0]["finish_reason"] == "length");
+
+  const Json cut = asked(
+      R"("max_tokens": 40, "temperature": 0.7, "top_p": 0.8, "top_k": 30, "min_p": 0.01, "repetition_penalty": 1.1,
+      "presence_penalty": 0.5, "frequency_penalty": -0.5, "logit_bias": {"40": 5, "50": -100}, "user": "me", "logprobs": null)");
+  CHECK(cut["choices"][0]["text"] == told({.temperature = 0.7,
+                                           .top_k = 30,
+                                           .top_p = 0.8,
+                                           .min_p = 0.01,
+                                           .repetition_penalty = 1.1,
+                                           .presence_penalty = 0.5,
+                                           .frequency_penalty = -0.5,
+                                           .logit_bias = {{40, 5}, {50, -100}},
+                                           .seed = 5,
+                                           .tokens = 40}));
+  // Seeds count up over texts; of several prompts, too.
+  const Json three = asked(R"("max_tokens": 20, "n": 3)");
+  for (uint64_t i = 0; i < 3; ++i) {
+    CHECK(three["choices"][i]["index"] == i);
+    CHECK(three["choices"][i]["text"] == told({.temperature = 1, .top_p = 1, .seed = 5 + i, .tokens = 20}));
+  }
+  const Json two =
+      post(port, R"({"model": "lively", "prompt": ["The", "A dog"], "seed": 1, "max_tokens": 20})").json();
+  CHECK(two["choices"][0]["text"] == told({.temperature = 1, .top_p = 1, .seed = 1, .tokens = 20}, "The"));
+  CHECK(two["choices"][1]["text"] == told({.temperature = 1, .top_p = 1, .seed = 2, .tokens = 20}, "A dog"));
+  // Greedy takes no seed; tokens are taken as they are.
+  Json by_ids = {{"model", "lively"},
+                 {"prompt", prompt_ids(model.tokenizer, "The")},
+                 {"temperature", 0},
+                 {"max_tokens", 20}};
+  CHECK(post(port, by_ids.dump()).json()["choices"][0]["text"] ==
+        told({.temperature = 0, .tokens = 20}, "The"));
+  // A text to stop at.
+  const std::string whole = one["choices"][0]["text"];
+  const std::string letter = whole.substr(whole.find_first_of("abcdefghijklmnopqrstuvwxyz", 8), 1);
+  const Json stopped = asked(R"("max_tokens": 30, "stop": ["never", ")" + letter + R"("])");
+  CHECK(stopped["choices"][0]["finish_reason"] == "stop");
+  CHECK(stopped["choices"][0]["text"] == whole.substr(0, whole.find(letter)));
+}
+
+TEST_CASE("serve: log-probabilities, echo and best_of") {
+  Served served;
+  const int port = served.port;
+  const Model model = lively_model();
+  const Json echoed =
+      post(port, "{" + story + R"("max_tokens": 8, "echo": true, "logprobs": 3})").json()["choices"][0];
+  const Json& p = echoed["logprobs"];
+  const std::vector<int32_t> prompt = prompt_ids(model.tokenizer, "Once upon a time");
+  CHECK(echoed["text"].get<std::string>().starts_with("Once upon a time"));
+  REQUIRE(p["tokens"].size() == prompt.size() - 1 + 8);  // the end of the story before is not of the prompt
+  std::vector<int32_t> ids = p["token_ids"].get<std::vector<int32_t>>();
+  ids.insert(ids.begin(), prompt[0]);
+  const int64_t rows = static_cast<int64_t>(ids.size());
+  const auto logits = (*model.network)(Tensor::from(ids, {1, rows})).value().to_vector<float>();
+  for (int64_t i = 1; i < rows; ++i) {
+    const LogProbabilities expected{std::span(logits).subspan((i - 1) * 400, 400)};
+    CHECK(std::abs(p["token_logprobs"][i - 1].get<double>() - expected(ids[i])) <= 1e-4);
+    CHECK(p["top_ids"][i - 1].size() == 3);
+    CHECK(p["top_ids"][i - 1][0][0] == expected.likeliest(1)[0].id);
+    CHECK(p["text_offset"][i - 1].get<size_t>() <= echoed["text"].get<std::string>().size());
+  }
+  CHECK(p["text_offset"][0] == 0);
+  // Scoring alone, as evaluation programs do; of token ids the first has nothing before it.
+  const Json scored =
+      post(port, R"({"model": "lively", "prompt": [3, 5, 7], "max_tokens": 0, "echo": true, "logprobs": 0})")
+          .json()["choices"][0];
+  CHECK(scored["logprobs"]["token_logprobs"].size() == 3);
+  CHECK(scored["logprobs"]["token_logprobs"][0].is_null());
+  CHECK(scored["finish_reason"] == "length");
+  // The best of eight is one of the eight, and none of them is likelier.
+  const Json eight =
+      post(port, "{" + story + R"("max_tokens": 10, "n": 8, "logprobs": 0})").json()["choices"];
+  const Json best =
+      post(port, "{" + story + R"("max_tokens": 10, "best_of": 8, "logprobs": 0})").json()["choices"];
+  REQUIRE(best.size() == 1);
+  const auto mean = [](const Json& choice) {
+    double sum = 0;
+    for (const Json& value : choice["logprobs"]["token_logprobs"]) sum += value.get<double>();
+    return sum / static_cast<double>(choice["logprobs"]["token_logprobs"].size());
+  };
+  bool among = false;
+  for (const Json& choice : eight) {
+    CHECK(mean(choice) <= mean(best[0]));
+    among |= choice["text"] == best[0]["text"];
+  }
+  CHECK(among);
+}
+
+TEST_CASE("serve: a stream is the same text in pieces") {
+  Served served;
+  for (const char* more :
+       {R"("max_tokens": 25)", R"("max_tokens": 25, "n": 3, "logprobs": 2)",
+        R"("max_tokens": 5, "echo": true)", R"("max_tokens": 0)", R"("max_tokens": 40, "stop": "e")"}) {
+    CAPTURE(more);
+    const Json whole = post(served.port, "{" + story + more + "}").json();
+    const Response response = post(
+        served.port, "{" + story + more + R"(, "stream": true, "stream_options": {"include_usage": true}})");
+    CHECK(response.status == 200);
+    std::vector<std::string> all = events(response.body);
+    REQUIRE(all.size() >= 3);
+    CHECK(all.back() == "[DONE]");
+    const Json last = Json::parse(all[all.size() - 2]);
+    CHECK(last["choices"].empty());
+    CHECK(last["usage"] == whole["usage"]);
+    std::vector<std::string> texts(whole["choices"].size());
+    std::vector<Json> reasons(texts.size());
+    for (size_t i = 0; i + 2 < all.size(); ++i) {
+      const Json piece = Json::parse(all[i]);
+      const Json& choice = piece["choices"][0];
+      CHECK(piece["id"] == Json::parse(all[0])["id"]);
+      texts[choice["index"].get<size_t>()] += choice["text"].get<std::string>();
+      if (!choice["finish_reason"].is_null())
+        reasons[choice["index"].get<size_t>()] = choice["finish_reason"];
+    }
+    for (size_t i = 0; i < texts.size(); ++i) {
+      CHECK(texts[i] == whole["choices"][i]["text"]);
+      CHECK(reasons[i] == whole["choices"][i]["finish_reason"]);
+    }
+  }
+}
+
+TEST_CASE("serve: what is wrong is refused by name") {
+  Served served;
+  const struct {
+    const char *body, *says;
+    int status = 400;
+  } cases[] = {
+      {"", "not valid JSON"},
+      {"{", "not valid JSON"},
+      {"[]", "not a JSON object"},
+      {"{}", "'model'"},
+      {R"({"model": "none"})", "does not exist", 404},
+      {R"({"model": "lively", "tempreature": 1})", "unknown parameter 'tempreature'"},
+      {R"({"model": "lively", "temperature": 3})", "'temperature' must be a number from 0 to 2"},
+      {R"({"model": "lively", "temperature": "hot"})", "'temperature'"},
+      {R"({"model": "lively", "max_tokens": -1})", "'max_tokens'"},
+      {R"({"model": "lively", "max_tokens": 1e300})", "'max_tokens'"},
+      {R"({"model": "lively", "max_tokens": 5000})", "0 to 4096"},
+      {R"({"model": "lively", "n": 0})", "'n'"},
+      {R"({"model": "lively", "n": 65})", "65 texts"},
+      {R"({"model": "lively", "n": 2, "best_of": 1})", "'best_of'"},
+      {R"({"model": "lively", "best_of": 2, "stream": true})", "'best_of'"},
+      {R"({"model": "lively", "stop": ["a", "b", "c", "d", "e"]})", "'stop'"},
+      {R"({"model": "lively", "stop": ""})", "'stop'"},
+      {R"({"model": "lively", "logit_bias": {"x": 1}})", "'logit_bias'"},
+      {R"({"model": "lively", "logit_bias": {"400": 1}})", "0 to 399"},
+      {R"({"model": "lively", "logit_bias": {"4": 101}})", "-100 to 100"},
+      {R"({"model": "lively", "prompt": [400]})", "0 to 399"},
+      {R"({"model": "lively", "prompt": [-1]})", "0 to 399"},
+      {R"({"model": "lively", "prompt": [[]]})", "empty"},
+      {R"({"model": "lively", "prompt": {}})", "'prompt'"},
+      {R"({"model": "lively", "prompt": [1, "a"]})", "token id"},
+      {R"({"model": "lively", "suffix": "x"})", "'suffix'"},
+      {R"({"model": "lively", "stream": 1})", "'stream'"},
+      {R"({"model": "lively", "stream_options": {}})", "'stream_options'"},
+      {R"({"model": "lively", "logprobs": 21})", "'logprobs'"},
+      {R"({"model": "lively", "seed": 1e30})", "'seed'"},
+  };
+  for (const auto& [body, says, status] : cases) {
+    CAPTURE(body);
+    const Response response = post(served.port, body);
+    CAPTURE(response.body);
+    CHECK(response.status == status);
+    const Json error = response.json()["error"];
+    CHECK(error["message"].get<std::string>().find(says) != std::string::npos);
+    CHECK(error["type"] == "invalid_request_error");
+    CHECK(error.contains("param"));
+    CHECK(error.contains("code"));
+  }
+  const Json ids = std::vector<int>(64, 1);
+  const Response longer = post(served.port, Json{{"model", "lively"}, {"prompt", ids}}.dump());
+  CHECK(longer.status == 400);
+  CHECK(longer.json()["error"]["code"] == "context_length_exceeded");
+  // Depth that would take all of the stack, and letters that are none.
+  CHECK(post(served.port, std::string(500000, '[')).status == 400);
+  CHECK(post(served.port, "{\"model\": \"lively\", \"prompt\": \"\xff\xfe\"}").status == 400);
+  CHECK(post(served.port, "{\"\xff\": 1}").status == 400);
+  CHECK(post(served.port, "{" + story + R"("max_tokens": 2})").status == 200);
+}
+
+TEST_CASE("serve: other names, other sites and other formats are refused") {
+  Served served;
+  const int port = served.port;
+  const std::string body = "{" + story + R"("max_tokens": 1})";
+  const auto with = [&](const char* name, const std::string& value) {
+    return post(port, body, "/v1/completions", {{name, value}}).status;
+  };
+  CHECK(get(port, "/", {{"Host", "evil.example"}}).status == 403);
+  CHECK(get(port, "/", {{"Host", "localhost.evil.example"}}).status == 403);
+  CHECK(get(port, "/", {{"Host", "localhost"}}).status == 200);
+  CHECK(get(port, "/", {{"Host", "localhost:99"}}).status == 200);
+  CHECK(get(port, "/", {{"Host", "[::1]:99"}}).status == 200);
+  CHECK(with("Origin", "http://evil.example") == 403);
+  CHECK(with("Origin", "null") == 403);
+  CHECK(with("Origin", fmt::format("http://127.0.0.1:{}", port)) == 200);
+  CHECK(with("Content-Encoding", "gzip") == 415);
+  httplib::Client client("127.0.0.1", port);
+  CHECK(client.Post("/v1/completions", body, "text/plain")->status == 415);
+  CHECK(client.Post("/v1/completions", body, "application/x-www-form-urlencoded")->status == 415);
+  CHECK(client.Put("/v1/completions", body, "application/json")->status == 405);
+  CHECK(client.Options("/v1/completions")->status == 405);
+  CHECK(raw(port, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400"));  // no Host
+}
+
+TEST_CASE("serve: slow, broken and malicious requests do no harm") {
+  ServeLimits limits;
+  limits.http.request = std::chrono::seconds(1);
+  limits.http.idle = std::chrono::seconds(1);
+  limits.http.connections = 12;
+  Served served(limits);
+  const int port = served.port;
+  const std::string head =
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+  std::string headers, digits(4000, '0');
+  for (int i = 0; i < 20000; ++i) headers += fmt::format("X-{}: {}\r\n", i, i);
+  const std::string requests[] = {
+      "",     // says nothing
+      "GET",  // and no more
+      "\r\n\r\n\r\n",
+      std::string(100000, 'A'),
+      "GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+      "GET " + std::string(50000, '/') + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      "GET /%00%ff%zz%u0000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: localhost\r\nRange: bytes=" + std::string(8000, '0') + "-\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: localhost\r\nRange: bytes=5-2,99999999999999999999-\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: " + std::string(8000, ',') + "\r\n\r\n",
+      "GET / HTTP/1.1\r\n" + headers + "\r\n",  // more than a head may have
+      head + "Content-Length: 100\r\n\r\n{",    // promises more than comes
+      head + "Content-Length: -1\r\n\r\n{}",
+      head + "Content-Length: 99999999999999999999\r\n\r\n{}",
+      head + "Content-Length: 5000000\r\n\r\n" + std::string(2000000, ' '),
+      head + "Transfer-Encoding: chunked\r\n\r\n" + "ffffffffffffffff\r\n" + std::string(3000000, ' '),
+      head + "Transfer-Encoding: chunked\r\n\r\n" + digits + "\r\n",
+      head + "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}",
+      head + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; "
+      "boundary=\r\nContent-Length: 4\r\n\r\n----",
+  };
+  std::vector<std::thread> all;
+  for (int round = 0; round < 2; ++round)
+    for (const std::string& request : requests)
+      all.emplace_back([&, round] {
+        const std::string answer = raw(port, request, round == 1);
+        CHECK((answer.empty() || answer.starts_with("HTTP/1.1 ")));
+        CHECK(answer.find("root:") == std::string::npos);
+      });
+  for (std::thread& thread : all) thread.join();
+  // One byte at a time does not hold a connection for longer than a request may take.
+  const auto start = std::chrono::steady_clock::now();
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET, address.sin_port = htons(static_cast<uint16_t>(port)),
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  int sent = 0;
+  while (sent < 200 && ::send(socket, "G", 1, MSG_NOSIGNAL) == 1) ++sent, ::usleep(100000);
+  ::close(socket);
+  CHECK(sent < 200);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(15));
+  CHECK(post(port, "{" + story + R"("max_tokens": 3})").status == 200);
+}
+
+TEST_CASE("serve: many at once, some of whom go away: every text is right, and too many are told so") {
+  ServeLimits limits;
+  limits.engine.together = 8;
+  limits.engine.waiting = 20;
+  Served served(limits);
+  const Model model = lively_model();
+  std::atomic<int> right = 0, wrong = 0, busy = 0, gone = 0;
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 32; ++c)
+    clients.emplace_back([&, c] {
+      for (int i = 0; i < 4; ++i) {
+        const uint64_t seed = static_cast<uint64_t>(c * 10 + i);
+        const int64_t tokens = 1 + (c * 7 + i * 13) % 90;
+        const Json body = {{"model", "lively"},
+                           {"prompt", "The"},
+                           {"seed", seed},
+                           {"max_tokens", tokens},
+                           {"stream", c % 2 == 0}};
+        httplib::Client client("127.0.0.1", served.port);
+        client.set_read_timeout(120);
+        if (c % 8 == 0) {  // reads a little and goes away
+          client.Get("/v1/models");
+          httplib::Request request;
+          request.method = "POST", request.path = "/v1/completions", request.body = body.dump();
+          request.headers = {{"Content-Type", "application/json"}};
+          request.content_receiver = [](const char*, size_t, uint64_t, uint64_t) { return false; };
+          client.send(request);
+          ++gone;
+          continue;
+        }
+        const auto result = client.Post("/v1/completions", body.dump(), "application/json");
+        if (!result) {
+          ++wrong;
+        } else if (result->status == 429) {
+          ++busy;
+        } else {
+          std::string text;
+          if (c % 2 == 0) {
+            for (size_t at = 0, end; (end = result->body.find("\n\n", at)) != std::string::npos; at = end + 2)
+              if (const Json piece = Json::parse(result->body.substr(at + 6, end - at - 6), nullptr, false);
+                  piece.is_object())
+                text += piece["choices"][0]["text"].get<std::string>();
+          } else {
+            text = Json::parse(result->body)["choices"][0]["text"];
+          }
+          static std::mutex one_at_a_time;  // ops are for one thread at a time
+          const std::lock_guard lock(one_at_a_time);
+          const std::string told = tell(*model.network, model.tokenizer, "The",
+                                        {.temperature = 1, .top_p = 1, .seed = seed, .tokens = tokens});
+          ++(Json::parse(Json(told).dump(-1, ' ', false, Json::error_handler_t::replace)) == text ? right
+                                                                                                  : wrong);
+        }
+      }
+    });
+  for (std::thread& client : clients) client.join();
+  CAPTURE(busy);
+  CHECK(wrong == 0);
+  CHECK(right + busy + gone == 32 * 4);
+  CHECK(right > 0);
+  // With no place to wait, whoever comes second is told so.
+  limits.engine.together = 1, limits.engine.waiting = 1;
+  Served small(limits);
+  std::atomic<int> told_so = 0;
+  std::vector<std::thread> more;
+  for (int c = 0; c < 8; ++c)
+    more.emplace_back([&] {
+      const Response response = post(small.port, "{" + story + R"("max_tokens": 300})");
+      if (response.status == 429) {
+        ++told_so;
+        CHECK(response.json()["error"]["code"] == "rate_limit_exceeded");
+      } else {
+        CHECK(response.status == 200);
+      }
+    });
+  for (std::thread& client : more) client.join();
+  CHECK(told_so > 0);
+}
+
+TEST_CASE("serve: a request that takes too long is told so, and one that is open when the server ends") {
+  ServeLimits limits;
+  limits.engine.seconds = 0.2;
+  limits.completion.tokens = 1 << 20;
+  {
+    Served served(limits);
+    const Response late =
+        post(served.port, "{" + story + R"("max_tokens": 1000000, "logit_bias": {"0": -100, "399": -100}})");
+    CHECK(late.status == 503);
+    CHECK(late.json()["error"]["message"].get<std::string>().find("0.2 seconds") != std::string::npos);
+  }
+  limits.engine.seconds = 1000;
+  Response open;
+  std::thread client;
+  {
+    Served served(limits);
+    client = std::thread([&, port = served.port] {
+      open = post(port, "{" + story + R"("max_tokens": 1000000, "logit_bias": {"399": -100}})");
+    });
+    ::usleep(300000);
+  }
+  client.join();
+  CHECK((open.status == -1 || open.status == 503));
+}
+
+TEST_CASE("serve: the program, from start to Ctrl-C") {
+  const TemporaryDirectory directory;
+  {
+    Model model = lively_model();
+    save_model(*model.network, model.tokenizer, directory.path);
+  }
+  CHECK(run_program("serve " + directory.path + "/none").code == 2);
+  int pipes[2];
+  REQUIRE(::pipe(pipes) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(pipes[1], 1);
+    ::close(pipes[0]);
+    ::execl(CHAPBOOK_PROGRAM, "chapbook", "serve", directory.path.c_str(), "--port", "0", nullptr);
+    ::_exit(127);
+  }
+  ::close(pipes[1]);
+  std::string line;
+  for (char letter; ::read(pipes[0], &letter, 1) == 1 && letter != '\n';) line += letter;
+  REQUIRE(line.starts_with("http://localhost:"));
+  const int port = std::stoi(line.substr(17));
+  const std::string name = directory.path.substr(directory.path.rfind('/') + 1);
+  CHECK(get(port, "/v1/models").json()["data"][0]["id"] == name);
+  CHECK(run_program(fmt::format("serve {} --port {}", directory.path, port)).output.find("cannot listen") !=
+        std::string::npos);
+  const Response told = post(port, Json{{"model", name}, {"prompt", "The"}, {"max_tokens", 5}}.dump());
+  CHECK(told.status == 200);
+  ::kill(child, SIGINT);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::close(pipes[0]);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
