@@ -23,7 +23,7 @@ class Connection : public httplib::Stream {
   // Waits for the first byte of a request, which begins its time and its bytes.
   bool next_request() {
     if (close_after) return false;
-    allowed_ = limits_.head + limits_.body;
+    allowed_ = limits_.head;
     deadline_ = Clock::now() + limits_.idle;
     if (begin_ == end_ && !fill()) return false;
     deadline_ = Clock::now() + limits_.request;
@@ -57,6 +57,7 @@ class Connection : public httplib::Stream {
   void get_local_ip_and_port(std::string&, int&) const override {}
   socket_t socket() const override { return socket_; }
 
+  void body_may_come() { allowed_ = limits_.body + limits_.body / 4; }  // chunks have their sizes with them
   bool close_after = false;
 
  private:
@@ -147,6 +148,9 @@ void WatchedServer::finish() {
 }
 
 bool WatchedServer::client_is_there() { return !current || current->client_is_there(); }
+void WatchedServer::body_may_come() {
+  if (current) current->body_may_come();
+}
 void WatchedServer::close_after_this() {
   if (current) current->close_after = true;
 }

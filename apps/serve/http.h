@@ -15,7 +15,7 @@ namespace chapbook {
 class WatchedServer : public httplib::Server {
  public:
   struct Limits {
-    size_t body = 1 << 20;             // bytes
+    size_t body = 1 << 20;             // bytes, as they come
     size_t head = 1 << 16;             // bytes of the request line and all headers
     std::chrono::seconds request{10};  // until a request has been read
     std::chrono::seconds idle{15};     // between requests of a connection
@@ -32,6 +32,7 @@ class WatchedServer : public httplib::Server {
   // be closed after this answer.
   static bool client_is_there();
   static void close_after_this();
+  static void body_may_come();  // its headers have been read and are in order
 
  private:
   bool process_and_close_socket(socket_t socket) override;

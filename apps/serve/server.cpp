@@ -72,7 +72,10 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
   http_.set_default_headers({{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
   http_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
     const bool no = refused(request, response);
-    if (no) WatchedServer::close_after_this();  // its body has not been read
+    if (no)
+      WatchedServer::close_after_this();  // its body has not been read
+    else
+      WatchedServer::body_may_come();
     return no ? httplib::Server::HandlerResponse::Handled : httplib::Server::HandlerResponse::Unhandled;
   });
   http_.set_exception_handler(

@@ -379,6 +379,8 @@ TEST_CASE("serve: slow, broken and malicious requests do no harm") {
         CHECK(answer.find("root:") == std::string::npos);
       });
   for (std::thread& thread : all) thread.join();
+  CHECK(raw(port, "GET / HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n").find(" 200 ") ==
+        std::string::npos);
   // One byte at a time does not hold a connection for longer than a request may take.
   const auto start = std::chrono::steady_clock::now();
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
