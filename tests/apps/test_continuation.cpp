@@ -217,6 +217,17 @@ TEST_CASE("beam search finds what trying all finds, when it has beams for all") 
   CHECK(one[0].said == alone(small, prompt, {.temperature = 0, .tokens = 2}).ids);
   CHECK(beam_search(small.gpt, small.tokenizer, prompt, 1, 30)[0].said ==
         alone(small, prompt, {.temperature = 0, .tokens = 30}).ids);
+  // Every beam is as likely as it says, by a pass over its whole text.
+  for (const Beam& beam : beam_search(small.gpt, small.tokenizer, prompt, 5, 12)) {
+    std::vector<int32_t> text = prompt;
+    double log_probability = 0;
+    for (const int32_t id : beam.said) {
+      log_probability += scores(text)[id];
+      text.push_back(id);
+    }
+    if (beam.said.size() < 12) log_probability += scores(text)[small.tokenizer.end_of_text()];
+    CHECK(std::abs(beam.log_probability - log_probability) <= 1e-3);  // of f32 logits of about 10, 12 times
+  }
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 0, 2), Error);
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 2, 100), Error);
 }
