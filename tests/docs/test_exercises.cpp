@@ -226,8 +226,8 @@ TEST_CASE("from start to check, as a reader does it") {
   CHECK(ran.output.find("The strides of gapless rows, passed\n") != std::string::npos);
   CHECK(ran.output.find("The shape two shapes stretch to, started\n") != std::string::npos);
   CHECK(ran.output.find(
-            "2 of 23 have passed. Next: Sixty steps, spent well, ./chapbook exercise start 0.1\n") !=
-        std::string::npos);
+            fmt::format("2 of {} have passed. Next: Sixty steps, spent well, ./chapbook exercise start 0.1\n",
+                        exercises().size())) != std::string::npos);
 }
 
 TEST_CASE("hints come one at a time") {
@@ -270,8 +270,10 @@ TEST_CASE("watching: what is saved is graded, until it passes") {
 
 TEST_CASE("train --mine: a program with the reader's pieces, those of one file together") {
   const TemporaryDirectory directory;
+  int pieces = 0;
   for (const Exercise& exercise : exercises()) {
     if (!exercise.of_source()) continue;
+    ++pieces;
     const fs::path kept = passed_file(exercise, directory.path);
     make_directory(kept.parent_path());
     write_file(kept, second_of(exercise, directory.path));
@@ -284,7 +286,7 @@ TEST_CASE("train --mine: a program with the reader's pieces, those of one file t
   REQUIRE_MESSAGE(ours.code == 0, ours.output);
   const Ran ran = run_shell(program("mine --in " + directory.path + settings + "/mine"));
   REQUIRE_MESSAGE(ran.code == 0, ran.output);
-  CHECK(ran.output.starts_with("With 14 pieces of yours in place of ours: The wrong slice (2.3), "));
+  CHECK(ran.output.starts_with(fmt::format("With {} pieces of yours in place of ours: ", pieces)));
   CHECK(ran.output.find("A story by this model:") != std::string::npos);
   // Solutions that were written differently: the same losses, up to the order of sums.
   const Metrics a = read_metrics(directory / "ours/metrics.csv"),
