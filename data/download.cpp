@@ -1,15 +1,10 @@
 #include "data/download.h"
 
 #include <curl/curl.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -83,60 +78,49 @@ struct Headers {
 // The bytes so far, PATH.part, which one process at a time may write, and the ETag they came under.
 class Part {
  public:
-  explicit Part(const std::string& path) : path_(path + ".part"), etag_path_(path + ".part.etag") {
-    file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    check(file_ >= 0, "cannot write {}: {}", path_, std::strerror(errno));
-    if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
-      ::close(file_);
-      fail("{} is being written by another download", path_);
-    }
-    bytes_ = ::lseek(file_, 0, SEEK_END);
+  explicit Part(const std::string& path)
+      : path_(path + ".part"), etag_path_(path + ".part.etag"), file_(os::File::to_go_on(path_, path_)) {
     std::error_code ignored;
     if (fs::exists(etag_path_, ignored)) etag_ = read_file(etag_path_);
   }
   ~Part() {
-    ::close(file_);
-    if (bytes_ == 0) remove();
+    if (bytes() == 0) remove();
   }
   Part(const Part&) = delete;
 
-  int64_t bytes() const { return bytes_; }
+  int64_t bytes() const { return static_cast<int64_t>(file_.size()); }
   const std::string& etag() const { return etag_; }
   const std::string& path() const { return path_; }
 
   void begin(const std::string& etag) {
-    const bool emptied = bytes_ == 0 || (::ftruncate(file_, 0) == 0 && ::lseek(file_, 0, SEEK_SET) == 0);
-    check(emptied, "cannot write {}: {}", path_, std::strerror(errno));
-    bytes_ = 0;
+    if (bytes() > 0) file_.empty();
     etag_ = etag.starts_with("W/") ? "" : etag;  // a weak one does not promise the same bytes
     write_file(etag_path_, etag_);
   }
   void append(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      check(written > 0, "cannot write {}: {}; what came is kept, and the same command goes on from there",
-            path_, std::strerror(errno));
-      bytes.remove_prefix(static_cast<size_t>(written));
-      bytes_ += written;
+    try {
+      file_.write(bytes.data(), bytes.size());
+    } catch (const Error& error) {
+      fail("{}; what came is kept, and the same command goes on from there", error.what());
     }
   }
   void move_to(const std::string& path) {
-    const bool moved = ::fsync(file_) == 0 && ::rename(path_.c_str(), path.c_str()) == 0;
-    check(moved, "cannot write {}: {}", path, std::strerror(errno));
-    ::unlink(etag_path_.c_str());
+    file_.sync();
+    os::rename(path_, path);
     const std::string parent = fs::path(path).parent_path().string();
     os::sync_directory(parent.empty() ? "." : parent);
+    std::error_code ignored;
+    fs::remove(etag_path_, ignored);
   }
   void remove() {
-    ::unlink(path_.c_str());
-    ::unlink(etag_path_.c_str());
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+    fs::remove(etag_path_, ignored);
   }
 
  private:
   std::string path_, etag_path_, etag_;
-  int file_;
-  int64_t bytes_ = 0;
+  os::File file_;
 };
 
 // One request: appends what comes to the part, or begins it anew where the server sends all of the file.
@@ -309,19 +293,17 @@ class Transfer {
 };
 
 std::string hash_of_file(const std::string& path, const DownloadOptions& options) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  check(file != nullptr, "cannot read {}: {}", path, std::strerror(errno));
-  const auto size = static_cast<int64_t>(fs::file_size(path));
+  os::File file = os::File::to_read(path);
+  const auto size = static_cast<int64_t>(file.size());
   Sha256 hash;
   std::string block(size_t{1} << 20, '\0');
   int64_t done = 0;
-  while (const size_t count = std::fread(block.data(), 1, block.size(), file.get())) {
+  while (const size_t count = file.read(block.data(), block.size())) {
     hash.add(std::string_view(block).substr(0, count));
     done += static_cast<int64_t>(count);
     options.progress("checking", done, size);
     check_not_stopped(options);
   }
-  check(!std::ferror(file.get()), "cannot read {}: {}", path, std::strerror(errno));
   return hash.hex();
 }
 

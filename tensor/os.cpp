@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <string_view>
 #include <system_error>
 
 #include "tensor/check.h"
@@ -35,11 +37,12 @@ namespace fs = std::filesystem;
 Faults read_faults() {
   Faults faults;
   const char* variable = std::getenv("CHAPBOOK_FAULT");
-  for (std::string rest = variable ? variable : ""; !rest.empty();) {
-    const std::string word = rest.substr(0, rest.find(','));
-    rest.erase(0, word.size() + 1);
+  for (std::string_view rest = variable ? variable : ""; !rest.empty();) {
+    const std::string_view word = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
     const size_t colon = word.find(':');
-    const std::string name = word.substr(0, colon), value = colon == word.npos ? "" : word.substr(colon + 1);
+    const std::string_view name = word.substr(0, colon),
+                           value = colon == word.npos ? "" : word.substr(colon + 1);
     int64_t number = 0;
     std::from_chars(value.data(), value.data() + value.size(), number);
     if (name == "fail" && number > 0)
@@ -122,9 +125,15 @@ File File::to_append(const std::string& path) {
 }
 
 File File::to_write(const std::string& path, const std::string& name) {
+  File file = to_go_on(path, name);
+  if (file.regular()) file.empty();
+  return file;
+}
+
+File File::to_go_on(const std::string& path, const std::string& name) {
   File file{open_locked(path, name), name};
   check(file.descriptor_ >= 0, "cannot write {}: another process is writing it", name);
-  if (file.regular() && ::ftruncate(file.descriptor_, 0) != 0) fail_errno("write", name);
+  ::lseek(file.descriptor_, 0, SEEK_END);  // pipes and devices have none
   return file;
 }
 
@@ -140,7 +149,7 @@ File File::to_lock(const std::string& path, const std::string& name) {
   char host[256] = "an unnamed machine";
   ::gethostname(host, sizeof host - 1);
   const std::string holder = fmt::format("process {} on {}\n", ::getpid(), host);
-  if (::ftruncate(file.descriptor_, 0) != 0) fail_errno("write", path);
+  file.empty();
   file.write(holder.data(), holder.size());
   return file;
 }
@@ -175,6 +184,10 @@ void File::write(const void* from, size_t bytes) {
     at += count;
     bytes -= static_cast<size_t>(count);
   }
+}
+
+void File::empty() {
+  if (::ftruncate(descriptor_, 0) != 0 || ::lseek(descriptor_, 0, SEEK_SET) != 0) fail_errno("write", name_);
 }
 
 void File::sync() {

@@ -28,9 +28,10 @@ class File {
   static File to_read(const std::string& path);
   static File to_read_regular(const std::string& path);  // throws for all else, and does not wait for a pipe
   static File to_append(const std::string& path);        // made if there is none
-  // Empty, and this process's own until it is closed; throws while another process writes it. Messages call
-  // it `name`.
+  // Made if there is none, and this process's own until it is closed; throws while another process writes it.
+  // Messages call it `name`. to_write begins an empty one, to_go_on writes behind what is there.
   static File to_write(const std::string& path, const std::string& name);
+  static File to_go_on(const std::string& path, const std::string& name);
   // For the whole life of the process, however it ends; throws naming the process that has the lock.
   static File to_lock(const std::string& path, const std::string& name);
 
@@ -42,6 +43,7 @@ class File {
   uint64_t size() const;
   size_t read(void* to, size_t bytes);  // fewer only at the end
   void write(const void* from, size_t bytes);
+  void empty();
   void sync();  // until what was written is on the disk
 
  private:
