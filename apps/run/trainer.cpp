@@ -1,10 +1,9 @@
 #include "apps/run/trainer.h"
 
-#include <nlohmann/json.hpp>
-
 #include <cmath>
 
 #include "optim/clip.h"
+#include "tensor/json.h"
 #include "tensor/profile/phase.h"
 
 namespace chapbook {
@@ -116,18 +115,17 @@ Trainer::Step Trainer::step() {
   return result;
 }
 
-nlohmann::ordered_json Trainer::state() const {
+Json Trainer::state() const {
   const LoaderState& loader = loader_.state();
-  nlohmann::ordered_json state = {
-      {"step", steps()},
-      {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
-      {"dropout_counter", dropout_random_.counter}};
+  Json state = {{"step", steps()},
+                {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
+                {"dropout_counter", dropout_random_.counter}};
   if (precision_ == DType::f16)
     state["loss_scaler"] = {{"scale", scaler_.scale}, {"good_steps", scaler_.good_steps}};
   return state;
 }
 
-void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state) {
+void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
   try {
     const int64_t step = state.at("step");
     check(step >= 0 && step <= settings_.steps, "the run to go on with is at step {} of {}", step,
@@ -141,7 +139,7 @@ void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& o
       const auto& scaler = state.at("loss_scaler");
       scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
     }
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }
 }

@@ -2,7 +2,6 @@
 // and where the data and the random numbers stand. One call to step() is one update.
 #pragma once
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 
 #include "apps/run/recorded_pass.h"
@@ -12,6 +11,7 @@
 #include "optim/optimizer.h"
 #include "optim/scaler.h"
 #include "optim/schedule.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -44,9 +44,9 @@ class Trainer {
   int64_t tokens_per_step() const { return settings_.batch * settings_.context * settings_.accumulation; }
 
   // All that a checkpoint needs to go on bit for bit, apart from the model's weights.
-  nlohmann::ordered_json state() const;
+  Json state() const;
   NamedTensors optimizer_state() const { return optimizer_->state(); }
-  void restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state);
+  void restore(const Json& state, const NamedTensors& optimizer_state);
 
  private:
   // Of the batches of a step together, where the backend has them.

@@ -1,23 +1,11 @@
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <string>
-
+#include "tests/support/shell.h"
 #include "tests/support/temporary_directory.h"
 
-static const std::string root = CHAPBOOK_SOURCE_DIR;
+using chapbook::shell;
 
-// The exit code, and what was printed on both outputs.
-static std::pair<int, std::string> shell(const std::string& command) {
-  std::FILE* pipe = ::popen(("(" + command + ") 2>&1 </dev/null").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string output;
-  for (int letter; (letter = std::fgetc(pipe)) != EOF;) output += static_cast<char>(letter);
-  const int status = ::pclose(pipe);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
-}
+static const std::string root = CHAPBOOK_SOURCE_DIR;
 
 TEST_CASE("the scripts are sound bash") {
   for (const char* script : {"chapbook", ".ci/run", "tests/mutants/run"}) {
