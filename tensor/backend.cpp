@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstdlib>
 
 #include "tensor/backend_module.h"
@@ -60,15 +61,16 @@ Backend& backend(std::string_view name) {
        fmt::join(backend_names(), ", "));
 }
 
-static Backend*& current() {
-  static Backend* chosen = [] {
-    const char* name = std::getenv("CHAPBOOK_BACKEND");
-    return &backend(name && *name ? std::string_view(name) : backend_names().front());
-  }();
-  return chosen;
-}
+// Nothing until somebody asks: finding the fastest backend opens every one, and with it a GPU.
+static std::atomic<Backend*> chosen = nullptr;
 
-Backend& default_backend() { return *current(); }
-void set_default_backend(Backend& backend) { current() = &backend; }
+Backend& default_backend() {
+  if (!chosen) {
+    const char* name = std::getenv("CHAPBOOK_BACKEND");
+    chosen = &backend(name && *name ? std::string_view(name) : backend_names().front());
+  }
+  return *chosen;
+}
+void set_default_backend(Backend& backend) { chosen = &backend; }
 
 }  // namespace chapbook
