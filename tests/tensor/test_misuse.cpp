@@ -194,6 +194,33 @@ std::vector<Misuse> misuses(const Operands& o) {
       [=] { cross_entropy_backward(x, ids, {}, f64_two, one); });
   row("cross_entropy_backward", mixed, [=] { cross_entropy_backward(x, ids, {}, two, o.far({})); });
 
+  const auto head = [](const Tensor& x, const Tensor& weight, const Tensor& targets) {
+    return linear_cross_entropy(x, weight, targets, {}, false);
+  };
+  row("linear_cross_entropy", ": a weight of i32 does not go with f32", [=] { head(x, i32, ids); });
+  row("linear_cross_entropy", ": a weight of f64 does not go with f32", [=] { head(x, f64, ids); });
+  row("linear_cross_entropy", ": a weight of i32 does not go with i32", [=] { head(i32, i32, ids); });
+  row("linear_cross_entropy", ": x (2, 3) and weight (2,) do not fit (..., C) and (V, C)",
+      [=] { head(x, two, ids); });
+  row("linear_cross_entropy", ": x () and weight (2, 3) do not fit (..., C) and (V, C)",
+      [=] { head(one, x, ids); });
+  row("linear_cross_entropy", ": targets (3,) do not fit x (2, 3)",
+      [=] { head(x, x, o.make({3}, DType::i32)); });
+  row("linear_cross_entropy", mixed, [=] { head(x, far, ids); });
+  row("linear_cross_entropy", mixed, [=] { head(x, x, far_ids); });
+  row("linear_cross_entropy", "counted: ids are f32, not i32", [=] { head(x, x, two); });
+  row("linear_cross_entropy", "cross_entropy: id 3 is not in 0..1", [=] { head(x, x, high); });
+  row("linear_cross_entropy", ": there are no rows in (0, 3)", [=] {
+    head(o.make({0, 3}), x, o.make({0}, DType::i32));
+  });
+  row("linear_cross_entropy_backward", ": the gradients were not wanted on the way forward",
+      [=] { linear_cross_entropy_backward(head(x, x, ids), one); });
+  row("linear_cross_entropy_backward", ": the loss's gradient is (2,), not one number",
+      [=] { linear_cross_entropy_backward(linear_cross_entropy(x, x, ids, {}, true), two); });
+  row("linear_cross_entropy_backward", "div: f64 and f32 do not mix; convert one with to()",
+      [=] { linear_cross_entropy_backward(linear_cross_entropy(x, x, ids, {}, true), one.to(DType::f64)); });
+  row("logits_at_once", ": a vocabulary of 0", [=] { (void)logits_at_once(1, 0, o.here); });
+
   // Attention.
   const std::string no_fit =
       " do not fit (B, H, T, D), (B, K, S, D), (B, K, S, D) with T <= S and H a multiple of K";
@@ -252,7 +279,9 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("Tensor::broadcast_to", "broadcast_to: shape (2, 3) has more axes than (3,)",
       [=] { x.broadcast_to({3}); });
   row("Tensor::reshape", "reshape: (2, 3) has 6 numbers, (4,) has 4", [=] { x.reshape({4}); });
-  row("Tensor::reshape", "reshape: 6 numbers of (2, 3) do not divide into (-1, -1)", [=] { x.reshape({-1, -1}); });
+  row("Tensor::reshape", "reshape: 6 numbers of (2, 3) do not divide into (-1, -1)", [=] {
+    x.reshape({-1, -1});
+  });
   row("Tensor::to", nothing, [=] { none.to(o.here); });
   row("Tensor::contiguous_copy", nothing, [=] { none.contiguous_copy(); });
   row("Tensor::to_vector", nothing, [=] { none.to_vector<float>(); });
@@ -294,7 +323,8 @@ TEST_CASE("every function of tensor/ops.h says in one line how it was used wrong
   }
   // A declaration begins a line with its type: "Tensor softmax(const Tensor& x, ...".
   std::ifstream file(CHAPBOOK_SOURCE_DIR "/tensor/ops.h");
-  const std::regex declaration(R"(^(?:inline )?(?:Tensor|void|[A-Z]\w+) (operator.|\w+)\(.*)");
+  const std::regex declaration(
+      R"(^(?:inline )?(?:void|int64_t|std::array<.*>|[A-Z]\w+) (operator.|\w+)\(.*)");
   int found = 0;
   for (std::string line; std::getline(file, line);) {
     std::smatch match;
