@@ -10,7 +10,7 @@
 #include "tensor/reference/reference_backend.h"
 
 // The backend of tensor/simt, in programs that are linked with it: all tests are.
-extern "C" [[gnu::weak]] chapbook::Backend& chapbook_simt_backend();
+extern "C" [[gnu::weak]] chapbook::Backend* chapbook_simt_backend();
 
 namespace chapbook {
 
@@ -30,7 +30,7 @@ Opened open_cpu() {
 }
 Opened open_reference() { return {&reference_backend()}; }
 Opened open_simt() {
-  if (chapbook_simt_backend) return {&chapbook_simt_backend()};
+  if (chapbook_simt_backend) return {chapbook_simt_backend()};
   return {nullptr, "its program is chapbook_simt; ./chapbook COMMAND --backend simt builds and runs it"};
 }
 

@@ -141,6 +141,18 @@ TEST_CASE("every function of autograd/ops.h says in one line how it was used wro
       CHECK(said == row.says);
       tested.insert(row.function);
     }
+  // An op that has the name of a Tensor op says what that says, and needs no row here.
+  std::set<std::string> below;
+#define CHAPBOOK_NAME(name, operations, formula) below.insert(#name);
+  CHAPBOOK_UNARY_OPS(CHAPBOOK_NAME)
+  CHAPBOOK_BINARY_OPS(CHAPBOOK_NAME)
+#undef CHAPBOOK_NAME
+  std::ifstream tensor_ops(CHAPBOOK_SOURCE_DIR "/tensor/ops.h");
+  const std::regex declared_there(R"(^(?:inline )?[A-Z]\w+ (operator.|\w+)\(.*)");
+  std::smatch there;
+  for (std::string line; std::getline(tensor_ops, line);)
+    if (std::regex_match(line, there, declared_there)) below.insert(there[1]);
+  CHECK(below.size() > 40);
   std::ifstream file(CHAPBOOK_SOURCE_DIR "/autograd/ops.h");
   const std::regex declaration(R"(^Variable (operator.|\w+)\(.*)");
   int found = 0;
@@ -148,7 +160,8 @@ TEST_CASE("every function of autograd/ops.h says in one line how it was used wro
     std::smatch match;
     if (!std::regex_match(line, match, declaration)) continue;
     ++found;
-    CHECK_MESSAGE(tested.count(match[1]), match[1].str() << " has no row in this table");
+    CHECK_MESSAGE((tested.count(match[1]) || below.count(match[1])), match[1].str()
+                                                                         << " has no row in this table");
   }
   CHECK(found > 40);
 }
