@@ -213,20 +213,6 @@ CompletionRequest read_completion(const Json& body, const std::vector<ServedMode
 
 // ---- The answer
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id) {
-  const std::string bytes(tokenizer.token_bytes(id));
-  for (size_t at = 0; at < bytes.size();) {
-    const auto [value, length] = decode_utf8(bytes, at);
-    if (value == 0xFFFD && length == 1) {
-      std::string text = "bytes:";
-      for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-      return text;
-    }
-    at += length;
-  }
-  return bytes;
-}
-
 static size_t characters(std::string_view text) {
   return static_cast<size_t>(std::ranges::count_if(
       text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/serve/engine.h"
+#include "apps/serve/xray_view.h"
 #include "tensor/json.h"
 
 namespace chapbook {
@@ -89,7 +90,6 @@ class Completion {
   bool over_ = false;
 };
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id);  // bytes that are no UTF-8: "bytes:\xe2\x82"
-Json models_json(const std::vector<ServedModel>& models);        // GET /v1/models
+Json models_json(const std::vector<ServedModel>& models);  // GET /v1/models
 
 }  // namespace chapbook
