@@ -160,11 +160,11 @@ int main() {
 
   const int branches = 32;
   Plot plot{"Size of the stream, 128 wide", "branches", "root mean square", false, true, {}};
-  plot.lines.push_back(stream("norm before each branch", branches, 1, true));
+  plot.lines.push_back(stream("with norms", branches, 1, true));
   Line formula{"sqrt(1 + 0.425 k)", {}, {}};
   for (int k = 0; k <= branches; ++k) formula.x.push_back(k), formula.y.push_back(std::sqrt(1 + 0.425 * k));
   plot.lines.push_back(formula);
-  plot.lines.push_back(stream("the same, branches by 1/sqrt(32)", branches, 1 / std::sqrt(branches), true));
+  plot.lines.push_back(stream("norms, divided", branches, 1 / std::sqrt(branches), true));
   plot.lines.push_back(stream("no norms", branches, 1, false));
   results.figure("residual-size", plot);
   results.values["stream"] = {{"norm", plot.lines[0].y.back()},
