@@ -125,7 +125,9 @@ int main() {
       const double rate = static_cast<double>(size) * 4 * (binary ? 3 : 2) / each / 1e9;
       line.x.push_back(std::pow(2, power));
       line.y.push_back(rate);
-      results.values["rate"][op][count == 1 ? "one" : "all"][std::to_string(power)] = rate;
+      const char* name = count == 1 ? "one" : "all";
+      results.values["rate"][op][name][std::to_string(power)] = rate;
+      results.values["ns"][op][name][std::to_string(power)] = each / static_cast<double>(size) * 1e9;
     }
     plot.lines.push_back(line);
     cpu.blocks().trim();
