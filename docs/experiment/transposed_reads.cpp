@@ -1,6 +1,5 @@
 // Chapter 2: how fast are the numbers of a square matrix added up, walking along its rows, along its columns,
-// and along its columns in tiles? The same loop each time; only the strides are other. A fourth loop is told
-// that the stride is 1, so that the compiler can load several numbers at once.
+// and along its columns in tiles? The same loop each time; only the strides are other.
 #include <algorithm>
 #include <chrono>
 #include <vector>
@@ -12,11 +11,10 @@ using namespace chapbook;
 
 // The sum of x (m, n), last axis fastest, as the strides say; n is a multiple of 8. Eight sums, so that
 // additions do not wait for each other. Each number is a load of its own: the compiler does not know that a
-// stride is 1, unless it is told.
-template <bool one = false>
+// stride is 1.
 static float sum_in_order(const View& x) {
   const float* data = x.as<float>();
-  const int64_t step = one ? 1 : x.strides[1];
+  const int64_t step = x.strides[1];
   float sums[8] = {};
   for (int64_t i = 0; i < x.shape[0]; ++i) {
     const float* row = data + i * x.strides[0];
@@ -59,31 +57,26 @@ int main() {
   Results results("transposed_reads", {"tensor/view.h#struct:View", "tensor/view.cpp#fn:View::transpose"});
   constexpr int64_t tile = 16;  // numbers in a cache line of 64 bytes
   results.configuration = {{"numbers", "f32"}, {"threads", 1}, {"tile", tile}, {"runs", 11}};
-  Line rows{"along rows", {}, {}}, columns{"along columns", {}, {}}, tiles{"along columns, in tiles", {}, {}},
-      vectors{"along rows, stride known", {}, {}};
+  Line rows{"along rows", {}, {}}, columns{"along columns", {}, {}}, tiles{"along columns, in tiles", {}, {}};
   for (int64_t n = 64; n <= 8192; n *= 2) {
     std::vector<float> numbers(n * n, 1);
     const View x{numbers.data(), DType::f32, {n, n}, contiguous_strides({n, n})}, y = x.transpose(0, 1);
     const double size = static_cast<double>(n);
-    for (Line* line : {&rows, &columns, &tiles, &vectors}) line->x.push_back(size);
+    for (Line* line : {&rows, &columns, &tiles}) line->x.push_back(size);
     rows.y.push_back(bandwidth(n, [&] { return sum_in_order(x); }));
     columns.y.push_back(bandwidth(n, [&] { return sum_in_order(y); }));
     tiles.y.push_back(bandwidth(n, [&] { return sum_in_tiles(y, tile); }));
-    vectors.y.push_back(bandwidth(n, [&] { return sum_in_order<true>(x); }));
   }
   const size_t last = rows.y.size() - 1;
   results.values = {{"largest", rows.x[last]},
                     {"rows", rows.y[last]},
                     {"columns", columns.y[last]},
                     {"tiles", tiles.y[last]},
-                    {"vectors", vectors.y[last]},
-                    {"smallest_vectors", vectors.y[0]},
                     {"smallest_rows", rows.y[0]},
                     {"smallest_columns", columns.y[0]},
                     {"rows_over_columns", rows.y[last] / columns.y[last]},
                     {"tiles_over_columns", tiles.y[last] / columns.y[last]}};
-  results.figure(
-      "transposed-reads",
-      {"Adding up a matrix", "rows and columns", "GB/s", true, true, {rows, columns, tiles, vectors}});
+  results.figure("transposed-reads",
+                 {"Adding up a matrix", "rows and columns", "GB/s", true, true, {rows, columns, tiles}});
   results.write();
 }
