@@ -370,75 +370,14 @@ Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntro
                   }}});
 }
 
-// Tiles of like size, with rows enough for fast products.
-int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend) {
-  const int64_t most = std::max<int64_t>(1024, backend.numbers_at_once() / vocabulary);
-  const int64_t tiles = std::max<int64_t>(1, (rows + most - 1) / most);
-  return std::min(rows, (rows + 16 * tiles - 1) / (16 * tiles) * 16);
-}
-
-// The weights as the product with x reads them. Where they are rounded, that is to say copied, rows of zeros
-// make them whole packs of 16: tensor cores would read 50,257 numbers one by one.
-static Tensor rounded_and_filled(const Variable& weight, const Tensor& x) {
-  const Tensor& w = weight.value();
-  if (w.dtype() != wide(x.dtype()) || w.dtype() == x.dtype()) return w;
-  const int64_t V = w.size(0), filled = (V + 15) / 16 * 16;
-  const Tensor rounded = Tensor::empty({filled, w.size(1)}, x.dtype(), x.backend());
-  x.backend().copy(w.view(), rounded.slice(0, 0, V).view());
-  x.backend().fill(rounded.slice(0, V, filled).view(), 0);
-  return rounded;
-}
-
-// The gradients are computed on the way forward, rows by rows, so that no more than a tile of logits is ever
-// held: at a vocabulary of 50,257 they would be larger than the rest of the model. For the loss l of logits z
-// = x W^T, dz = softmax(z) - one-hot(target), dx = dz W and dW = dz^T x. What is left for the way back is to
-// multiply both with dl and divide by the rows that count; in f16, dz itself would vanish if it were divided.
+// The head makes its gradients on the way forward, tile by tile; the way back multiplies them with dloss.
 Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Tensor& targets,
                               CrossEntropy options) {
-  const Tensor rows = x.value().reshape({-1, x.size(-1)}), ids = targets.reshape({-1});
-  Backend& backend = rows.backend();
-  const int64_t N = rows.size(0), C = rows.size(1), V = weight.size(0), tile = logits_at_once(N, V, backend);
-  check(N > 0, "linear_cross_entropy: there are no rows in {}", x.shape());
-  Tensor count = counted(targets, options);
-  count = maximum(count, scalar(1, count));
-  options.count = count.view();
   const bool wanted = is_recording() && (x.wants_gradient() || weight.wants_gradient());
-  const Tensor w = rounded_and_filled(weight, rows);
-  const int64_t filled = w.size(0);
-  const Tensor dx = wanted ? Tensor::like(rows) : Tensor(),
-               dw = wanted ? Tensor::empty({filled, C}, weight.value().dtype(), backend) : Tensor();
-  const Tensor undivided = count.to(wide(w.dtype()));
-  // Rows of logits begin at a line of the cache, but not all at the same place of it.
-  const int64_t step = (V + 15) / 16 * 16 + (V % 256 == 0 ? 16 : 0);
-  const Tensor held = Tensor::empty({tile, step}, w.dtype(), backend).slice(1, 0, filled);
-  Tensor loss;
-  for (int64_t i = 0; i < N; i += tile) {
-    const int64_t end = std::min(N, i + tile);
-    const Tensor part = rows.slice(0, i, end), part_ids = ids.slice(0, i, end),
-                 all = held.slice(0, 0, end - i), logits = all.slice(1, 0, V);
-    backend.matmul(part.view(), w.view().transpose(0, 1), all.view(), {});
-    const auto [part_loss, log_sum] = cross_entropy(logits, part_ids, options);
-    loss = loss ? loss + part_loss : part_loss;
-    if (!wanted) continue;
-    backend.cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), undivided.view(),
-                                   logits.view());
-    backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end), {});
-    backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
-                   {.residual = i > 0 ? dw.view() : View{}});
-  }
-  if (!wanted) return loss;
-  return record("linear_cross_entropy", loss,
-                {{std::array{x, weight},
-                  [dx, dw = dw ? dw.slice(0, 0, V) : dw, undivided, shape = x.shape()](const Tensor& dloss) {
-                    const Tensor scale = dloss / undivided;
-                    const auto scaled = [&](const Tensor& gradient) {
-                      const Tensor y = gradient.to(scale.dtype());  // the gradient itself, or in f32
-                      y.backend().binary(Binary::mul, y.view(), scale.view().broadcast_to(y.shape()),
-                                         y.view());
-                      return y.to(gradient.dtype());
-                    };
-                    return std::array{scaled(dx).reshape(shape), scaled(dw)};
-                  }}});
+  const HeadLoss head = linear_cross_entropy(x.value(), weight.value(), targets, options, wanted);
+  return record("linear_cross_entropy", head.loss, {{std::array{x, weight}, [head](const Tensor& dloss) {
+                                                       return linear_cross_entropy_backward(head, dloss);
+                                                     }}});
 }
 
 // ---- Attention

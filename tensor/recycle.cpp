@@ -19,11 +19,11 @@ namespace {
 // Free blocks of each power of two, as lists that run through the blocks themselves. One for all threads: a
 // block may be given back by another thread than took it, and a step takes too few for the lock to be felt.
 struct Lists {
-  struct Block {
-    Block* next;
+  struct Free {
+    Free* next;
   };
   std::mutex mutex;
-  Block* free[64] = {};
+  Free* free[64] = {};
 };
 
 // Never destroyed: what static objects hold is given back after the end of main.
@@ -41,7 +41,7 @@ void* take_recycled(size_t bytes) {
   {
     Lists& all = lists();
     std::lock_guard lock(all.mutex);
-    if (Lists::Block* block = all.free[power]) {
+    if (Lists::Free* block = all.free[power]) {
       all.free[power] = block->next;
       return block;
     }
@@ -52,8 +52,8 @@ void* take_recycled(size_t bytes) {
 void recycle(void* block, size_t bytes) noexcept {
   Lists& all = lists();
   std::lock_guard lock(all.mutex);
-  Lists::Block*& first = all.free[power_of(bytes)];
-  first = new (block) Lists::Block{first};
+  Lists::Free*& first = all.free[power_of(bytes)];
+  first = new (block) Lists::Free{first};
 }
 
 #endif
