@@ -12,11 +12,11 @@
 namespace chapbook {
 
 namespace fs = std::filesystem;
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
-               const Tokenizer& tokenizer) {
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/last", [&](const std::string& directory) {
     save_model(model, tokenizer, directory);
-    save_tensors(directory + "/optimizer.safetensors", trainer.optimizer_state());
+    save_tensors(directory + "/optimizer.safetensors", optimizer);
     const Json json = {
         {"trainer", trainer.state()},       {"best_loss", state.best_loss},
         {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},

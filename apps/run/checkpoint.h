@@ -23,8 +23,9 @@ struct RunState {
   double seconds = 0;  // of training, over all its sittings
 };
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
-               const Tokenizer& tokenizer);
+// `optimizer` is Trainer::optimizer_state().
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
 // The model as RUN/step-N; of the older ones only the last `keep` - 1 stay.
