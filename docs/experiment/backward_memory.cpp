@@ -77,8 +77,8 @@ static Line run_steps(const char* name, bool keep) {
 }
 
 int main() {
-  Results results("backward_memory", {"autograd/variable.cpp", "autograd/ops.cpp", "nn/gpt.cpp",
-                                         "nn/language_model.cpp"});
+  Results results("backward_memory",
+                  {"autograd/variable.cpp", "autograd/ops.cpp", "nn/gpt.cpp", "nn/language_model.cpp"});
   results.configuration = {{"layers", config.layers},         {"heads", config.heads},
                            {"width", config.width},           {"context", config.context},
                            {"vocabulary", config.vocabulary}, {"batch", batch}};
