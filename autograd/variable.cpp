@@ -4,6 +4,7 @@
 #include <atomic>
 #include <queue>
 
+#include "autograd/watch.h"
 #include "tensor/ops.h"
 
 namespace chapbook {
@@ -69,6 +70,7 @@ Variable record(std::string_view name, Tensor value, Edges edges) {
   if (edges.empty()) return value;
   auto node = make_recycled<Node>(name, value.shape());
   node->edges = std::move(edges);
+  if (watched()) current_watch->recorded(*node, value);
   return {std::move(value), std::move(node)};
 }
 

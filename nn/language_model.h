@@ -18,8 +18,10 @@ class LanguageModel : public Module {
   int64_t vocabulary() const { return sizes_.vocabulary; }
   Backend& backend() const { return head().value().backend(); }
 
-  // tokens (B, T) i32 -> logits (B, T, V).
+  // tokens (B, T) i32 -> logits (B, T, V): scores(stream(tokens)).
   Variable operator()(const Tensor& tokens) const;
+  Variable stream(const Tensor& tokens) const;    // (B, T, C): hidden states behind the last block
+  Variable scores(const Variable& stream) const;  // (..., C), as it stands behind any block -> (..., V)
 
   // The same for evaluation, as rows (B T, V) of which few are there at once: visit(first row, logits).
   void each_logits(const Tensor& tokens,
@@ -71,6 +73,8 @@ class LanguageModel : public Module {
 
   void check_tokens(const Tensor& tokens, int64_t before) const;
   Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
+  // Block i as it names itself to who looks (autograd/watch.h): its number, with its result as "stream".
+  Variable named_block(int64_t i, const Variable& x, const Tensor& places, CachesOfBlock caches) const;
   Variable recomputed(int64_t i, const Variable& x) const;
 
   Sizes sizes_;

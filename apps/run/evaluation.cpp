@@ -61,20 +61,30 @@ Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOpti
       options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
   const Shape shape{options.batch, context};
   std::vector<int32_t> numbers(shape.count()), wanted(shape.count());
-  Score score;
-  double sum = 0;
-  for (int64_t i = 0; i < batches; ++i) {
+  const auto score_of = [&](int64_t i) {  // of one batch; its loss is a sum
+    Score score;
     const int64_t counted = loader.batch(i, numbers, wanted);
     const Tensor inputs = Tensor::from(numbers, shape, model.backend());
     if (options.accuracy)
-      sum += loss_and_hits(model, inputs, wanted, score);
+      score.loss = loss_and_hits(model, inputs, wanted, score);
     else
-      sum += model.loss(inputs, Tensor::from(wanted, shape, model.backend())).value().item() *
-             static_cast<double>(counted);
+      score.loss = model.loss(inputs, Tensor::from(wanted, shape, model.backend())).value().item() *
+                   static_cast<double>(counted);
+    score.targets = counted;
+    return score;
+  };
+  Score score;
+  double sum = 0;
+  Team& team = *options.team;
+  for (int64_t i = 0; i < batches; i += team.size()) {
+    const Score mine = i + team.rank() < batches ? score_of(i + team.rank()) : Score{};
+    for (const Score& each : gather(team, mine)) {
+      sum += each.loss;
+      score.targets += each.targets, score.top1 += each.top1, score.top5 += each.top5;
+    }
     check(std::isfinite(sum), "the model's loss is {}: its weights are broken", sum);
-    score.targets += counted;
     score.loss = sum / static_cast<double>(score.targets);
-    if (options.progress) options.progress(i + 1, batches, score);
+    if (options.progress) options.progress(std::min(i + team.size(), batches), batches, score);
   }
   return score;
 }
