@@ -66,9 +66,9 @@ void write_page(const Options& options) {
   const XRay seen = xray(model, ids, how);
   std::optional<XRay> whole;
   if (!how.cuts.empty()) whole = xray(model, ids, {.depth = XRayOptions::Depth::each});
-  nlohmann::ordered_json data = xray_json(seen, model, how.cuts, whole ? &*whole : nullptr);
+  Json data = xray_json(seen, model, how.cuts, whole ? &*whole : nullptr);
   data["model"] = options.run;
-  data["back"] = nlohmann::ordered_json::object();
+  data["back"] = Json::object();
   if (!options.no_back) {
     for (int64_t place = 1; place < T; ++place) {
       data["back"][std::to_string(place)] = way_back_json(way_back(model, ids, place, how));

@@ -62,7 +62,6 @@ Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Va
 // cross_entropy(x W^T, targets) for x (..., C) and weight (V, C), without holding all logits.
 Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Tensor& targets,
                               CrossEntropy options = {});
-int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend);  // rows of logits it holds
 
 Variable softmax(const Variable& x, int axis = -1);
 Variable log_softmax(const Variable& x, int axis = -1);

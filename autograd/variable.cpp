@@ -45,11 +45,14 @@ Variable Variable::parameter(Tensor value) {
 
 const Tensor& Variable::gradient() const {
   check(node_ && node_->edges.empty() && !node_->used, "gradient: only a parameter keeps its gradient");
-  return node_->gradient;
+  return node_->gradient_;
 }
 
-void Variable::clear_gradient() {
-  if (node_) node_->gradient = {};
+void Variable::set_gradient(Tensor gradient) const {
+  if (!node_) return;  // a constant has none to set
+  check(!gradient || gradient.shape() == node_->shape, "gradient: {} for a value of shape {}",
+        gradient.shape(), node_->shape);
+  node_->gradient_ = std::move(gradient);
 }
 
 RecycledVector<std::shared_ptr<Node>> Edge::nodes_of(std::span<const Variable> inputs) {
@@ -88,6 +91,9 @@ void backward(const Variable& y, const Tensor& dy) {
   check(y.wants_gradient(), "backward: nothing here wants a gradient");
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
         y.shape());
+  check(y.value().dtype() == dy.dtype() && &y.value().backend() == &dy.backend(),
+        "backward: a gradient in {} on '{}' for a value in {} on '{}'", name_of(dy.dtype()),
+        dy.backend().name(), name_of(y.value().dtype()), y.value().backend().name());
   const auto older = [](const auto& a, const auto& b) { return a->number < b->number; };
   std::priority_queue<std::shared_ptr<Node>, RecycledVector<std::shared_ptr<Node>>, decltype(older)> ready(
       older);
@@ -97,8 +103,8 @@ void backward(const Variable& y, const Tensor& dy) {
           node->name);
     check(gradient.shape() == node->shape, "backward: gradient {} for the '{}' of shape {}", gradient.shape(),
           node->name, node->shape);
-    const bool first = !node->gradient;
-    node->gradient = first ? gradient : added(std::move(node->gradient), gradient);
+    const bool first = !node->gradient_;
+    node->gradient_ = first ? gradient : added(std::move(node->gradient_), gradient);
     if (first && !node->edges.empty()) ready.push(node);
   };
 
@@ -108,9 +114,9 @@ void backward(const Variable& y, const Tensor& dy) {
     const std::shared_ptr<Node> node = ready.top();
     ready.pop();
     node->used = true;
-    const Tensor gradient = std::move(node->gradient);
+    const Tensor gradient = std::move(node->gradient_);
     const Edges edges = std::move(node->edges);
-    node->gradient = {};
+    node->gradient_ = {};
     node->edges.clear();
     for (const Edge& edge : edges) {
       const Edge::Gradients gradients = edge.rule(gradient);

@@ -29,7 +29,8 @@ class Variable {
 
   // Of a parameter: what backward has added up since it was cleared; empty before.
   const Tensor& gradient() const;
-  void clear_gradient();
+  void set_gradient(Tensor gradient) const;
+  void clear_gradient() const { set_gradient({}); }
 
  private:
   Tensor value_;
@@ -37,8 +38,8 @@ class Variable {
 };
 
 // One rule, and the inputs whose gradients it makes. A rule captures exactly the Tensors it needs, never a
-// Variable: the op's result would make a cycle, which is never freed, and an input would hold its graph longer
-// than needed. For inputs that share work it gives an array (or vector) of Tensors, one for each.
+// Variable: the op's result would make a cycle, which is never freed, and an input would hold its graph
+// longer than needed. For inputs that share work it gives an array (or vector) of Tensors, one for each.
 struct Edge {
   using Gradients = RecycledVector<Tensor>;
   RecycledVector<std::shared_ptr<Node>> inputs;
@@ -66,12 +67,16 @@ struct Node {
   uint64_t number;        // in order of creation: every input's number is lower
   std::string_view name;  // of the op
   Shape shape;            // of the value, and so of its gradient
-  Tensor gradient;        // what has arrived so far
   Edges edges;
   bool used = false;  // backward has been here, and the rules are gone
 
   Node(std::string_view name, const Shape& shape);
   ~Node();
+
+ private:
+  friend class Variable;
+  friend void backward(const Variable& y, const Tensor& dy);
+  Tensor gradient_;  // what has arrived so far
 };
 
 // The result of an op: `value` with edges to those inputs that want a gradient, or a constant when none does.

@@ -49,6 +49,17 @@ Variable LanguageModel::operator()(const Tensor& tokens) const { return scores(s
 
 Variable LanguageModel::hidden(const Tensor& tokens) const { return last_norm(stream(tokens)); }
 
+void LanguageModel::each_logits(const Tensor& tokens,
+                                const std::function<void(int64_t first, const Tensor& logits)>& visit) const {
+  NoGrad no_grad;
+  constexpr int64_t numbers = 16 << 20;  // 64 MB
+  const Tensor x = hidden(tokens).value(), rows = x.reshape({-1, x.size(-1)});
+  const Tensor table = head().value().to(x.dtype()).transpose(0, 1);
+  const int64_t at_once = std::max<int64_t>(1, numbers / vocabulary());
+  for (int64_t first = 0; first < rows.size(0); first += at_once)
+    visit(first, matmul(rows.slice(0, first, std::min(rows.size(0), first + at_once)), table));
+}
+
 Variable LanguageModel::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
   return linear_cross_entropy(hidden(tokens), head(), targets, {.smoothing = label_smoothing});
 }

@@ -2,6 +2,7 @@
 // once. Errors name the op and both sides. Operands stretch to each other as described at `broadcast` in
 // tensor/shape.h.
 #pragma once
+#include <array>
 #include <optional>
 
 #include "tensor/random.h"
@@ -93,6 +94,19 @@ Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy 
 Tensor counted(const Tensor& targets, const CrossEntropy& options);  // rows that are not ignored: one f64
 Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,
                               const Tensor& log_sum, const Tensor& dloss);
+
+// cross_entropy(x w^T, targets) for x (..., C), w (V, C) and targets (...), without holding all logits: no
+// more than `logits_at_once` rows of them. With gradients, they are made on the way, before the logits of a
+// tile are gone. w may be f32 where x is of a half type; it is rounded for the products, dw is of w's dtype.
+struct HeadLoss {
+  Tensor loss;    // rank 0
+  Tensor count;   // the rows that count, or 1 if none does: what the sum was divided by to get the loss
+  Tensor dx, dw;  // of that sum, if gradients were wanted
+};
+HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targets, CrossEntropy options,
+                              bool with_gradients);
+std::array<Tensor, 2> linear_cross_entropy_backward(const HeadLoss& head, const Tensor& dloss);  // dx, dw
+int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend);
 
 // Causal attention softmax(scale q k^T) v: q (B, H, T, D), k and v (B, K, S, D), S >= T; the queries are the
 // last T of S places. H is a multiple of K: H / K neighbouring heads of queries share one of keys and values

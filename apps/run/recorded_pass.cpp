@@ -15,7 +15,7 @@ Tensor RecordedPass::operator()(const std::function<Tensor()>& compute) {
   if (!pass.recording && !record(pass, compute)) return compute();
   pass.recording->replay(random_.counter - pass.counter);
   random_.counter += pass.draws;
-  for (size_t i = 0; i < parameters_.size(); ++i) parameters_[i].variable.node()->gradient = gradients_[i];
+  for (size_t i = 0; i < parameters_.size(); ++i) parameters_[i].variable.set_gradient(gradients_[i]);
   return pass.result;
 }
 
@@ -51,8 +51,10 @@ bool RecordedPass::record(Pass& pass, const std::function<Tensor()>& compute) {
 // Recorded itself: each gradient gets memory of its own, in which passes that come later add to it.
 void RecordedPass::keep_gradients() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    Tensor& gradient = parameters_[i].variable.node()->gradient;
-    if (gradient && (gradient.shared() || !gradient.contiguous())) gradient = gradient.contiguous_copy();
+    const Variable& parameter = parameters_[i].variable;
+    const Tensor& gradient = parameter.gradient();
+    if (gradient && (gradient.shared() || !gradient.contiguous()))
+      parameter.set_gradient(gradient.contiguous_copy());
     void* const place = gradient ? gradient.view().data : nullptr;
     check(!recorded() || place == places_[i], "recorded pass: the gradient of {} does not stay where it is",
           parameters_[i].name);

@@ -6,6 +6,7 @@
 
 #include "apps/run/generator.h"
 #include "data/utf8.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -218,9 +219,7 @@ static size_t characters(std::string_view text) {
 }
 
 // What a model that says bytes in any order may have said is no UTF-8; then U+FFFD stands for it.
-static std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+static std::string text_of(const Json& json) { return to_text(json); }
 
 Completion::Completion(CompletionRequest request, Engine& engine)
     : request_(std::move(request)), created_(std::time(nullptr)) {
@@ -255,7 +254,7 @@ void Completion::echo(Engine& engine) {
     echoed.text.resize(complete_utf8(echoed.text));  // a character it has begun comes with what follows
     if (request_.logprobs >= 0 && shown < ids.size()) {
       std::vector<float> logits;
-      engine.compute([&] {
+      engine.compute([&, &ids = ids] {
         NoGrad no_grad;
         const Tensor tokens =
             Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());

@@ -16,7 +16,7 @@ namespace {
 
 void answer(httplib::Response& response, int status, const Json& json) {
   response.status = status;
-  response.set_content(json.dump(-1, ' ', false, Json::error_handler_t::replace), "application/json");
+  response.set_content(to_text(json), "application/json");
 }
 
 // The error being handled, as OpenAI's clients read it.
@@ -58,7 +58,7 @@ bool is_address(const std::string& name) {
 }
 
 Json body_of(const httplib::Request& request) {
-  const Json body = Json::parse(request.body, shallow, false);
+  const Json body = try_parse_json(request.body);
   if (body.is_discarded()) throw ApiError(400, "the body is not valid JSON");
   return body;
 }
@@ -250,8 +250,7 @@ void ModelServer::complete(const httplib::Request& request, httplib::Response& r
       }
       if (!completion->over()) return true;
     } catch (...) {
-      const std::string text =
-          event(current_error().json().dump(-1, ' ', false, Json::error_handler_t::replace));
+      const std::string text = event(to_text(current_error().json()));
       sink.write(text.data(), text.size());
       sink.done();
       return true;

@@ -9,8 +9,6 @@
 
 namespace chapbook {
 
-using Json = nlohmann::ordered_json;
-
 namespace {
 
 // Four digits are what people see; null where there is no number.

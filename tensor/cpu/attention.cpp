@@ -32,9 +32,16 @@ constexpr int rows = 4, vectors = 1;
 #endif
 constexpr int64_t block = vectors * 16;  // queries at a time
 
+struct Keys;  // what a thread keeps memory for
+struct Values;
+struct KeyValueGradients;
+struct Columns;
+struct Scores;
+struct ScoreGradients;
+
 // y[i, j] = (add ? y[i, j] : 0) + sum over p < k of a[i row + p step] b[p, j] for i < m and a block of j.
-void multiply(int64_t m, int64_t k, const float* a, int64_t row, int64_t step, const float* b, int64_t b_row,
-              float* y, int64_t y_row, bool add) {
+void times_block(int64_t m, int64_t k, const float* a, int64_t row, int64_t step, const float* b,
+                 int64_t b_row, float* y, int64_t y_row, bool add) {
   for (int64_t i = 0; i < m; i += rows) {
     const float* a_row[rows];
     for (int r = 0; r < rows; ++r)
@@ -60,7 +67,7 @@ void multiply(int64_t m, int64_t k, const float* a, int64_t row, int64_t step, c
 // the rounding of a score a relative error, which grows with the products added one by one to one sum.
 void score(int64_t keys, int64_t D, const float* k, const float* columns, float* y) {
   for (int64_t d = 0; d == 0 || d < D; d += 64)
-    multiply(keys, std::min<int64_t>(64, D - d), k + d, D, 1, columns + d * block, block, y, block, d > 0);
+    times_block(keys, std::min<int64_t>(64, D - d), k + d, D, 1, columns + d * block, block, y, block, d > 0);
 }
 
 // The rows (T, D) of one head.
@@ -105,8 +112,8 @@ void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const f
                    const Head& y, float* log_sum, int64_t log_sum_step) {
   const int64_t T = q.count, D = q.size, here = std::min(block, T - t0), first = S - T + t0,
                 keys = first + here;
-  float *columns = scratch<5>(2 * D * block), *result = columns + D * block,
-        *scores = scratch<6>(keys * block);
+  float *columns = scratch<Columns>(2 * D * block), *result = columns + D * block,
+        *scores = scratch<Scores>(keys * block);
   q.columns_to(t0, scale, columns);
   score(keys, D, k, columns, scores);
   hide_future(scores, first, keys);
@@ -120,7 +127,7 @@ void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const f
     for (int64_t j = 0; j < block; ++j) p[j] = math::exp(p[j] - largest[j]);
     for (int64_t j = 0; j < block; ++j) sum[j] += p[j];
   }
-  multiply(D, keys, v, 1, D, scores, block, result, block, false);
+  times_block(D, keys, v, 1, D, scores, block, result, block, false);
   for (int64_t j = 0; j < here; ++j) {
     const float share = 1 / sum[j];
     for (int64_t d = 0; d < D; ++d) y.row(t0 + j)[d] = result[d * block + j] * share;
@@ -132,7 +139,7 @@ void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const f
 void forward_query(const Head& q, int64_t t, const Head& k, const Head& v, float scale, const Head& y,
                    float* log_sum) {
   const int64_t D = q.size, keys = k.count - q.count + t + 1;
-  float* p = scratch<6>(keys);
+  float* p = scratch<Scores>(keys);
   for (int64_t s = 0; s < keys; ++s) p[s] = scale * cpu::dot(D, q.row(t), k.row(s));
   const float largest = cpu::largest_of(p, keys);
   for (int64_t s = 0; s < keys; ++s) p[s] = math::exp(p[s] - largest);
@@ -149,9 +156,9 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
                     float* dk, float* dv, int64_t width) {
   const int64_t T = q.count, D = q.size, here = std::min(block, T - t0), first = S - T + t0,
                 keys = first + here;
-  float *columns = scratch<5>(2 * (D + width) * block), *result = columns + D * block;
+  float *columns = scratch<Columns>(2 * (D + width) * block), *result = columns + D * block;
   float *q_rows = result + D * block, *dy_rows = q_rows + width * block;
-  float *p = scratch<6>(keys * block), *ds = scratch<7>(keys * block);
+  float *p = scratch<Scores>(keys * block), *ds = scratch<ScoreGradients>(keys * block);
   q.columns_to(t0, scale, columns);
   score(keys, D, k, columns, p);
   dy.columns_to(t0, 1, columns);
@@ -170,14 +177,14 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
       ds_row[j] = p_row[j] * (ds_row[j] - dy_y[j]);
     }
   }
-  multiply(D, keys, k, 1, D, ds, block, result, block, false);
+  times_block(D, keys, k, 1, D, ds, block, result, block, false);
   for (int64_t j = 0; j < here; ++j)
     for (int64_t d = 0; d < D; ++d) dq.row(t0 + j)[d] = scale * result[d * block + j];
   q.rows_to(t0, scale, q_rows, width);
   dy.rows_to(t0, 1, dy_rows, width);
   for (int64_t d = 0; d < width; d += block) {
-    multiply(keys, block, ds, block, 1, q_rows + d, width, dk + d, width, true);
-    multiply(keys, block, p, block, 1, dy_rows + d, width, dv + d, width, true);
+    times_block(keys, block, ds, block, 1, q_rows + d, width, dk + d, width, true);
+    times_block(keys, block, p, block, 1, dy_rows + d, width, dv + d, width, true);
   }
 }
 
@@ -203,7 +210,7 @@ void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number,
       for (int64_t t = 0; t < T; ++t) forward_query(q, t, k, v, scale, y, log_sum + t * step);
       return;
     }
-    float *keys = scratch<3>(S * D), *values = scratch<4>(S * D);
+    float *keys = scratch<Keys>(S * D), *values = scratch<Values>(S * D);
     k.copy_to(keys);
     v.copy_to(values);
     for (int64_t t0 = 0; t0 < T; t0 += block) forward_block(q, t0, S, keys, values, scale, y, log_sum, step);
@@ -228,8 +235,8 @@ void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scal
   const float scale = static_cast<float>(scale_number);
   parallel_for(shared_heads.count(), 1, [&](int64_t shared, int64_t) {
     const Head k(k_view, shared), v(v_view, shared), dk(dk_view, shared), dv(dv_view, shared);
-    float *keys = scratch<3>(S * D), *values = scratch<4>(S * D);
-    float *dk_sums = scratch<8>(2 * S * width), *dv_sums = dk_sums + S * width;
+    float *keys = scratch<Keys>(S * D), *values = scratch<Values>(S * D);
+    float *dk_sums = scratch<KeyValueGradients>(2 * S * width), *dv_sums = dk_sums + S * width;
     k.copy_to(keys);
     v.copy_to(values);
     std::fill(dk_sums, dk_sums + 2 * S * width, 0.0f);

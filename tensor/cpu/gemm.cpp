@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "tensor/cpu/gemm_kernel.h"
+#include "tensor/cpu/gemm_pack.h"
 #include "tensor/cpu/loop.h"
 
 namespace chapbook::cpu {
@@ -44,87 +45,22 @@ const MicroKernel*& chosen_kernel() {
   return chosen;
 }
 
-constexpr int64_t k_block = 512;  // numbers of a row that are multiplied before going to the next rows
-constexpr int64_t row_step = k_block + 16;  // rows of a panel of a then fall into different sets
-
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
+
+struct Range {
+  int64_t begin, size;
+  int64_t end() const { return begin + size; }
+};
 
 // `count` things in `parts` nearly equal parts.
 struct Split {
   int64_t count, parts;
-  int64_t begin(int64_t part) const { return count / parts * part + std::min(part, count % parts); }
-  int64_t size(int64_t part) const { return begin(part + 1) - begin(part); }
+  Range operator[](int64_t part) const {
+    return {count / parts * part + std::min(part, count % parts), count / parts + (part < count % parts)};
+  }
 };
 Split split(int64_t count, int64_t largest) {
   return {count, std::max<int64_t>(1, divide_up(count, largest))};
-}
-
-typedef float Four __attribute__((vector_size(16), aligned(4)));
-Four& four(float* x) { return *reinterpret_cast<Four*>(x); }
-const Four& four(const float* x) { return *reinterpret_cast<const Four*>(x); }
-
-// to[p step + i] = from[i row + p] for i < 4 and p < 4.
-void transpose_four(const float* from, int64_t row, float* to, int64_t step) {
-  using Index = int __attribute__((vector_size(16)));
-  const Four a = four(from), b = four(from + row), c = four(from + 2 * row), d = four(from + 3 * row);
-  const Four ab_low = __builtin_shuffle(a, b, Index{0, 4, 1, 5}),
-             ab_high = __builtin_shuffle(a, b, Index{2, 6, 3, 7});
-  const Four cd_low = __builtin_shuffle(c, d, Index{0, 4, 1, 5}),
-             cd_high = __builtin_shuffle(c, d, Index{2, 6, 3, 7});
-  four(to) = __builtin_shuffle(ab_low, cd_low, Index{0, 1, 4, 5});
-  four(to + step) = __builtin_shuffle(ab_low, cd_low, Index{2, 3, 6, 7});
-  four(to + 2 * step) = __builtin_shuffle(ab_high, cd_high, Index{0, 1, 4, 5});
-  four(to + 3 * step) = __builtin_shuffle(ab_high, cd_high, Index{2, 3, 6, 7});
-}
-
-// Columns j to j + columns of b's rows p to p + k as a panel: `width` numbers for each row, missing ones 0.
-// With sums, adds up the columns on the way.
-template <int width>
-void pack_b(Matrix<const float> b, int64_t p, int64_t k, int64_t j, int64_t columns, float* panel,
-            float* sums) {
-  const float* from = b.at(p, j);
-  if (columns < width) {
-    std::fill(panel, panel + k * width, 0.0f);
-    for (int64_t row = 0; row < k; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        panel[row * width + column] = from[row * b.row_stride + column * b.column_stride];
-  } else if (b.column_stride == 1) {
-    for (int64_t row = 0; row < k; ++row) {
-      const float* x = from + row * b.row_stride;
-      std::copy(x, x + width, panel + row * width);
-    }
-  } else {
-    const int64_t whole = k / 4 * 4;
-    for (int64_t row = 0; row < whole; row += 4)
-      for (int column = 0; column < width; column += 4)
-        transpose_four(from + row + column * b.column_stride, b.column_stride, panel + row * width + column,
-                       width);
-    for (int64_t row = whole; row < k; ++row)
-      for (int column = 0; column < width; ++column)
-        panel[row * width + column] = from[row + column * b.column_stride];
-  }
-  if (!sums) return;
-  for (int64_t row = 0; row < k; ++row)
-    for (int64_t column = 0; column < columns; ++column) sums[column] += panel[row * width + column];
-}
-
-// Rows i to i + rows of a, k numbers of each from p, as a panel: row after row, row_step apart, or by column.
-void pack_a(Matrix<const float> a, int64_t i, int64_t rows, int64_t p, int64_t k, float* panel) {
-  const float* from = a.at(i, p);
-  const int64_t step = a.column_stride;
-  if (step == 1) {
-    for (int64_t row = 0; row < rows; ++row)
-      std::copy(from + row * a.row_stride, from + row * a.row_stride + k, panel + row * row_step);
-  } else if (a.row_stride == 1 && rows >= 8 && rows <= 16) {  // two copies of eight numbers that may overlap
-    for (int64_t column = 0; column < k; ++column)
-      for (const int64_t first : {int64_t{0}, rows - 8})
-        std::copy(from + column * step + first, from + column * step + first + 8,
-                  panel + column * rows + first);
-  } else {
-    for (int64_t column = 0; column < k; ++column)
-      for (int64_t row = 0; row < rows; ++row)
-        panel[column * rows + row] = from[row * a.row_stride + column * step];
-  }
 }
 
 // Asks for columns `column` to `column` + columns of some rows of x, which will be needed soon.
@@ -151,6 +87,138 @@ void finish_rows(const Epilogue& epilogue, Matrix<float> y, int64_t i, int64_t r
   }
 }
 
+// ---- One product
+
+// A product is cut three times. Columns of y into strips, so that the strip's panels of b fit the last cache;
+// k into stretches, so that a panel fits the first; and what is then left, rows and columns of y, into tasks.
+struct Product {
+  int64_t m, n, k;
+  Matrix<const float> a, b;
+  Matrix<float> y;
+  const Epilogue& epilogue;
+
+  const MicroKernel& kernel = *chosen_kernel();
+  const int64_t width = kernel.columns;
+  const bool by_row = a.column_stride == 1;
+  // Rows of a are read as they lie, unless they lie so far apart that they fall into a few sets of the first
+  // cache and drive each other out: at 1,024 numbers apart that costs a quarter of the speed.
+  const bool direct = by_row && a.row_stride % 256 != 0;
+  const bool accumulate = epilogue.residual && epilogue.residual.data == y.data;
+  double* const sums = epilogue.b_sums ? scratch<struct SumsOfB, double>(n) : nullptr;
+
+  const Split stretches = split(k, k_block), tiles = split(m, kernel.rows);
+  const Split row_blocks = split(tiles.parts, tiles_at_once);
+  // Nothing is shared out where there is little to do at all.
+  const bool little = m * std::min(n, columns_at_once) * k < 500000;
+
+  void compute() const {
+    if (sums) std::fill(sums, sums + n, 0.0);
+    for (int64_t j = 0; j < n; j += columns_at_once) {
+      const Strip strip = cut_strip(j);
+      for (int64_t stretch = 0; stretch < stretches.parts; ++stretch) {
+        pack_strip(strip, stretches[stretch]);
+        const int64_t tasks = row_blocks.parts * strip.groups.parts;
+        parallel_for(tasks, little ? tasks : 1, [&](int64_t begin, int64_t end) {
+          for (int64_t task = begin; task < end; ++task) compute_task(strip, stretch, task);
+        });
+      }
+    }
+    for (int64_t j = 0; sums && j < n; ++j) epilogue.b_sums.as<float>()[j] = static_cast<float>(sums[j]);
+  }
+
+ private:
+  static constexpr int64_t columns_at_once = 4096;  // their panels share the last cache with the rows of a
+  static constexpr int64_t tiles_at_once = 8;       // of one task's rows
+
+  // Columns `begin` to `begin` + columns of y, as panels of b; a task computes a group of panels.
+  struct Strip {
+    int64_t begin, columns;
+    float* panels;
+    Split groups;
+  };
+
+  // Enough tasks that the last one to end is not waited for long.
+  Strip cut_strip(int64_t begin) const {
+    const int64_t columns = std::min(columns_at_once, n - begin), panels = divide_up(columns, width);
+    const int64_t tasks = little ? 1 : 4 * thread_pool().threads();
+    return {begin,
+            columns,
+            scratch<struct PanelsOfB>(panels * width * stretches[0].size),
+            {panels, std::clamp<int64_t>(tasks / row_blocks.parts, 1, divide_up(panels, 2))}};
+  }
+
+  void pack_strip(const Strip& strip, Range p) const {
+    const auto pack = width == 32 ? pack_b<32> : width == 16 ? pack_b<16> : pack_b<8>;
+    const int64_t at_once = std::max<int64_t>(1, grain / (width * p.size));
+    parallel_for(strip.groups.count, at_once, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin * width; j < std::min(end * width, strip.columns); j += width)
+        pack(b, p.begin, p.size, strip.begin + j, std::min(width, strip.columns - j),
+             strip.panels + j * p.size, sums ? sums + strip.begin + j : nullptr);
+    });
+  }
+
+  // A block of rows times a group of panels. The epilogue follows when the last stretch of k has been added.
+  void compute_task(const Strip& strip, int64_t stretch, int64_t task) const {
+    const Range p = stretches[stretch];
+    const bool last = stretch + 1 == stretches.parts;
+    const Range block = row_blocks[task % row_blocks.parts], group = strip.groups[task / row_blocks.parts];
+    float* const panels_of_a = scratch<struct PanelsOfA>(tiles_at_once * kernel.rows * row_step);
+    const auto panel_of_a = [&](int64_t tile) {
+      return panels_of_a + (tile - block.begin) * kernel.rows * row_step;
+    };
+    if (!direct)
+      for (int64_t tile = block.begin; tile < block.end(); ++tile)
+        pack_a(a, tiles[tile].begin, tiles[tile].size, p.begin, p.size, panel_of_a(tile));
+    for (int64_t panel = group.begin; panel < group.end(); ++panel) {
+      if (!last) fetch_next(strip, stretches[stretch + 1], task, panel - group.begin, group.size);
+      for (int64_t tile = block.begin; tile < block.end(); ++tile) {
+        const float* rows = direct ? a.at(tiles[tile].begin, p.begin) : panel_of_a(tile);
+        compute_tile(strip, tiles[tile], rows, panel, p.size, stretch > 0 || accumulate);
+      }
+    }
+    if (!last || epilogue.nothing()) return;
+    const int64_t first = tiles[block.begin].begin, column = group.begin * width;
+    finish(epilogue, y, first, tiles[block.end() - 1].end() - first, strip.begin + column,
+           std::min(strip.columns, group.end() * width) - column);
+  }
+
+  // One block of y, `i` x a panel's width, += or = rows of a times a panel of b.
+  void compute_tile(const Strip& strip, Range i, const float* rows, int64_t panel, int64_t size,
+                    bool add) const {
+    const TileProduct product = (by_row ? kernel.by_row : kernel.by_column)[i.size - 1];
+    const int64_t a_step = direct ? a.row_stride : row_step, j = panel * width;
+    const int64_t columns = std::min(width, strip.columns - j);
+    const float* panel_of_b = strip.panels + j * size;
+    if (columns == width)
+      return product(size, rows, a_step, panel_of_b, width, y.at(i.begin, strip.begin + j), y.row_stride,
+                     add);
+    float corner[14 * 32];  // the block does not fit into y
+    product(size, rows, a_step, panel_of_b, width, corner, width, false);
+    for (int64_t row = 0; row < i.size; ++row)
+      for (int64_t c = 0; c < columns; ++c) {
+        float& to = *y.at(i.begin + row, strip.begin + j + c);
+        to = add ? to + corner[row * width + c] : corner[row * width + c];
+      }
+  }
+
+  // While one stretch is computed, memory has time to bring what the next one needs: the task's own rows of
+  // a, and its share of what all tasks pack together. `part` of `parts` of that is asked for at a time.
+  void fetch_next(const Strip& strip, Range next, int64_t task, int64_t part, int64_t parts) const {
+    const Range block = row_blocks[task % row_blocks.parts];
+    const int64_t first = tiles[block.begin].begin;
+    const Range shared = Split{next.size, row_blocks.parts * strip.groups.parts}[task];
+    const Range share = Split{shared.size, parts}[part];
+    const int64_t row = next.begin + shared.begin + share.begin;
+    if (by_row) {
+      const Range own = Split{tiles[block.end() - 1].end() - first, parts}[part];
+      fetch(a, first + own.begin, own.size, next.begin, next.size);
+    } else {
+      fetch({a.data, a.column_stride, 1}, row, share.size, 0, m);
+    }
+    if (b.column_stride == 1) fetch(b, row, share.size, strip.begin, strip.columns);
+  }
+};
+
 }  // namespace
 
 std::string_view gemm_vectors() { return chosen_kernel()->name; }
@@ -176,92 +244,7 @@ void finish(const Epilogue& epilogue, Matrix<float> y, int64_t i, int64_t rows, 
 
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
           const Epilogue& epilogue) {
-  const MicroKernel& kernel = *chosen_kernel();
-  const bool by_row = a.column_stride == 1;
-  // Rows of a are read as they lie, unless they lie so far apart that they fall into a few sets of the first
-  // cache and drive each other out: at 1,024 numbers apart that costs a quarter of the speed.
-  const bool direct = by_row && a.row_stride % 256 != 0;
-  const int64_t a_step = direct ? a.row_stride : row_step;
-  const Multiply* multiply = by_row ? kernel.by_row : kernel.by_column;
-  const int64_t width = kernel.columns;
-  const auto pack = width == 32 ? pack_b<32> : width == 16 ? pack_b<16> : pack_b<8>;
-  const bool accumulate = epilogue.residual && epilogue.residual.data == y.data;
-  float* sums = epilogue.b_sums ? epilogue.b_sums.as<float>() : nullptr;
-  if (sums) std::fill(sums, sums + n, 0.0f);
-
-  constexpr int64_t columns_at_once = 4096;  // their panels share the last cache with the rows of a
-  const Split ks = split(k, k_block), tiles = split(m, kernel.rows);
-  const Split row_blocks = split(tiles.parts, 8);
-  for (int64_t j0 = 0; j0 < n; j0 += columns_at_once) {
-    const int64_t columns = std::min(columns_at_once, n - j0), panels = divide_up(columns, width);
-    float* const b_panels = scratch<14>(panels * width * ks.size(0));
-    // Enough tasks that the last one to end is not waited for long, unless there is little to do at all.
-    const bool little = m * columns * k < 500000;
-    const int64_t tasks = little ? 1 : 4 * thread_pool().threads();
-    const Split column_blocks{panels, std::clamp<int64_t>(tasks / row_blocks.parts, 1, divide_up(panels, 2))};
-    for (int64_t stretch = 0; stretch < ks.parts; ++stretch) {
-      const int64_t p = ks.begin(stretch), kb = ks.size(stretch);
-      const bool add = stretch > 0 || accumulate, last = stretch + 1 == ks.parts;
-      parallel_for(panels, std::max<int64_t>(1, grain / (width * kb)), [&](int64_t begin, int64_t end) {
-        for (int64_t panel = begin; panel < end; ++panel) {
-          const int64_t j = panel * width;
-          pack(b, p, kb, j0 + j, std::min(width, columns - j), b_panels + j * kb,
-               sums ? sums + j0 + j : nullptr);
-        }
-      });
-      const auto compute = [&](int64_t task) {
-        const int64_t block = task % row_blocks.parts, group = task / row_blocks.parts;
-        const int64_t first_tile = row_blocks.begin(block), last_tile = first_tile + row_blocks.size(block);
-        float* const a_panels = scratch<15>(8 * kernel.rows * row_step);
-        const int64_t a_panel = kernel.rows * row_step;
-        for (int64_t tile = first_tile; tile < last_tile; ++tile)
-          if (!direct)
-            pack_a(a, tiles.begin(tile), tiles.size(tile), p, kb, a_panels + (tile - first_tile) * a_panel);
-        // While this is computed, memory has time to bring what the next stretch needs: the task's own rows
-        // of a, and its share of what all tasks pack together.
-        const int64_t group_panels = column_blocks.size(group), first_row = tiles.begin(first_tile);
-        const int64_t next = p + kb, next_size = last ? 0 : ks.size(stretch + 1);
-        const Split own{last ? 0 : tiles.begin(last_tile) - first_row, group_panels};
-        const Split shares{next_size, row_blocks.parts * column_blocks.parts};
-        const Split share{shares.size(task), group_panels};
-        float corner[14 * 32];  // for a block that does not fit into y
-        for (int64_t panel = column_blocks.begin(group); panel < column_blocks.begin(group + 1); ++panel) {
-          const int64_t part = panel - column_blocks.begin(group);
-          const int64_t shared_row = next + shares.begin(task) + share.begin(part);
-          if (by_row)
-            fetch(a, first_row + own.begin(part), own.size(part), next, next_size);
-          else
-            fetch({a.data, a.column_stride, 1}, shared_row, share.size(part), 0, m);
-          if (b.column_stride == 1) fetch(b, shared_row, share.size(part), j0, columns);
-          const int64_t j = panel * width, here = std::min(width, columns - j);
-          for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-            const int64_t i = tiles.begin(tile), rows = tiles.size(tile);
-            const Multiply run = multiply[rows - 1];
-            const float* a_rows =
-                direct ? a.at(tiles.begin(tile), p) : a_panels + (tile - first_tile) * a_panel;
-            if (here == width) {
-              run(kb, a_rows, a_step, b_panels + j * kb, width, y.at(i, j0 + j), y.row_stride, add);
-            } else {
-              run(kb, a_rows, a_step, b_panels + j * kb, width, corner, width, false);
-              for (int64_t row = 0; row < rows; ++row)
-                for (int64_t c = 0; c < here; ++c) {
-                  float& to = *y.at(i + row, j0 + j + c);
-                  to = add ? to + corner[row * width + c] : corner[row * width + c];
-                }
-            }
-          }
-        }
-        if (!last || epilogue.nothing()) return;
-        const int64_t first = tiles.begin(first_tile), from = column_blocks.begin(group) * width;
-        finish(epilogue, y, first, tiles.begin(last_tile) - first, j0 + from,
-               std::min(columns, column_blocks.begin(group + 1) * width) - from);
-      };
-      const int64_t count = row_blocks.parts * column_blocks.parts;
-      parallel_for(count, little ? count : 1, [&](int64_t begin, int64_t end) {
-        for (int64_t task = begin; task < end; ++task) compute(task);
-      });
-    }
-  }
+  Product{m, n, k, a, b, y, epilogue}.compute();
 }
 
 }  // namespace chapbook::cpu

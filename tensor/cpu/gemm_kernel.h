@@ -11,14 +11,14 @@ namespace chapbook::cpu {
 
 // y (rows, columns) = a b, or += with `add`; b's rows lie b_step apart. a's rows lie a_step apart, or, by
 // column, a holds all rows' numbers side by side for each k.
-using Multiply = void (*)(int64_t k, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y,
-                          int64_t y_step, bool add);
+using TileProduct = void (*)(int64_t k, const float* a, int64_t a_step, const float* b, int64_t b_step,
+                             float* y, int64_t y_step, bool add);
 
 struct MicroKernel {
   const char* name;
-  int rows, columns;          // of the largest block of y
-  const Multiply* by_row;     // for 1, 2, ..., rows rows of a that lie one after the other
-  const Multiply* by_column;  // for rows whose numbers lie side by side
+  int rows, columns;             // of the largest block of y
+  const TileProduct* by_row;     // for 1, 2, ..., rows rows of a that lie one after the other
+  const TileProduct* by_column;  // for rows whose numbers lie side by side
 };
 
 extern const MicroKernel avx512_kernel, avx2_kernel, portable_kernel;
@@ -26,12 +26,12 @@ extern const MicroKernel avx512_kernel, avx2_kernel, portable_kernel;
 namespace {
 
 template <int width, int vectors>
-struct Block {
+struct Tile {
   typedef float Vector __attribute__((vector_size(width * 4), aligned(4)));  // may be loaded from any address
 
   template <int rows, bool row_after_row>
-  static void multiply(int64_t k, const float* a, [[maybe_unused]] int64_t a_step, const float* b,
-                       int64_t b_step, float* y, int64_t y_step, bool add) {
+  static void product(int64_t k, const float* a, [[maybe_unused]] int64_t a_step, const float* b,
+                      int64_t b_step, float* y, int64_t y_step, bool add) {
     Vector sums[rows][vectors] = {};
     for (int r = 0; r < rows; ++r)
       for (int v = 0; v < vectors; ++v) __builtin_prefetch(y + r * y_step + v * width, 1);
@@ -50,16 +50,16 @@ struct Block {
   }
 
   template <bool row_after_row, int... r>
-  static constexpr std::array<Multiply, sizeof...(r)> table(std::integer_sequence<int, r...>) {
-    return {multiply<r + 1, row_after_row>...};
+  static constexpr std::array<TileProduct, sizeof...(r)> table(std::integer_sequence<int, r...>) {
+    return {product<r + 1, row_after_row>...};
   }
 };
 
 template <int width, int vectors, int rows>
 struct Tables {
-  using B = Block<width, vectors>;
-  static constexpr auto by_row = B::template table<true>(std::make_integer_sequence<int, rows>());
-  static constexpr auto by_column = B::template table<false>(std::make_integer_sequence<int, rows>());
+  using T = Tile<width, vectors>;
+  static constexpr auto by_row = T::template table<true>(std::make_integer_sequence<int, rows>());
+  static constexpr auto by_column = T::template table<false>(std::make_integer_sequence<int, rows>());
   static constexpr MicroKernel kernel(const char* name) {
     return {name, rows, width * vectors, by_row.data(), by_column.data()};
   }

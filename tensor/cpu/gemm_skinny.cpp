@@ -92,7 +92,7 @@ void for_rows(int64_t i, int64_t m, F& f) {
 void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
                  Matrix<float> y, const Epilogue& epilogue) {
   const bool dots = b.column_stride != 1;
-  float* const rows = scratch<14>(m * k);  // of a: row after row for dot products, else side by side
+  float* const rows = scratch<struct Rows>(m * k);  // of a: row after row for dot products, else side by side
   for (int64_t i = 0; i < m; ++i)
     for (int64_t p = 0; p < k; ++p) rows[dots ? i * k + p : p * m + i] = *a.at(i, p);
   // Pieces of equal width, four at least and an even number, so that they share out evenly, unless b is
@@ -109,7 +109,7 @@ void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<
     }
     if (!dots) {
       const int64_t here = end - begin, width = (here + lanes - 1) / lanes * lanes;
-      float* const sums = scratch<15>((m + piece_rows) * width);
+      float* const sums = scratch<struct Sums>((m + piece_rows) * width);
       float* const copy = sums + m * width;  // of a piece of b that does not end with a whole vector
       std::fill(sums, copy, 0.0f);
       for (int64_t p = 0; p < k; p += piece_rows) {

@@ -68,8 +68,9 @@ inline void fetch(const float* x, int64_t n) {
   for (int64_t j = 0; j < n; j += 16) __builtin_prefetch(x + j);
 }
 
-// Memory of this thread, kept from call to call; each use that may overlap another has its own slot.
-template <int slot, class T = float>
+// Memory of this thread, kept from call to call. `Use` is a type that says what for: `struct Scores` where it
+// is asked for is enough. Only uses of different types may overlap.
+template <class Use, class T = float>
 T* scratch(int64_t count) {
   thread_local std::vector<T> memory;
   if (static_cast<int64_t>(memory.size()) < count) memory.resize(count);

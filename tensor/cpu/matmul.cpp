@@ -18,14 +18,14 @@ using cpu::offset_of;
 namespace {
 
 // Memory for the length of a call.
-struct Block {
+struct Borrowed {
   BlockCache& cache;
   size_t bytes;
   void* data;
-  Block(BlockCache& cache, int64_t bytes)
+  Borrowed(BlockCache& cache, int64_t bytes)
       : cache(cache), bytes(static_cast<size_t>(bytes)), data(cache.take(this->bytes)) {}
-  ~Block() { cache.give_back(data, bytes); }
-  Block(const Block&) = delete;
+  ~Borrowed() { cache.give_back(data, bytes); }
+  Borrowed(const Borrowed&) = delete;
 };
 
 // Whether the last two axes can be read as a Matrix: along one of them, numbers lie side by side, and rows do
@@ -66,10 +66,10 @@ void merge_batch(View& a, View& b, View& y) {
 }
 
 // f64 is for checking gradients: rows of y one by one.
-void multiply(int64_t m, int64_t n, int64_t k, Matrix<const double> a, Matrix<const double> b,
-              Matrix<double> y) {
+void product(int64_t m, int64_t n, int64_t k, Matrix<const double> a, Matrix<const double> b,
+             Matrix<double> y) {
   parallel_for(m, std::max<int64_t>(1, grain / (n * k)), [&](int64_t begin, int64_t end) {
-    double* row = cpu::scratch<1, double>(k);
+    double* row = cpu::scratch<struct Row, double>(k);
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t p = 0; p < k; ++p) row[p] = *a.at(i, p);
       if (b.column_stride == 1)
@@ -80,13 +80,13 @@ void multiply(int64_t m, int64_t n, int64_t k, Matrix<const double> a, Matrix<co
   });
 }
 
-void multiply(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
-              const Epilogue& epilogue, BlockCache& blocks) {
+void product(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
+             const Epilogue& epilogue, BlockCache& blocks) {
   const bool adds = epilogue.residual && epilogue.residual.data == y.data;
   if (m <= 16 && !epilogue.b_sums && !adds) return cpu::gemm_skinny(m, n, k, a, b, y, epilogue);
   cpu::Gemm choice = cpu::gemm_choice();
   if (choice == cpu::Gemm::automatic) {
-    Block trial(blocks, m * n * 4);  // y may hold what is to be added to
+    Borrowed trial(blocks, m * n * 4);  // y may hold what is to be added to
     choice = cpu::faster_gemm(m, n, k, a, b, {static_cast<float*>(trial.data), n, 1});
   }
   (choice == cpu::Gemm::own ? cpu::gemm : cpu::gemm_openblas)(m, n, k, a, b, y, epilogue);
@@ -130,7 +130,7 @@ void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
       (y.strides[-1] == 1 || y.shape[-1] == 1) && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]);
   if (!writable) return reference_backend().matmul(a, b, y, epilogue);
   // Operands without a dense axis are copied first.
-  std::optional<Block> copies[2];
+  std::optional<Borrowed> copies[2];
   View* const operands[2] = {&a, &b};
   for (int i = 0; i < 2; ++i) {
     if (readable(*operands[i])) continue;
@@ -150,11 +150,11 @@ void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
   parallel_for(batch.count(), at_once, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       if (y.dtype == DType::f32)
-        multiply(m, n, k, entry<const float>(a, offset(a, i)), entry<const float>(b, offset(b, i)),
-                 entry<float>(y, offset(y, i)), epilogue, blocks());
+        product(m, n, k, entry<const float>(a, offset(a, i)), entry<const float>(b, offset(b, i)),
+                entry<float>(y, offset(y, i)), epilogue, blocks());
       else
-        multiply(m, n, k, entry<const double>(a, offset(a, i)), entry<const double>(b, offset(b, i)),
-                 entry<double>(y, offset(y, i)));
+        product(m, n, k, entry<const double>(a, offset(a, i)), entry<const double>(b, offset(b, i)),
+                entry<double>(y, offset(y, i)));
     }
   });
 }

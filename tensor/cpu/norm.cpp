@@ -65,7 +65,7 @@ void CpuBackend::layer_norm_backward(In x_view, In weight_view, In mean_view, In
   constexpr int64_t piece_rows = 64;
   const int64_t rows = x_view.shape[0], n = x_view.shape[1], pieces = (rows + piece_rows - 1) / piece_rows;
   const float* weight = weight_view.as<float>();
-  float* partial = scratch<0>(pieces * 2 * n);  // for each piece: dweight, dbias
+  float* partial = scratch<struct Partial>(pieces * 2 * n);  // for each piece: dweight, dbias
   parallel_for(pieces, std::max<int64_t>(1, grain / std::max<int64_t>(n * piece_rows, 1)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t piece = begin; piece < end; ++piece) {
@@ -94,7 +94,7 @@ void CpuBackend::layer_norm_backward(In x_view, In weight_view, In mean_view, In
                    }
                  }
                });
-  double* sums = scratch<1, double>(2 * n);
+  double* sums = scratch<struct Sums, double>(2 * n);
   std::fill(sums, sums + 2 * n, 0.0);
   for (int64_t piece = 0; piece < pieces; ++piece)
     for (int64_t j = 0; j < 2 * n; ++j) sums[j] += partial[piece * 2 * n + j];

@@ -80,7 +80,7 @@ void reduce_rows(const Loop<2>& kept, const Loop<1>& gone, const T* x, T* y) {
   constexpr int64_t piece_length = 65536;
   const int64_t results = kept.shape.count(), count = gone.shape.count();
   const int64_t pieces = (count + piece_length - 1) / piece_length;
-  double* partial = scratch<0, double>(pieces * results);
+  double* partial = scratch<struct Partial, double>(pieces * results);
   const int64_t step = gone.strides[0][-1];
   parallel_for(results * pieces, std::max<int64_t>(1, grain / std::min(count, piece_length)),
                [&](int64_t begin, int64_t end) {
@@ -103,7 +103,7 @@ void reduce_columns(const Loop<2>& kept, const Loop<1>& gone, const T* x, T* y) 
   constexpr int64_t piece_length = 256, tile = 256;
   const int64_t results = kept.shape.count(), count = gone.shape.count(), columns = kept.shape[-1];
   const int64_t pieces = (count + piece_length - 1) / piece_length, tiles = (columns + tile - 1) / tile;
-  double* partial = scratch<0, double>(pieces * results);
+  double* partial = scratch<struct Partial, double>(pieces * results);
   const int64_t outer = results / columns;
   const int64_t work = std::min(columns, tile) * std::min(count, piece_length);
   parallel_for(outer * tiles * pieces, std::max<int64_t>(1, grain / work), [&](int64_t begin, int64_t end) {
@@ -196,7 +196,7 @@ void CpuBackend::square_sum(std::span<const In> xs, Out y) {
     return reference_backend().square_sum(xs, y);
   int64_t pieces = 0;
   for (const View& x : xs) pieces += (x.count() + grain - 1) / grain;
-  double* partial = scratch<0, double>(pieces + 1);
+  double* partial = scratch<struct Partial, double>(pieces + 1);
   parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) {
       int64_t here = piece;  // counted from the start of the view it falls in

@@ -132,7 +132,7 @@ void CpuBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out 
   if (!covered({logits}) || !cpu::all_f32({loss, log_sum}))
     return reference_backend().cross_entropy(logits, targets, options, loss, log_sum);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
-  double* row_loss = scratch<0, double>(rows);  // added up in order at the end
+  double* row_loss = scratch<struct RowLoss, double>(rows);  // added up in order at the end
   const double s = options.smoothing;
   parallel_for(
       rows, std::max<int64_t>(1, grain / std::max<int64_t>(classes, 1)), [&](int64_t begin, int64_t end) {

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/cpu/processors.h"
 
 namespace chapbook {
 
@@ -61,7 +63,14 @@ void ThreadPool::set_threads(int threads) {
 void ThreadPool::start(int threads) {
   stopping_ = false;
   stretches_ = std::vector<Stretch>(threads);
-  for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, i, state_.load());
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, i, state_.load());
+  } catch (const std::system_error& error) {
+    const int there = this->threads();
+    stop();  // the caller's own thread is left
+    fail("threads: the system gives {} of {} ({}); --threads or CHAPBOOK_THREADS ask for fewer", there,
+         threads, error.code().message());
+  }
 }
 
 void ThreadPool::stop() {
@@ -74,16 +83,16 @@ void ThreadPool::stop() {
   workers_.clear();
 }
 
-void ThreadPool::run(const Loop& loop) {
-  const bool alone = loop.count <= loop.grain;
+void ThreadPool::run(const Work& work) {
+  const bool alone = work.count <= work.grain;
   if (alone || inside_chunk) {
-    for (int64_t begin = 0; begin < loop.count; begin += loop.grain)
-      loop.call(loop.body, begin, std::min(begin + loop.grain, loop.count));
+    for (int64_t begin = 0; begin < work.count; begin += work.grain)
+      work.call(work.body, begin, std::min(begin + work.grain, work.count));
     return;
   }
   std::lock_guard lock(callers_);
-  loop_ = loop;
-  const int64_t chunks = (loop.count + loop.grain - 1) / loop.grain, threads = this->threads();
+  work_ = work;
+  const int64_t chunks = (work.count + work.grain - 1) / work.grain, threads = this->threads();
   for (int64_t i = 0; i < threads; ++i) {
     stretches_[i].next.store(chunks * i / threads, std::memory_order_relaxed);
     stretches_[i].end = chunks * (i + 1) / threads;
@@ -109,9 +118,9 @@ void ThreadPool::run_chunks(int thread) {
   for (int i = 0; i < threads(); ++i) {  // its own stretch first, then what is left of the others
     Stretch& stretch = stretches_[(thread + i) % threads()];
     for (int64_t chunk; (chunk = stretch.next.fetch_add(1, std::memory_order_relaxed)) < stretch.end;) {
-      const int64_t begin = chunk * loop_.grain;
+      const int64_t begin = chunk * work_.grain;
       try {
-        loop_.call(loop_.body, begin, std::min(begin + loop_.grain, loop_.count));
+        work_.call(work_.body, begin, std::min(begin + work_.grain, work_.count));
       } catch (...) {
         std::lock_guard lock(error_mutex_);
         if (!error_) error_ = std::current_exception();
@@ -163,7 +172,7 @@ uint64_t ThreadPool::wait_for_loop(uint64_t seen) {
 ThreadPool& thread_pool() {
   static ThreadPool pool([] {
     const char* text = std::getenv("CHAPBOOK_THREADS");
-    if (!text) return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, max_threads);
+    if (!text) return std::min(processors(), max_threads);
     const std::string_view value = text;
     int threads = 0;
     const auto [end, error] = std::from_chars(value.begin(), value.end(), threads);

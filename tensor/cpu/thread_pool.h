@@ -39,13 +39,13 @@ class ThreadPool {
   }
 
  private:
-  struct Loop {
+  struct Work {
     void (*call)(const void* body, int64_t begin, int64_t end) = nullptr;
     const void* body = nullptr;
     int64_t count = 0, grain = 1;
   };
 
-  void run(const Loop& loop);
+  void run(const Work& work);
   void run_chunks(int thread);
   void work(int thread, uint64_t seen);
   uint64_t wait_for_loop(uint64_t seen);
@@ -55,8 +55,7 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   std::mutex callers_;  // held by the thread whose loop runs
 
-  // The current loop. Only written while no worker is inside.
-  Loop loop_;
+  Work work_;                   // the current loop; only written while no worker is inside
   struct alignas(64) Stretch {  // chunks `next` to `end` are still to be taken
     std::atomic<int64_t> next{0};
     int64_t end = 0;
@@ -73,8 +72,8 @@ class ThreadPool {
   std::condition_variable wake_;
 };
 
-// The pool of the cpu backend: as many threads as the environment variable CHAPBOOK_THREADS says, else as the
-// machine has cores.
+// The pool of the cpu backend: as many threads as the environment variable CHAPBOOK_THREADS says, else as
+// there are processors for this process (processors.h).
 ThreadPool& thread_pool();
 
 template <class F>

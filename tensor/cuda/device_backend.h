@@ -30,7 +30,7 @@ class DeviceBackend final : public CudaBackend {
  private:
   class Graph;
   // The product with its whole epilogue in one call of cuBLASLt, if that has one.
-  bool multiply(const View& a, const View& b, const View& y, const Epilogue& epilogue);
+  bool try_product(const View& a, const View& b, const View& y, const Epilogue& epilogue);
   void wait();
 
   const cudaDeviceProp device_;

@@ -62,10 +62,10 @@ bool fusible(const View& y, const Epilogue& epilogue) {
 
 }  // namespace
 
-bool DeviceBackend::multiply(const View& a, const View& b, const View& y, const Epilogue& epilogue) {
+bool DeviceBackend::try_product(const View& a, const View& b, const View& y, const Epilogue& epilogue) {
   if (y.shape.rank > 3) {  // cuBLASLt steps through one axis of a batch
     for (int64_t i = 0; i < y.shape[0]; ++i)
-      if (!multiply(entry(a, i), entry(b, i), entry(y, i), epilogue)) return false;
+      if (!try_product(entry(a, i), entry(b, i), entry(y, i), epilogue)) return false;
     return true;
   }
   const auto left = matrix(a), right = matrix(b), result = matrix(y);
@@ -73,7 +73,7 @@ bool DeviceBackend::multiply(const View& a, const View& b, const View& y, const 
   // A result that lies column by column is the transposed product: y^T = b^T a^T.
   if (result->transposed)
     return epilogue.nothing() &&
-           multiply(b.transpose(-1, -2), a.transpose(-1, -2), y.transpose(-1, -2), epilogue);
+           try_product(b.transpose(-1, -2), a.transpose(-1, -2), y.transpose(-1, -2), epilogue);
   if (!epilogue.nothing() && !fusible(y, epilogue)) return false;
   return products_.run({.m = y.shape[-2],
                         .n = y.shape[-1],
@@ -119,10 +119,10 @@ void DeviceBackend::matmul(In a, In b, Out y, const Epilogue& asked) {
   }
 
   const bool direct = a.shape[-1] > 0 && (y.dtype == type || y.dtype == sum_type(type));
-  if (direct && multiply(a, b, y, epilogue)) return;
+  if (direct && try_product(a, b, y, epilogue)) return;
   if (epilogue.b_sums) {
     sum_rows();
-    if (direct && multiply(a, b, y, epilogue)) return;
+    if (direct && try_product(a, b, y, epilogue)) return;
   }
 
   // The plain product in the width it was summed in, then the rest: in y itself where that is as wide, and
@@ -135,7 +135,7 @@ void DeviceBackend::matmul(In a, In b, Out y, const Epilogue& asked) {
   if (a.shape[-1] == 0)
     fill(sum, 0);
   else
-    check(multiply(a, b, sum, {}), "cuda: cuBLASLt has no product of {} {} and {}", name_of(type), a.shape,
+    check(try_product(a, b, sum, {}), "cuda: cuBLASLt has no product of {} {} and {}", name_of(type), a.shape,
           b.shape);
   if (!epilogue.nothing())
     finish_product(sum, y, epilogue);

@@ -35,7 +35,7 @@ TEST_CASE("backward: the order in which users were made does not matter") {
   const Variable flat = y * 7.0;
   backward(sum(flat + deep));
   CHECK(numbers(x.gradient()) == List{44});
-  x.node()->gradient = {};
+  x.clear_gradient();
   const Variable w = x * 2.0, first = w * 7.0, second = ((w + 1.0) * 3.0 + 1.0) * 5.0;
   backward(sum(second + first));
   CHECK(numbers(x.gradient()) == List{44});
