@@ -3,12 +3,12 @@
 // optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
 // in place at once: a kill at any instant leaves a complete one.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"
 #include "apps/run/settings.h"
 #include "apps/run/trainer.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -23,8 +23,9 @@ struct RunState {
   double seconds = 0;  // of training, over all its sittings
 };
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
-               const Tokenizer& tokenizer);
+// `optimizer` is Trainer::optimizer_state().
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
 // The model as RUN/step-N; of the older ones only the last `keep` - 1 stay.
@@ -35,7 +36,7 @@ void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel
 struct SavedRun {
   RunState state;
   int64_t step = 0;  // how many are done
-  nlohmann::ordered_json trainer;
+  Json trainer;
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);
