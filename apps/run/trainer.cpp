@@ -157,8 +157,7 @@ TreeSum::List Trainer::take_gradients() {
 }
 
 void Trainer::give_gradients(std::span<const Tensor> gradients) {
-  for (size_t i = 0; i < gradients.size(); ++i)
-    slices_.parameters()[i].variable.set_gradient(gradients[i]);
+  for (size_t i = 0; i < gradients.size(); ++i) slices_.parameters()[i].variable.set_gradient(gradients[i]);
 }
 
 static std::span<float> place_of(const Tensor& numbers) {
