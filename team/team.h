@@ -66,6 +66,7 @@ template <class T>
 T told(Team& team, const T& by_rank_0) {
   return gather(team, by_rank_0).front();
 }
+inline bool told(Team& team, bool by_rank_0) { return told(team, int{by_rank_0}) != 0; }
 std::string told(Team& team, const std::string& by_rank_0);
 
 bool any(Team& team, bool here);  // in any worker

@@ -148,7 +148,8 @@ Trainer::Sums Trainer::accumulate() {
 TreeSum::List Trainer::take_gradients() {
   TreeSum::List gradients;
   for (const Parameter& parameter : slices_.parameters()) {
-    Tensor gradient = std::exchange(parameter.variable.node()->gradient, {});
+    Tensor gradient = parameter.variable.gradient();
+    parameter.variable.clear_gradient();
     check(static_cast<bool>(gradient), "shards: {} has no gradient", parameter.name);
     gradients.push_back(gradient.shared() || !gradient.contiguous() ? gradient.contiguous_copy()
                                                                     : std::move(gradient));
@@ -157,8 +158,7 @@ TreeSum::List Trainer::take_gradients() {
 }
 
 void Trainer::give_gradients(std::span<const Tensor> gradients) {
-  for (size_t i = 0; i < gradients.size(); ++i)
-    slices_.parameters()[i].variable.node()->gradient = gradients[i];
+  for (size_t i = 0; i < gradients.size(); ++i) slices_.parameters()[i].variable.set_gradient(gradients[i]);
 }
 
 static std::span<float> place_of(const Tensor& numbers) {
@@ -218,8 +218,8 @@ Trainer::Sums Trainer::sum_of_all(const Tensor& loss) {
   for (const double square : squares) sum += square;
   const auto number = [&](double x) { return Tensor::full({}, x, DType::f64, loss.backend()); };
   for (size_t i = 0; i < own_.size(); ++i)  // what moves the weights sees its pieces only
-    optimizer_->parameters()[i].variable.node()->gradient =
-        Slices::of(slices_.parameters()[own_[i].parameter].variable.gradient(), own_[i]);
+    optimizer_->parameters()[i].variable.set_gradient(
+        Slices::of(slices_.parameters()[own_[i].parameter].variable.gradient(), own_[i]));
   return {number(losses[0]), number(std::sqrt(sum)), 0};
 }
 
@@ -253,7 +253,7 @@ Trainer::Step Trainer::step() {
 
 void Trainer::clear_gradients() {
   optimizer_->clear_gradients();  // its pieces
-  for (const Parameter& parameter : slices_.parameters()) parameter.variable.node()->gradient = {};
+  for (const Parameter& parameter : slices_.parameters()) parameter.variable.clear_gradient();
 }
 
 nlohmann::ordered_json Trainer::state() const {
