@@ -4,6 +4,7 @@
 #include <atomic>
 #include <queue>
 
+#include "autograd/watch.h"
 #include "tensor/ops.h"
 
 namespace chapbook {
@@ -69,6 +70,7 @@ Variable record(std::string_view name, Tensor value, Edges edges) {
   if (edges.empty()) return value;
   auto node = make_recycled<Node>(name, value.shape());
   node->edges = std::move(edges);
+  if (watched()) current_watch->recorded(*node, value);
   return {std::move(value), std::move(node)};
 }
 
@@ -89,6 +91,9 @@ void backward(const Variable& y, const Tensor& dy) {
   check(y.wants_gradient(), "backward: nothing here wants a gradient");
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
         y.shape());
+  check(y.value().dtype() == dy.dtype() && &y.value().backend() == &dy.backend(),
+        "backward: a gradient in {} on '{}' for a value in {} on '{}'", name_of(dy.dtype()),
+        dy.backend().name(), name_of(y.value().dtype()), y.value().backend().name());
   const auto older = [](const auto& a, const auto& b) { return a->number < b->number; };
   std::priority_queue<std::shared_ptr<Node>, RecycledVector<std::shared_ptr<Node>>, decltype(older)> ready(
       older);

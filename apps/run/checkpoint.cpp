@@ -12,8 +12,6 @@
 namespace chapbook {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
-
 void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
                const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/last", [&](const std::string& directory) {
@@ -57,7 +55,7 @@ SavedRun load_last(const std::string& run) {
   const std::string last = whole_directory(run + "/last"), path = last + "/trainer.json";
   check_has_last(run);
   try {
-    const Json json = Json::parse(read_file(path), shallow);
+    const Json json = parse_json(read_file(path));
     SavedRun saved;
     saved.trainer = json.at("trainer");
     saved.step = saved.trainer.at("step");
@@ -70,7 +68,7 @@ SavedRun load_last(const std::string& run) {
     read_settings(saved.state.settings, json.at("settings").dump());
     saved.optimizer = load_tensors(last + "/optimizer.safetensors").tensors;
     return saved;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     fail("{}: not what Chapbook writes: {}", path, error.what());
   }
 }

@@ -3,12 +3,12 @@
 // optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
 // in place at once: a kill at any instant leaves a complete one.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"
 #include "apps/run/settings.h"
 #include "apps/run/trainer.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -36,7 +36,7 @@ void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel
 struct SavedRun {
   RunState state;
   int64_t step = 0;  // how many are done
-  nlohmann::ordered_json trainer;
+  Json trainer;
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);

@@ -2,11 +2,10 @@
 // transformers. Names of tensors are the same here and there; matrices lie as (out, in) there.
 #include "apps/run/family.h"
 #include "nn/llama.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 LlamaConfig of_settings(const Settings& settings) {
   LlamaConfig config{.layers = settings.layers,

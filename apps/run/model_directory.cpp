@@ -6,11 +6,11 @@
 #include "apps/run/family.h"
 #include "data/tokenizer_file.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 
 namespace chapbook {
 
-using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory) {

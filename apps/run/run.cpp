@@ -1,7 +1,6 @@
 #include "apps/run/run.h"
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -18,6 +17,7 @@
 #include "data/tokenizer_file.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -197,9 +197,8 @@ static std::string make_run_directory(const RunOptions& options, std::optional<N
 static void begin_files(const std::string& directory, const Settings& settings) {
   write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const nlohmann::ordered_json begun = {
-      {"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
-      {"machine", machine_json()}};
+  const Json begun = {{"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
+                      {"machine", machine_json()}};
   write_file(directory + "/run.json", begun.dump(2) + "\n");
 }
 
@@ -310,9 +309,8 @@ void Run::sample(int64_t tokens) {
   const std::string story = tell(*model_, data_.tokenizer, "", sampling(tokens));
   say_(fmt::format("  {}", story));
   const std::string path = directory_ + "/samples.jsonl";
-  const nlohmann::ordered_json line = {{"step", trainer_.steps()}, {"text", story}};
-  write_file(path,
-             read_file(path) + line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  const Json line = {{"step", trainer_.steps()}, {"text", story}};
+  write_file(path, read_file(path) + to_text(line) + "\n");
 }
 
 void Run::log_step(const Trainer::Step& step, double speed, Progress& progress) {
@@ -365,22 +363,22 @@ void Run::finish() {
   const Score score = evaluate(*best, data_.valid.tokens(), {.batch = settings_.batch});
   const double bits = bits_per_byte(score, data_.valid.info().tokens, data_.valid.info().text_bytes);
   const double trained_for = seconds();
-  const nlohmann::ordered_json results = {{"machine", machine_json()},
-                                          {"data",
-                                           {{"train", data_.train.info().text},
-                                            {"train_tokens", data_.train.size()},
-                                            {"valid", data_.valid.info().text},
-                                            {"valid_tokens", data_.valid.size()},
-                                            {"valid_bytes", data_.valid.info().text_bytes}}},
-                                          {"settings", to_json(settings_)},
-                                          {"parameters", count_parameters(*best)},
-                                          {"steps", trainer_.steps()},
-                                          {"tokens", trainer_.tokens()},
-                                          {"seconds", std::round(trained_for * 10) / 10},
-                                          {"valid_loss", score.loss},
-                                          {"valid_perplexity", std::exp(score.loss)},
-                                          {"valid_bits_per_byte", bits},
-                                          {"peak_bytes", peak}};
+  const Json results = {{"machine", machine_json()},
+                        {"data",
+                         {{"train", data_.train.info().text},
+                          {"train_tokens", data_.train.size()},
+                          {"valid", data_.valid.info().text},
+                          {"valid_tokens", data_.valid.size()},
+                          {"valid_bytes", data_.valid.info().text_bytes}}},
+                        {"settings", to_json(settings_)},
+                        {"parameters", count_parameters(*best)},
+                        {"steps", trainer_.steps()},
+                        {"tokens", trainer_.tokens()},
+                        {"seconds", std::round(trained_for * 10) / 10},
+                        {"valid_loss", score.loss},
+                        {"valid_perplexity", std::exp(score.loss)},
+                        {"valid_bits_per_byte", bits},
+                        {"peak_bytes", peak}};
   write_file(directory_ + "/results.json", results.dump(2) + "\n");
   write_file(directory_ + "/loss.svg", svg(loss_curve(read_metrics(directory_ + "/metrics.csv"),
                                                       fmt::format("Loss of {}", directory_))));

@@ -6,7 +6,6 @@
 #include <type_traits>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "apps/report/nearest.h"
 #include "apps/run/family.h"
@@ -16,8 +15,6 @@
 
 namespace chapbook {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // `tiny`: a readable story in minutes on two cores; `story`: half an hour there, for real text; then the
 // field's ladder after GPT-2.
@@ -156,14 +153,14 @@ void set(Settings& settings, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"", assignment);
   const std::string value = assignment.substr(equals + 1);
-  const Json json = Json::parse(value, shallow, false);  // what is not JSON is a word, as in schedule=cosine
+  const Json json = try_parse_json(value);  // what is not JSON is a word, as in schedule=cosine
   set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
 }
 
 void read_settings(Settings& settings, const std::string& json) {
   Json object;
   try {
-    object = Json::parse(json, shallow);
+    object = parse_json(json);
   } catch (const Json::exception& error) {
     fail("not JSON: {}", error.what());
   }

@@ -2,10 +2,11 @@
 // --help come from it. A later source overrules an earlier one: --preset, --config file, --set name=value.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -21,7 +22,7 @@ Settings preset(const std::string& name);
 
 // Each throws one line with the setting, the value and what is allowed; an unknown name is answered with the
 // nearest known one.
-void set(Settings& settings, const std::string& name, const nlohmann::ordered_json& value);
+void set(Settings& settings, const std::string& name, const Json& value);
 void set(Settings& settings, const std::string& assignment);  // "name=value"
 void read_settings(Settings& settings, const std::string& json);
 void read_settings_file(Settings& settings, const std::string& path);
@@ -35,7 +36,7 @@ struct ShardsOfStep {
 };
 ShardsOfStep shards_of(const Settings& settings);
 
-nlohmann::ordered_json to_json(const Settings& settings);
+Json to_json(const Settings& settings);
 std::string settings_help();  // the table and the presets, as aligned lines
 
 // What a command was given. settings() reads it in the order of the members and checks the whole.

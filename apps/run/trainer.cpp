@@ -1,13 +1,12 @@
 #include "apps/run/trainer.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "optim/clip.h"
 #include "tensor/host_backend.h"
+#include "tensor/json.h"
 #include "tensor/profile/phase.h"
 
 namespace chapbook {
@@ -256,12 +255,11 @@ void Trainer::clear_gradients() {
   for (const Parameter& parameter : slices_.parameters()) parameter.variable.clear_gradient();
 }
 
-nlohmann::ordered_json Trainer::state() const {
+Json Trainer::state() const {
   const LoaderState& loader = loader_.state();
-  nlohmann::ordered_json state = {
-      {"step", steps()},
-      {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
-      {"dropout_counter", dropout_random_.counter}};
+  Json state = {{"step", steps()},
+                {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
+                {"dropout_counter", dropout_random_.counter}};
   if (precision_ == DType::f16)
     state["loss_scaler"] = {{"scale", scaler_.scale}, {"good_steps", scaler_.good_steps}};
   return state;
@@ -307,7 +305,7 @@ void Trainer::load_optimizer(const NamedTensors& state, int64_t step) {
   optimizer_->load(own, step);
 }
 
-void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state) {
+void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
   try {
     const int64_t step = state.at("step");
     check(step >= 0 && step <= settings_.steps, "the run to go on with is at step {} of {}", step,
@@ -321,7 +319,7 @@ void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& o
       const auto& scaler = state.at("loss_scaler");
       scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
     }
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }
 }

@@ -6,7 +6,6 @@
 // data and dropout belong to its place in the step, so N workers have the bits of one.
 #pragma once
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 
 #include "apps/run/recorded_pass.h"
@@ -19,6 +18,7 @@
 #include "optim/slices.h"
 #include "optim/tree_sum.h"
 #include "team/sum.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -53,9 +53,9 @@ class Trainer {
   int64_t tokens_per_step() const { return settings_.batch * settings_.context * settings_.accumulation; }
 
   // All that a checkpoint needs to go on bit for bit, apart from the model's weights.
-  nlohmann::ordered_json state() const;
+  Json state() const;
   NamedTensors optimizer_state() const;  // of the whole model; in worker 0 of a team, nothing in the others
-  void restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state);
+  void restore(const Json& state, const NamedTensors& optimizer_state);
 
  private:
   // Of the batches of a step together, where the backend has them.
