@@ -2,15 +2,13 @@
 // what was run, on what, and from which sources.
 #pragma once
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "apps/report/plot.h"
+#include "tensor/json.h"
 
 namespace chapbook {
-
-using Json = nlohmann::ordered_json;
 
 // An experiment fills one and writes it:
 //

@@ -1,6 +1,5 @@
 // profile: tables, files and pictures of made-up numbers, and the command itself on a small model.
 #include <doctest/doctest.h>
-#include <nlohmann/json.hpp>
 
 #include <cstdlib>
 
@@ -10,7 +9,6 @@
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
-using Json = nlohmann::json;
 
 // A step of 10 ms: 1 ms of them to write down, 7 ms in five calls.
 static StepProfile example() {

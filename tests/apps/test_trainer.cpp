@@ -245,7 +245,6 @@ TEST_CASE("a state that nobody saved is refused") {
   Trainer trainer(small(), *gpt, data);
   SavedTraining saved(trainer, *gpt);
   const nlohmann::ordered_json good = saved.trainer;
-  using Json = nlohmann::ordered_json;
   for (const auto& [name, value] : {std::pair<const char*, Json>{"step", -1},
                                     {"step", small().steps + 1},
                                     {"step", "1"},
