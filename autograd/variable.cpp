@@ -15,6 +15,11 @@ bool is_recording() { return recording; }
 NoGrad::NoGrad() : before_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = before_; }
 
+static thread_local Watch::See watching;
+
+Watch::Watch(See see) { watching = std::move(see); }
+Watch::~Watch() { watching = nullptr; }
+
 static std::atomic<uint64_t> next_number{0};
 
 Node::Node(std::string_view name, const Shape& shape) : number(next_number++), name(name), shape(shape) {}
@@ -60,6 +65,20 @@ RecycledVector<std::shared_ptr<Node>> Edge::nodes_of(std::span<const Variable> i
   return nodes;
 }
 
+// To a Watch: what an op gives, and when the time comes, what its rules do.
+static void show(std::string_view name, const Tensor& value, Edges& edges) {
+  Watch::Inputs inputs;
+  for (const Edge& edge : edges) inputs.insert(inputs.end(), edge.inputs.begin(), edge.inputs.end());
+  watching(name, false, value, inputs);
+  for (Edge& edge : edges)
+    edge.rule = [rule = std::move(edge.rule), name, inputs](const Tensor& dy) {
+      Edge::Gradients gradients = rule(dy);
+      for (const Tensor& gradient : gradients)
+        if (watching) watching(name, true, gradient, inputs);
+      return gradients;
+    };
+}
+
 Variable record(std::string_view name, Tensor value, Edges edges) {
   if (!recording) return value;
   std::erase_if(edges, [](const Edge& edge) {
@@ -67,6 +86,7 @@ Variable record(std::string_view name, Tensor value, Edges edges) {
                        [](const auto& input) { return input == nullptr; });
   });
   if (edges.empty()) return value;
+  if (watching) show(name, value, edges);
   auto node = make_recycled<Node>(name, value.shape());
   node->edges = std::move(edges);
   return {std::move(value), std::move(node)};

@@ -34,7 +34,7 @@ static Tensor room_for_logits(int64_t rows, int64_t filled, int64_t V, const Ten
 }
 
 HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
-                              CrossEntropy options, bool with_gradients) {
+                              CrossEntropy options, bool with_gradients, bool with_dw) {
   const Tensor rows = x.reshape({-1, x.size(-1)}), ids = targets.reshape({-1});
   Backend& backend = rows.backend();
   const int64_t N = rows.size(0), C = rows.size(1), V = weight.size(0), tile = logits_at_once(N, V, backend);
@@ -49,8 +49,10 @@ HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tenso
   Tensor dx, dw;  // of all rows of w, also those that fill it up
   if (with_gradients) {
     dx = Tensor::like(rows);
-    dw = Tensor::empty({filled, C}, weight.dtype(), backend);
     head.dx = dx.reshape(x.shape());
+  }
+  if (with_dw) {
+    dw = Tensor::empty({filled, C}, weight.dtype(), backend);
     head.dw = dw.slice(0, 0, V);
   }
   const Tensor held = room_for_logits(tile, filled, V, w);
@@ -65,8 +67,9 @@ HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tenso
     backend.cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), head.count.view(),
                                    logits.view());
     backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end), {});
-    backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
-                   {.residual = i > 0 ? dw.view() : View{}});
+    if (with_dw)
+      backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
+                     {.residual = i > 0 ? dw.view() : View{}});
   }
   return head;
 }
@@ -79,7 +82,7 @@ std::array<Tensor, 2> linear_cross_entropy_backward(const HeadLoss& head, const 
     y.backend().binary(Binary::mul, y.view(), scale.view().broadcast_to(y.shape()), y.view());
     return y.to(gradient.dtype());
   };
-  return {scaled(head.dx), scaled(head.dw)};
+  return {scaled(head.dx), head.dw ? scaled(head.dw) : head.dw};
 }
 
 }  // namespace chapbook

@@ -1,5 +1,6 @@
 #include "apps/run/evaluation.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <numbers>
@@ -48,7 +49,7 @@ static int64_t windows_at_once(const LanguageModel& model, const EvaluationOptio
 Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOptions& options) {
   NoGrad no_grad;
   const int64_t context = model.context(), batch = windows_at_once(model, options);
-  const EvaluationLoader loader(tokens, batch, context, options.stride);
+  const EvaluationLoader loader(tokens, batch, context, options.stride, options.counted);
   const int64_t batches =
       options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
   const Shape shape{batch, context};
@@ -68,7 +69,7 @@ Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOpti
     }
     check(std::isfinite(sum), "the model's loss is {}: its weights are broken", sum);
     score.targets += counted;
-    score.loss = sum / static_cast<double>(score.targets);
+    score.loss = sum / static_cast<double>(std::max<int64_t>(1, score.targets));
     if (options.progress) options.progress(i + 1, batches, score);
   }
   return score;

@@ -5,17 +5,30 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "apps/report/progress.h"
 #include "apps/run/checkpoint.h"
+#include "apps/run/evaluation.h"
+#include "apps/run/fine_tuning.h"
 #include "apps/run/generator.h"
 #include "apps/run/metrics.h"
 #include "apps/run/trainer.h"
 #include "data/token_file.h"
 
 namespace chapbook {
+
+// One step of a run, done again: what it computed, and whether the log says the same.
+struct Replayed {
+  int64_t from = 0;  // the checkpoint's step; 0: the beginning
+  Trainer::Step step;
+  std::vector<std::pair<std::string, double>> norms;  // of the gradient of each parameter
+  std::string sha256;                                 // of all parameters after the step
+  std::string origin;                                 // of the first number that is not finite, or nothing
+  std::optional<double> logged_loss;                  // of metrics.csv
+};
 
 // Token files with the tokenizer that made them.
 struct TrainingData {
@@ -32,6 +45,7 @@ struct RunOptions {
   bool numbered = false;       // the first that is free of directory, directory-2, directory-3, ...
   int64_t stories = 20000;     // how many built-in ones
   double valid_share = 0.02;   // of a text without `valid`, set aside
+  FineTuning from = {};  // the model to begin with; its sizes and tokenizer take the place of the settings'
   Settings settings = {};
 };
 
@@ -48,6 +62,10 @@ class Run {
   static std::unique_ptr<Run> start(const RunOptions& options, Say say);
   // The run of that directory, from its last checkpoint; it ends with the bits of one without a break.
   static std::unique_ptr<Run> resume(const std::string& directory, Say say);
+
+  // Step `step` of the run, from the last checkpoint before it or from its beginning; nothing of the run
+  // changes.
+  static Replayed replay(const std::string& directory, int64_t step);
 
   // Until the steps are done, or until `stop` is set; then saves.
   void train(const volatile std::sig_atomic_t& stop);
@@ -68,13 +86,17 @@ class Run {
   void evaluate_now(Progress& progress);
   void save();
   void sample(int64_t tokens);  // tells a story, shows it and keeps it
+  Trainer::Step next_step();
   Sampling sampling(int64_t tokens) const;
+  // On the validation text, or on the answers in it.
+  Score validation_score(const LanguageModel& model, int64_t batches = 0) const;
 
   os::File lock_;
   std::string directory_;
   RunState state_;
   Settings settings_;
   TrainingData data_;
+  std::vector<bool> train_answers_, valid_answers_;  // where only these count
   std::unique_ptr<LanguageModel> model_;
   Trainer trainer_;
   std::unique_ptr<MetricsLog> log_;

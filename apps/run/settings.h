@@ -29,6 +29,8 @@ void read_settings_file(Settings& settings, const std::string& path);
 // Throws where settings contradict each other, as when heads do not divide width.
 void check_settings(const Settings& settings);
 
+bool is_of_model(const std::string& name);  // of the group "model": its sizes and kind
+
 nlohmann::ordered_json to_json(const Settings& settings);
 std::string settings_help();  // the table and the presets, as aligned lines
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "apps/run/faults.h"
+#include "nn/adapt.h"
 #include "optim/clip.h"
 #include "tensor/profile/phase.h"
 
@@ -25,9 +27,9 @@ Schedule make_schedule(const Settings& settings) {
 
 static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, LanguageModel& model) {
   if (settings.optimizer == "sgd")
-    return std::make_unique<SGD>(parameters(model), SGDSettings{settings.momentum, settings.decay});
-  return std::make_unique<AdamW>(
-      parameters(model), AdamWSettings{settings.beta1, settings.beta2, settings.epsilon, settings.decay});
+    return std::make_unique<SGD>(learning_parameters(model), SGDSettings{settings.momentum, settings.decay});
+  return std::make_unique<AdamW>(learning_parameters(model), AdamWSettings{settings.beta1, settings.beta2,
+                                                                           settings.epsilon, settings.decay});
 }
 
 DType checked_precision(const Settings& settings, const Backend& backend) {
@@ -41,14 +43,17 @@ DType checked_precision(const Settings& settings, const Backend& backend) {
 // Different streams of random numbers from one seed, so that one more draw here moves nothing there.
 static constexpr uint64_t dropout_stream = 0x64726f70;
 
-Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens)
-    : settings_(settings),
+Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens,
+                 const std::vector<bool>* counted)
+    : settings_(with_fault(settings)),
       model_(model),
       data_(tokens),
+      counted_(counted),
       precision_(checked_precision(settings, model.backend())),
-      schedule_(make_schedule(settings)),
+      schedule_(make_schedule(settings_)),
       optimizer_(make_optimizer(settings, model)),
-      loader_(tokens, settings.batch, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}),
+      loader_(tokens, settings.batch, settings.context, {.seed = static_cast<uint64_t>(settings.seed)},
+              LoaderOrder::epochs, counted),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
       next_inputs_(settings.batch * settings.context),
       next_targets_(settings.batch * settings.context),
@@ -81,6 +86,7 @@ Trainer::Sums Trainer::accumulate() {
   Tensor loss;
   for (int64_t i = 0; i < settings_.accumulation; ++i) {
     loader_.next(next_inputs_, next_targets_);
+    spoil_batch(settings_.fault, next_inputs_, next_targets_, model_.vocabulary());  // if it is to be broken
     const Tensor of_batch = forward_and_backward();
     loss = loss ? loss + of_batch : of_batch;
   }
@@ -90,8 +96,29 @@ Trainer::Sums Trainer::accumulate() {
           1 / (static_cast<double>(settings_.accumulation) * loss_scale())};
 }
 
-Trainer::Step Trainer::step() {
-  const double rate = schedule_(steps());
+// Batches whose gradient is far longer than usual are passed over, and a step is done with the next ones. The
+// usual is a running mean of the norms of steps that were done. What does not end after ten times is no
+// outlier.
+Trainer::Sums Trainer::without_outliers(Sums sums, Step& step) {
+  constexpr int64_t most = 10;
+  constexpr double memory = 0.95;
+  const auto norm = [&] { return sums.norm.item() * sums.share; };
+  while (usual_norm_ > 0 && !(norm() <= settings_.skip_above * usual_norm_) && step.skipped < most) {
+    step.outlier = std::isfinite(norm()) ? std::max(step.outlier, norm()) : norm();
+    ++step.skipped;
+    optimizer_->clear_gradients();
+    sums = accumulate();
+  }
+  usual_norm_ = usual_norm_ > 0 ? memory * usual_norm_ + (1 - memory) * norm() : norm();
+  return sums;
+}
+
+Trainer::Step Trainer::step(const Look& look) {
+  const LoaderState batches_before = loader_.state();
+  const uint64_t draws_before = dropout_random_.counter;
+  const LossScaler scaler_before = scaler_;
+  const double usual_before = usual_norm_;
+  Step result{0, schedule_(steps()), 0};
   Sums sums = accumulate();
   if (precision_ == DType::f16) {  // here the host waits for the norm: the next scale depends on it
     while (true) {
@@ -102,18 +129,26 @@ Trainer::Step Trainer::step() {
       sums = accumulate();
     }
   }
+  if (settings_.skip_above > 0) sums = without_outliers(std::move(sums), result);
+  if (look) look(optimizer_->parameters(), sums.share);
   // The mean of the gradients is taken where they are used. The scale is not finite where the loss or the
   // norm is not: the step then changes nothing.
-  optimizer_->step(rate, clip_scale(sums.norm, settings_.clip, sums.share) + sums.loss * 0);
+  optimizer_->step(result.rate, clip_scale(sums.norm, settings_.clip, sums.share) + sums.loss * 0);
   optimizer_->clear_gradients();
   // Only now does the host wait for the device.
-  const Step result{sums.loss.item() / static_cast<double>(settings_.accumulation), rate,
-                    sums.norm.item() * sums.share};
-  check(std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
-        "step {}: the loss is {} and the gradient's norm {}; training cannot go on from here. A lower rate "
-        "or clip may help",
-        steps(), result.loss, result.gradient_norm);
-  return result;
+  result.loss = sums.loss.item() / static_cast<double>(settings_.accumulation);
+  result.gradient_norm = sums.norm.item() * sums.share;
+  if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return result;
+  const int64_t step = steps();
+  optimizer_->take_back_step();
+  loader_ = Loader(data_, settings_.batch, settings_.context, batches_before, LoaderOrder::epochs, counted_);
+  dropout_random_.counter = draws_before;
+  scaler_ = scaler_before;
+  usual_norm_ = usual_before;
+  throw NotFinite(fmt::format(
+      "step {}: the loss is {} and the gradient's norm {}; training cannot go on from here. A lower rate "
+      "or clip may help",
+      step, result.loss, result.gradient_norm));
 }
 
 nlohmann::ordered_json Trainer::state() const {
@@ -124,6 +159,7 @@ nlohmann::ordered_json Trainer::state() const {
       {"dropout_counter", dropout_random_.counter}};
   if (precision_ == DType::f16)
     state["loss_scaler"] = {{"scale", scaler_.scale}, {"good_steps", scaler_.good_steps}};
+  if (settings_.skip_above > 0) state["usual_norm"] = usual_norm_;
   return state;
 }
 
@@ -134,13 +170,15 @@ void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& o
           settings_.steps);
     optimizer_->load(optimizer_state, step);
     const auto& loader = state.at("loader");
-    loader_ = Loader(data_, settings_.batch, settings_.context,
-                     {loader.at("seed"), loader.at("epoch"), loader.at("position")});
+    loader_ =
+        Loader(data_, settings_.batch, settings_.context,
+               {loader.at("seed"), loader.at("epoch"), loader.at("position")}, LoaderOrder::epochs, counted_);
     dropout_random_.counter = state.at("dropout_counter");
     if (precision_ == DType::f16) {
       const auto& scaler = state.at("loss_scaler");
       scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
     }
+    usual_norm_ = state.value("usual_norm", 0.0);
   } catch (const nlohmann::json::exception& error) {
     fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }

@@ -20,10 +20,16 @@ Schedule make_schedule(const Settings& settings);
 // What the settings ask for; throws where the backend cannot train in it.
 DType checked_precision(const Settings& settings, const Backend& backend);
 
+struct NotFinite : Error {
+  using Error::Error;
+};
+
 class Trainer {
  public:
-  // The tokens must outlive the trainer.
-  Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens);
+  // The tokens must outlive the trainer. What learns is what wants a gradient (see nn/adapt.h); of tokens
+  // that are not `counted` the targets are ignored.
+  Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens,
+          const std::vector<bool>* counted = nullptr);
   ~Trainer() {
     model_.train_with(nullptr);
     model_.compute_in(DType::f32);
@@ -34,9 +40,14 @@ class Trainer {
     double loss;  // mean of the step's batches, before the update; nats per token
     double rate;
     double gradient_norm;  // before clipping
+    int64_t skipped = 0;   // batches of outliers that were passed over before, see the setting skip_above
+    double outlier = 0;    // the largest norm among them
   };
-  // In f16, batches whose gradients overflow are passed over: see optim/scaler.h.
-  Step step();
+  // In f16, batches whose gradients overflow are passed over: see optim/scaler.h. Where loss or norm is not
+  // finite it throws NotFinite, and the trainer is where it was before the step. `look` gets the gradients of
+  // the step, of which each counts `share` times, before they are used.
+  using Look = std::function<void(const std::vector<Parameter>& parameters, double share)>;
+  Step step(const Look& look = {});
 
   bool recorded() const { return pass_.recorded(); }  // passes are done from a recording
   int64_t steps() const { return optimizer_->steps(); }
@@ -55,6 +66,7 @@ class Trainer {
     double share;  // what the gradients, and with them the norm, are to be multiplied with
   };
   Sums accumulate();
+  Sums without_outliers(Sums sums, Step& step);
   double loss_scale() const { return precision_ == DType::f16 ? scaler_.scale : 1; }
   Tensor forward_and_backward();  // of the next batch; gives its loss
   Tensor compute();               // the same, when the batch is there
@@ -62,6 +74,7 @@ class Trainer {
   Settings settings_;
   LanguageModel& model_;
   std::span<const uint16_t> data_;
+  const std::vector<bool>* counted_;
   DType precision_;
   Schedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;
@@ -69,6 +82,7 @@ class Trainer {
   Random dropout_random_;
   std::vector<int32_t> next_inputs_, next_targets_;
   LossScaler scaler_;                // in f16
+  double usual_norm_ = 0;            // of the gradients lately, where outliers are skipped; 0: not known yet
   Tensor inputs_, targets_, dloss_;  // what each batch starts from: tokens, and the loss's gradient
   RecordedPass pass_;
 };
