@@ -39,6 +39,7 @@ void add_train(CLI::App& program);
 void add_evaluate(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_predict(CLI::App& program);
+void add_xray(CLI::App& program);
 void add_serve(CLI::App& program);
 void add_replay(CLI::App& program);
 void add_export(CLI::App& program);

@@ -16,6 +16,7 @@
 #include "tensor/backend.h"
 #include "tensor/backend_module.h"
 #include "tensor/check.h"
+#include "tensor/cpu/processors.h"
 #include "tensor/cpu/thread_pool.h"
 
 #ifdef CHAPBOOK_OPENBLAS
@@ -96,7 +97,7 @@ void doctor() {
   row("system", fmt::format("{} {} on {}", system.sysname, system.release, system.machine));
   row("compiler", compiler());
   row("build", build());
-  row("processor", fmt::format("{}, {} cores for us", processor_name(), std::thread::hardware_concurrency()));
+  row("processor", fmt::format("{}, {} cores for us", processor_name(), processors()));
   const std::vector<std::string> compiled = compiled_for(), has = vectors_of_processor();
   row("vectors", fmt::format("compiled for {}; the processor has {}",
                              compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),

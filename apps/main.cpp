@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   add_evaluate(program);
   add_generate(program);
   add_predict(program);
+  add_xray(program);
   add_serve(program);
   add_runs(program);
   add_replay(program);

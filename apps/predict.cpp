@@ -5,7 +5,7 @@
 
 #include "apps/command.h"
 #include "apps/run/generator.h"
-#include "apps/run/model_directory.h"
+#include "apps/run/xray.h"
 #include "data/utf8.h"
 
 namespace chapbook {
@@ -42,15 +42,14 @@ void add_predict(CLI::App& program) {
                  context);
       ids.erase(ids.begin(), ids.end() - context);
     }
-    LanguageModel::Caches caches = model.network->caches();
-    const Tensor tokens = Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());
-    const std::vector<float> logits = model.network->next(tokens, caches).to_vector<float>();
-    const std::vector<Choice> choices =
-        ranked(std::span(logits).first(model.tokenizer.vocabulary_size()), options->temperature);
+    const XRay seen = xray(
+        model, ids,
+        {.depth = XRayOptions::Depth::next, .top = options->top, .temperature = options->temperature});
     fmt::print("{:>4} {:>7} {:>12}  {}\n", "rank", "id", "probability", "token");
-    for (int64_t i = 0; i < std::min<int64_t>(options->top, choices.size()); ++i)
-      fmt::print("{:>4} {:>7} {:>12.4f}  \"{}\"\n", i + 1, choices[i].id, choices[i].probability,
-                 visible(model.tokenizer.token_bytes(choices[i].id)));
+    int rank = 0;
+    for (const Choice& choice : seen.lens.back().back().likeliest)
+      fmt::print("{:>4} {:>7} {:>12.4f}  \"{}\"\n", ++rank, choice.id, choice.probability,
+                 visible(model.tokenizer.token_bytes(choice.id)));
   });
 }
 

@@ -1,7 +1,6 @@
 // profile: one training step taken apart, on random tokens: which op takes how long, how near to the
 // machine's limits it runs, what memory is in use, and what the framework itself costs.
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "apps/report/machine.h"
@@ -10,6 +9,7 @@
 #include "apps/run/trainer.h"
 #include "apps/settings_options.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -101,11 +101,11 @@ void profile(const ProfileOptions& options) {
   step.limits = limits;
   step.plain = median(plain);
 
-  nlohmann::ordered_json json = {{"machine", machine_json()},
-                                 {"data", "random tokens"},
-                                 {"settings", to_json(settings)},
-                                 {"seconds_of_steps", seconds},
-                                 {"seconds_of_steps_without_profiler", plain}};
+  Json json = {{"machine", machine_json()},
+               {"data", "random tokens"},
+               {"settings", to_json(settings)},
+               {"seconds_of_steps", seconds},
+               {"seconds_of_steps_without_profiler", plain}};
   json.update(profile_json(step));
   const auto write = [&](const char* name, const std::string& bytes) {
     write_file(options.directory + "/" + name, bytes);

@@ -12,6 +12,7 @@
 #include "apps/run/run_record.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -78,7 +79,7 @@ void compare(const std::vector<std::string>& directories, const std::string& out
   add("bits/byte", [](const RunRecord& run) { return or_dash(run.bits_per_byte()); });
   add("text", [](const RunRecord& run) { return run.train_text; });
   // Of the settings only those in which the runs differ.
-  const nlohmann::ordered_json settings = to_json(runs[0].settings);
+  const Json settings = to_json(runs[0].settings);
   for (const auto& [name, value] : settings.items()) {
     const auto of = [&name = name](const RunRecord& run) { return to_json(run.settings)[name].dump(); };
     if (std::any_of(runs.begin(), runs.end(), [&](const RunRecord& run) { return of(run) != of(runs[0]); }))

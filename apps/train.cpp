@@ -3,13 +3,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/run/run.h"
 #include "apps/run/trial.h"
 #include "apps/settings_options.h"
+#include "team/processes.h"
+#include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
 
 namespace chapbook {
@@ -28,6 +32,7 @@ struct Arguments {
   std::shared_ptr<SettingsOptions> settings;
   FetchOptionsOf fetch;
   bool check = false, find_rate = false;
+  int workers = 1;
 };
 
 void print_line(std::string_view line) {
@@ -44,8 +49,10 @@ void check_sizes_not_set(const std::vector<std::string>& assignments) {
   }
 }
 
-std::unique_ptr<Run> begin(Arguments& arguments) {
+// Worker 0 speaks, fetches and keeps the run's files.
+std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
   RunOptions& options = arguments.run;
+  const Run::Say say = team.rank() == 0 ? Run::Say(print_line) : [](std::string_view) {};
   if (arguments.resume.empty()) {
     options.settings = arguments.settings->settings();
     options.numbered = options.directory.empty();
@@ -58,17 +65,18 @@ std::unique_ptr<Run> begin(Arguments& arguments) {
         options.from.window = options.settings.context;
     }
     if (options.numbered) options.directory = "runs/" + (fine_tunes ? "tuned" : arguments.settings->preset);
-    if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
-    return Run::start(options, print_line);
+    if (team.rank() == 0 && is_remote(options.data)) fetch_data(options, *arguments.fetch);
+    return Run::start(options, say, team);
   }
-  return Run::resume(arguments.resume, print_line);
+  return Run::resume(arguments.resume, say, team);
 }
 
 // A resumed run has its data and settings. What else is given, now or in a later version, would be ignored.
 void check_nothing_beside_resume(const CLI::App& command) {
   if (command.count("--resume") == 0) return;
   for (const CLI::Option* option : command.get_options())
-    check(option->count() == 0 || option->get_name() == "--resume" || option->get_group() == every_command,
+    check(option->count() == 0 || option->get_name() == "--resume" || option->get_name() == "--workers" ||
+              option->get_group() == every_command,
           "--resume goes on with the run's own data and settings; leave out {}", option->get_name());
 }
 
@@ -101,16 +109,55 @@ void look(Arguments& arguments) {
   }
 }
 
-void train(Arguments& arguments) {
-  if (arguments.check || arguments.find_rate) return look(arguments);
-  const std::unique_ptr<Run> run = begin(arguments);
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
-  run->train(interrupted);
-  if (run->done()) return run->finish();
-  fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", run->directory());
+void train(Arguments& arguments, Team& team, const volatile std::sig_atomic_t& stop) {
+  const std::unique_ptr<Run> run = begin(arguments, team);
+  run->train(stop);
+  const bool first = team.rank() == 0;
+  if (run->done()) {
+    if (first) run->finish();
+    return;
+  }
+  if (first) fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", run->directory());
   std::fflush(stdout);
   std::exit(130);  // what shells expect of a program ended by Ctrl-C
+}
+
+// Starts this program again as each of the workers, with the same arguments.
+void start_workers(int workers) {
+  const int code = run_processes(workers, [](const Place& place) -> int {
+    place.to_environment();
+    std::string words = read_file("/proc/self/cmdline");  // each ends with a zero
+    std::vector<char*> arguments;
+    for (size_t i = 0; i < words.size(); i += std::strlen(&words[i]) + 1) arguments.push_back(&words[i]);
+    arguments.push_back(nullptr);
+    ::execv("/proc/self/exe", arguments.data());
+    fail("cannot start this program again: {}", std::strerror(errno));
+  });
+  if (code != 0) std::exit(code);
+}
+
+void be_worker(Arguments& arguments) {
+  ProcessTeam team(Place::from_environment());
+  try {
+    const int threads = thread_pool().threads();
+    thread_pool().set_threads(take_cores(team, threads));
+    train(arguments, team, team.stop());
+  } catch (const std::bad_alloc&) {
+    team.say_why("out of memory; a smaller batch, context or model needs less");
+    std::_Exit(2);
+  } catch (const std::exception& error) {
+    team.say_why(error.what());
+    std::_Exit(2);
+  }
+}
+
+void train(Arguments& arguments) {
+  if (arguments.check || arguments.find_rate) return look(arguments);
+  if (Place::in_environment()) return be_worker(arguments);
+  if (arguments.workers > 1) return start_workers(arguments.workers);
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  train(arguments, alone(), interrupted);
 }
 
 }  // namespace
@@ -153,6 +200,13 @@ void add_train(CLI::App& program) {
   command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
       ->type_name("DIR");
   command.add_option("--resume", options->resume, "go on with a run, bit for bit")->type_name("DIR");
+  command
+      .add_option(
+          "--workers", options->workers,
+          "processes that share each step and the cores of this machine, a power of two; with the bits "
+          "of one. Shards of a step become as many, if there are fewer")
+      ->check(whole_number(1, 64))
+      ->type_name("N");
   command.add_flag("--check", options->check,
                    "look for the usual mistakes instead of training, about a minute");
   command.add_flag("--find-rate", options->find_rate,

@@ -44,13 +44,14 @@ Variable concatenate(const std::vector<Variable>& xs, int axis) {
   std::vector<Tensor> values;
   Edges edges;
   int64_t from = 0;
+  for (const Variable& x : xs) values.push_back(x.value());
+  const Tensor joined = concatenate(values, axis);
   for (const Variable& x : xs) {
     const int64_t to = from + x.size(axis);
-    values.push_back(x.value());
     edges.push_back({x, [axis, from, to](const Tensor& dy) { return dy.slice(axis, from, to); }});
     from = to;
   }
-  return record("concatenate", concatenate(values, axis), std::move(edges));
+  return record("concatenate", joined, std::move(edges));
 }
 
 Variable to(const Variable& x, DType dtype) {
@@ -106,12 +107,14 @@ static Variable choose(const char* name, const Tensor& value, const Tensor& cond
 
 Variable maximum(const Variable& p, const Variable& q) {
   const auto [a, b] = broadcast(p, q, "maximum");
-  return choose("maximum", maximum(a.value(), b.value()), greater_equal(a.value(), b.value()), a, b);
+  const Tensor larger = maximum(a.value(), b.value());
+  return choose("maximum", larger, greater_equal(a.value(), b.value()), a, b);
 }
 
 Variable minimum(const Variable& p, const Variable& q) {
   const auto [a, b] = broadcast(p, q, "minimum");
-  return choose("minimum", minimum(a.value(), b.value()), less_equal(a.value(), b.value()), a, b);
+  const Tensor smaller = minimum(a.value(), b.value());
+  return choose("minimum", smaller, less_equal(a.value(), b.value()), a, b);
 }
 
 Variable where(const Tensor& condition, const Variable& p, const Variable& q) {
@@ -268,9 +271,18 @@ static std::array<Tensor, 2> linear_gradients(const Tensor& x, const Tensor& dy,
   return {matmul(rows(x).transpose(0, 1), rows(dy), {.b_sums = db.view()}, dtype), db};
 }
 
+// What is read with x lies where x does: an epilogue is given as views, and these do not say.
+static const Tensor& beside(const Variable& operand, const Tensor& x, const char* op) {
+  const Tensor& value = operand.value();
+  check(!value || &value.backend() == &x.backend(),
+        "{}: one operand is on '{}', the other on '{}'; move one with to()", op, x.backend().name(),
+        value ? value.backend().name() : "");
+  return value;
+}
+
 // A parameter as the product with x reads it: an f32 one is rounded to x's half type.
-static Tensor rounded(const Variable& parameter, const Tensor& x) {
-  const Tensor& value = parameter.value();
+static Tensor rounded(const Variable& parameter, const Tensor& x, const char* op) {
+  const Tensor& value = beside(parameter, x, op);
   return parameter && value.dtype() == wide(x.dtype()) ? value.to(x.dtype()) : value;
 }
 
@@ -279,8 +291,9 @@ static Tensor dense(const Tensor& x) { return x ? x.as_contiguous() : x; }
 
 // y = x W + b + residual:  dx = dy W^T, and the residual's gradient is dy.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Variable& residual) {
-  const Tensor w = rounded(weight, x.value()), b = dense(rounded(bias, x.value()));
-  const Tensor added = dense(residual.value());
+  check(weight.shape().rank == 2, "linear: the weight has shape {}, not (in, out)", weight.shape());
+  const Tensor w = rounded(weight, x.value(), "linear"), b = dense(rounded(bias, x.value(), "linear"));
+  const Tensor added = dense(beside(residual, x.value(), "linear"));
   const Tensor y = matmul(x.value(), w, {.bias = b.view(), .residual = added.view()});
   return record("linear", y,
                 {{x, [w](const Tensor& dy) { return matmul(dy, w.transpose(0, 1)); }},
@@ -294,9 +307,11 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
 // its derivative on the way back: dh = gelu'(h) (dy W2^T).
 Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Variable& w2,
              const Variable& b2, const Variable& residual) {
-  const Tensor first = dense(rounded(b1, x.value())), second = dense(rounded(b2, x.value()));
-  const Tensor weight1 = rounded(w1, x.value()), weight2 = rounded(w2, x.value());
-  const Tensor added = dense(residual.value());
+  for (const Variable& weight : {w1, w2})
+    check(weight.shape().rank == 2, "mlp: a weight has shape {}, not (in, out)", weight.shape());
+  const auto read = [&](const Variable& parameter) { return rounded(parameter, x.value(), "mlp"); };
+  const Tensor first = dense(read(b1)), second = dense(read(b2)), weight1 = read(w1), weight2 = read(w2);
+  const Tensor added = dense(beside(residual, x.value(), "mlp"));
   const Tensor h = Tensor::empty(x.shape().with(-1, w1.size(1)), x.value().dtype(), x.value().backend());
   const Tensor inside =
       matmul(x.value(), weight1, {.bias = first.view(), .activation = Activation::gelu, .before = h.view()});
@@ -341,6 +356,8 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 // With r = 1 / sqrt(mean(x^2) + epsilon) and n = x r:  dx = r (dn - n mean(dn n)) for dn = dy w, and dw = the
 // sum of dy n over rows. All of it f32 where x is of a half type.
 Variable rms_norm(const Variable& x, const Variable& weight, double epsilon) {
+  check(x.shape().rank >= 1 && weight.shape() == Shape{x.size(-1)},
+        "rms_norm: weight {} does not fit the last axis of {}", weight.shape(), x.shape());
   const DType sums = wide(x.value().dtype());
   const auto row_means = [](const Tensor& t) {
     return sum_to(t, t.shape().with(-1, 1)) * (1 / static_cast<double>(t.size(-1)));
@@ -426,6 +443,7 @@ Variable attention(const Variable& qkv, int64_t heads) {
 }
 
 Variable attention(const Variable& q, const Variable& k, const Variable& v) {
+  check(q.shape().rank == 4 && q.size(-1) > 0, "attention: q {} is not (B, H, T, D)", q.shape());
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(-1)));
   const Attended saved = attention(q.value(), k.value(), v.value(), scale);
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);

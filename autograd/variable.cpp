@@ -4,6 +4,7 @@
 #include <atomic>
 #include <queue>
 
+#include "autograd/watch.h"
 #include "tensor/ops.h"
 
 namespace chapbook {
@@ -14,11 +15,6 @@ bool is_recording() { return recording; }
 
 NoGrad::NoGrad() : before_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = before_; }
-
-static thread_local Watch::See watching;
-
-Watch::Watch(See see) { watching = std::move(see); }
-Watch::~Watch() { watching = nullptr; }
 
 static std::atomic<uint64_t> next_number{0};
 
@@ -65,20 +61,6 @@ RecycledVector<std::shared_ptr<Node>> Edge::nodes_of(std::span<const Variable> i
   return nodes;
 }
 
-// To a Watch: what an op gives, and when the time comes, what its rules do.
-static void show(std::string_view name, const Tensor& value, Edges& edges) {
-  Watch::Inputs inputs;
-  for (const Edge& edge : edges) inputs.insert(inputs.end(), edge.inputs.begin(), edge.inputs.end());
-  watching(name, false, value, inputs);
-  for (Edge& edge : edges)
-    edge.rule = [rule = std::move(edge.rule), name, inputs](const Tensor& dy) {
-      Edge::Gradients gradients = rule(dy);
-      for (const Tensor& gradient : gradients)
-        if (watching) watching(name, true, gradient, inputs);
-      return gradients;
-    };
-}
-
 Variable record(std::string_view name, Tensor value, Edges edges) {
   if (!recording) return value;
   std::erase_if(edges, [](const Edge& edge) {
@@ -86,9 +68,9 @@ Variable record(std::string_view name, Tensor value, Edges edges) {
                        [](const auto& input) { return input == nullptr; });
   });
   if (edges.empty()) return value;
-  if (watching) show(name, value, edges);
   auto node = make_recycled<Node>(name, value.shape());
   node->edges = std::move(edges);
+  if (watched()) current_watch->recorded(*node, value);
   return {std::move(value), std::move(node)};
 }
 
@@ -109,6 +91,9 @@ void backward(const Variable& y, const Tensor& dy) {
   check(y.wants_gradient(), "backward: nothing here wants a gradient");
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
         y.shape());
+  check(y.value().dtype() == dy.dtype() && &y.value().backend() == &dy.backend(),
+        "backward: a gradient in {} on '{}' for a value in {} on '{}'", name_of(dy.dtype()),
+        dy.backend().name(), name_of(y.value().dtype()), y.value().backend().name());
   const auto older = [](const auto& a, const auto& b) { return a->number < b->number; };
   std::priority_queue<std::shared_ptr<Node>, RecycledVector<std::shared_ptr<Node>>, decltype(older)> ready(
       older);

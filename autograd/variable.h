@@ -2,12 +2,10 @@
 // that turns the gradient of its result into the gradients of its inputs; backward() walks the nodes from the
 // newest to the oldest.
 #pragma once
-#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 #include "tensor/tensor.h"
 
@@ -101,18 +99,6 @@ class NoGrad {
 
  private:
   bool before_;
-};
-
-// While one lives, `see` gets what every op in this thread gives that is recorded, with the nodes of its
-// inputs, and on the way back the gradients that its rules give. For looking into a step, not for every one.
-class Watch {
- public:
-  using Inputs = std::vector<std::shared_ptr<Node>>;
-  using See =
-      std::function<void(std::string_view op, bool way_back, const Tensor& numbers, const Inputs& inputs)>;
-  explicit Watch(See see);
-  ~Watch();
-  Watch(const Watch&) = delete;
 };
 
 // f(x) without keeping what happens inside: backward runs f again (activation checkpointing, Chen et al.

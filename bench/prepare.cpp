@@ -10,11 +10,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "apps/report/machine.h"
 #include "data/split.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 #include "tensor/random.h"
 
 namespace chapbook {
@@ -81,7 +81,7 @@ void measure(const std::string& program, const std::string& text, const std::str
   const double megabytes = static_cast<double>(std::filesystem::file_size(text)) / 1e6;
   const double cores = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
   const auto rounded = [](double x) { return std::round(100 * x) / 100; };
-  const nlohmann::ordered_json result = {
+  const Json result = {
       {"machine", machine_json()},
       {"command", fmt::format("bench_prepare measure {} {} {} {}", program, text, vocabulary, directory)},
       {"megabytes", rounded(megabytes)},

@@ -14,6 +14,7 @@
 #include "data/bpe_train.h"
 #include "data/stories.h"
 #include "nn/gpt.h"
+#include "tensor/json.h"
 
 using namespace chapbook;
 

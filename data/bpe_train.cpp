@@ -4,13 +4,13 @@
 #include <array>
 #include <cstring>
 #include <queue>
-#include <thread>
 #include <unordered_map>
 
 #include "data/byte_alphabet.h"
 #include "data/pair_map.h"
 #include "data/pretokenize.h"
 #include "tensor/check.h"
+#include "tensor/cpu/thread_pool.h"
 
 namespace chapbook {
 namespace {
@@ -187,17 +187,18 @@ void WordTable::grow() {
 
 void WordCounts::add(std::string_view text, int threads) {
   check(threads >= 1, "counting words: {} threads; at least 1 is needed", threads);
-  const auto parts = static_cast<size_t>(threads);
-  if (tables_.size() < parts) tables_.resize(parts);
-  std::vector<std::thread> workers;
-  for (size_t begin = 0, i = 0; i < parts; ++i) {
-    const size_t end = i + 1 == parts ? text.size() : safe_cut(text, text.size() * (i + 1) / parts);
+  const auto most = static_cast<size_t>(threads);
+  if (tables_.size() < most) tables_.resize(most);
+  std::vector<std::string_view> parts;
+  for (size_t begin = 0, i = 0; i < most; ++i) {
+    const size_t end = i + 1 == most ? text.size() : safe_cut(text, text.size() * (i + 1) / most);
     if (end < begin) continue;  // a stretch without white space: the part before reaches over this one
-    const std::string_view part = text.substr(begin, end - begin);
-    workers.emplace_back([&table = tables_[i], part] { count_words(part, table); });
+    parts.push_back(text.substr(begin, end - begin));
     begin = end;
   }
-  for (std::thread& worker : workers) worker.join();
+  parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) count_words(parts[i], tables_[i]);
+  });
 }
 
 std::vector<std::pair<std::string_view, int64_t>> WordCounts::sorted() const {

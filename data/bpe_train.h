@@ -40,7 +40,7 @@ class WordTable {
 // memory.
 class WordCounts {
  public:
-  // Counts the words of the text on this many threads; the result does not depend on it. <|endoftext|>
+  // Counts the words of the text on up to this many threads; the result does not depend on it. <|endoftext|>
   // separates documents and is not counted. Parts of one document must be cut at a safe_cut
   // (data/pretokenize.h).
   void add(std::string_view text, int threads = 1);

@@ -8,7 +8,6 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
@@ -325,9 +324,9 @@ Downloaded judge_file(const RemoteFile& file, const std::string& path, const std
 }
 
 void write_record(const RemoteFile& file, const std::string& path, const Downloaded& got) {
-  const nlohmann::ordered_json record = {
+  const Json record = {
       {"url", file.url}, {"bytes", got.bytes}, {"sha256", got.sha256}, {"checked_with", got.checked_with}};
-  write_file(path + ".json", record.dump(2) + "\n");
+  write_file(path + ".json", to_text(record, 2) + "\n");
 }
 
 // What PATH.json says, if it is what write_record wrote and the file still has that size.
@@ -335,11 +334,11 @@ std::optional<Downloaded> read_record(const std::string& path) {
   std::error_code none;
   const std::string record = path + ".json";
   if (!fs::exists(record, none)) return {};
-  const auto json = nlohmann::json::parse(read_file(record), shallow, /*allow_exceptions=*/false);
+  const auto json = try_parse_json(read_file(record));
   try {
     Downloaded got{json.at("bytes"), json.at("sha256"), true, json.at("checked_with")};
     if (got.bytes == static_cast<int64_t>(fs::file_size(path))) return got;
-  } catch (const nlohmann::json::exception&) {
+  } catch (const Json::exception&) {
   }
   return {};
 }

@@ -112,6 +112,10 @@ void Loader::next(std::span<int32_t> inputs, std::span<int32_t> targets) {
   }
 }
 
+void Loader::skip(int64_t batches) {
+  for (int64_t window = 0; window < batches * batch_size_; ++window) next_window();
+}
+
 void TokenIds::copy(int64_t begin, int64_t count, int32_t* to) const {
   if (wide_.empty())
     std::copy_n(narrow_.begin() + begin, count, to);

@@ -39,6 +39,8 @@ class Loader {
   // Fills the next batch; inputs and targets: (B, T), row by row.
   void next(std::span<int32_t> inputs, std::span<int32_t> targets);
 
+  void skip(int64_t batches);  // as if they had been taken
+
   const LoaderState& state() const { return state_; }
 
   int64_t windows_in_epoch() const;  // how many windows the present epoch has; changes by at most one

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -23,22 +22,22 @@ constexpr std::string_view format = "u16 little-endian";
 constexpr std::string_view again = "make it again with `chapbook prepare`";
 
 std::string to_json(const TokenFileInfo& info) {
-  const nlohmann::ordered_json json = {{"format", format},
-                                       {"vocabulary_size", info.vocabulary_size},
-                                       {"tokens", info.tokens},
-                                       {"documents", info.documents},
-                                       {"text_bytes", info.text_bytes},
-                                       {"text", info.text},
-                                       {"tokenizer_hash", info.tokenizer_hash}};
+  const Json json = {{"format", format},
+                     {"vocabulary_size", info.vocabulary_size},
+                     {"tokens", info.tokens},
+                     {"documents", info.documents},
+                     {"text_bytes", info.text_bytes},
+                     {"text", info.text},
+                     {"tokenizer_hash", info.tokenizer_hash}};
   // A file name may hold bytes that are not UTF-8.
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return to_text(json, 2) + "\n";
 }
 
 // Nothing when there is no such file.
 std::optional<TokenFileInfo> read_json(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
-  const auto json = nlohmann::json::parse(read_file(path), shallow, /*allow_exceptions=*/false);
+  const auto json = try_parse_json(read_file(path));
   check(json.is_object(), "token file {}: is not a JSON object; {}", path.string(), again);
 
   const auto number = [&](const char* name) {

@@ -1,7 +1,6 @@
 #include "data/tokenizer_file.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 

@@ -15,17 +15,25 @@ static Variable part_of(const Variable& qkv, int part, int64_t heads) {
   return split_heads(slice(qkv, 2, part * C, (part + 1) * C), heads);
 }
 
-Variable attention_in_steps(const Variable& q, const Variable& k, const Variable& v) {
-  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), K = k.size(1), S = k.size(2);
-  const auto for_each_query = [&](const Variable& x) {  // (B, K, S, D) -> (B, H, S, D)
-    return reshape(broadcast_to(reshape(x, {B, K, 1, S, D}), {B, K, H / K, S, D}), {B, H, S, D});
-  };
+// Keys or values (B, K, S, D), once for each of the heads that share them: (B, heads, S, D).
+static Variable for_each_query(const Variable& x, int64_t heads) {
+  const int64_t B = x.size(0), K = x.size(1), S = x.size(2), D = x.size(3);
+  return reshape(broadcast_to(reshape(x, {B, K, 1, S, D}), {B, K, heads / K, S, D}), {B, heads, S, D});
+}
+
+Variable attention_weights(const Variable& q, const Variable& k) {
+  const int64_t H = q.size(1), T = q.size(2), D = q.size(3), S = k.size(2);
   const Variable scores =
-      matmul(q, transpose(for_each_query(k), -1, -2)) / std::sqrt(static_cast<double>(D));  // (B, H, T, S)
+      matmul(q, transpose(for_each_query(k, H), -1, -2)) / std::sqrt(static_cast<double>(D));  // (B, H, T, S)
   const Tensor visible = triangle(T, S, S - T, q.value().backend());
   const Variable masked =
       where(visible, scores, scalar(-std::numeric_limits<double>::infinity(), scores.value()));
-  const Variable y = matmul(softmax(masked), for_each_query(v));  // (B, H, T, D)
+  return softmax(masked);
+}
+
+Variable attention_in_steps(const Variable& q, const Variable& k, const Variable& v) {
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);
+  const Variable y = matmul(attention_weights(q, k), for_each_query(v, H));  // (B, H, T, D)
   return reshape(transpose(y, 1, 2), {B, T, H * D});
 }
 
@@ -33,8 +41,9 @@ Variable attention_in_steps(const Variable& qkv, int64_t heads) {
   return attention_in_steps(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads));
 }
 
-Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesOfBlock caches) {
-  if (caches.empty()) return attention(q, k, v);
+Variable attend(const Variable& queries, const Variable& keys, const Variable& values, CachesOfBlock caches) {
+  const Variable q = named("queries", queries), k = named("keys", keys), v = named("values", values);
+  if (caches.empty()) return named("heads", attention(q, k, v));
   RecycledVector<Tensor> seen;
   for (int64_t b = 0; b < q.size(0); ++b) {
     KeyValueCache& cache = *caches[b];
@@ -47,14 +56,15 @@ Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesO
     cache.length = S;
     seen.push_back(attention(of_sequence(q), cache.keys.slice(2, 0, S), cache.values.slice(2, 0, S)).value());
   }
-  return seen.size() == 1 ? seen[0] : concatenate(seen, 0);
+  return named("heads", seen.size() == 1 ? seen[0] : concatenate(seen, 0));
 }
 
 Variable Attention::operator()(const Variable& x, const Variable& residual, CachesOfBlock caches) const {
+  const Within within("attention");
   const Variable qkv = c_attn(x);  // (B, T, 3C)
-  const Variable seen =
-      caches.empty() ? attention(qkv, heads)
-                     : attend(part_of(qkv, 0, heads), part_of(qkv, 1, heads), part_of(qkv, 2, heads), caches);
+  const Variable seen = caches.empty() && !watched() ? attention(qkv, heads)
+                                                     : attend(part_of(qkv, 0, heads), part_of(qkv, 1, heads),
+                                                              part_of(qkv, 2, heads), caches);
   return dropout.add(residual, c_proj, seen);
 }
 

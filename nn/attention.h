@@ -20,9 +20,9 @@ using CachesOfBlock = std::span<KeyValueCache* const>;
 // (B, T, heads D) -> (B, heads, T, D), a view.
 Variable split_heads(const Variable& x, int64_t heads);
 
-// Of queries (B, H, T, D) over keys and values (B, K, T, D): what any family's attention does with them.
-// Gives (B, T, H D). With caches they are the places after those in there; they are put there, and all that
-// is then held is looked at.
+// Of queries (B, H, T, D) over keys and values (B, K, T, D): what any family's attention does with them, and
+// what it names: "queries", "keys", "values" and, of what it gives, "heads". Gives (B, T, H D). With caches
+// they are the places after those in there; they are put there, and all that is then held is looked at.
 Variable attend(const Variable& q, const Variable& k, const Variable& v, CachesOfBlock caches);
 
 // GPT-2's: one product makes queries, keys and values.
@@ -45,6 +45,10 @@ struct Attention : Module {
     visit("c_proj", c_proj);
   }
 };
+
+// How much each place looks at the places up to its own: softmax of its query's products with their keys.
+// q (B, H, T, D), k (B, K, S, D) -> (B, H, T, S); rows add up to 1. attention() itself never holds these.
+Variable attention_weights(const Variable& q, const Variable& k);
 
 // The same in small steps, as the definition has it: scores, mask, softmax, weighted sum. What attention() in
 // autograd/ops.h is tested against, and what a reader should read first. Keys and values may have fewer heads

@@ -1,6 +1,7 @@
 // Dropout, while training: some numbers become 0 at random, the rest grow to make up for it (Srivastava et
 // al. 2014).
 #pragma once
+#include "autograd/watch.h"
 #include "nn/linear.h"
 
 namespace chapbook {
@@ -12,9 +13,10 @@ struct Dropout {
 
   bool active() const { return random && probability > 0; }
   Variable operator()(const Variable& x) const { return active() ? dropout(x, probability, *random) : x; }
-  // residual + what is left of layer(x); one op where nothing is dropped.
+  // residual + what is left of layer(x), which is named "added"; one op where nothing is dropped and nobody
+  // looks.
   Variable add(const Variable& residual, const Linear& layer, const Variable& x) const {
-    return active() ? residual + (*this)(layer(x)) : layer(x, residual);
+    return active() || watched() ? residual + named("added", (*this)(layer(x))) : layer(x, residual);
   }
 };
 

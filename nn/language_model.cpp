@@ -19,24 +19,45 @@ Variable LanguageModel::recomputed(int64_t i, const Variable& x) const {
   const auto compute = [this, i, random, start = random ? random->counter : 0](const Variable& x) {
     check(dropout_.random == random,
           "model: train_with() was called between a loss and its backward(), which computes blocks again");
-    if (!random) return block(i, x, {}, {});
+    if (!random) return named_block(i, x, {}, {});
     const uint64_t reached = std::exchange(random->counter, start);
-    const Variable y = block(i, x, {}, {});
+    const Variable y = named_block(i, x, {}, {});
     random->counter = std::max(random->counter, reached);
     return y;
   };
   return recompute(compute, x);
 }
 
-Variable LanguageModel::hidden(const Tensor& tokens) const {
-  check_tokens(tokens, 0);
-  Variable x = dropout_(to(embed(tokens, {}), dtype_));
-  for (int64_t i = 0; i < sizes_.layers; ++i) x = recompute_ ? recomputed(i, x) : block(i, x, {}, {});
-  return last_norm(x);
+Variable LanguageModel::named_block(int64_t i, const Variable& x, const Tensor& places,
+                                    CachesOfBlock caches) const {
+  const Within within(i);
+  return named("stream", block(i, x, places, caches));
 }
 
-Variable LanguageModel::operator()(const Tensor& tokens) const {
-  return linear(hidden(tokens), transpose(head(), 0, 1), {});
+Variable LanguageModel::stream(const Tensor& tokens) const {
+  check_tokens(tokens, 0);
+  Variable x = named("embedded", dropout_(to(embed(tokens, {}), dtype_)));
+  for (int64_t i = 0; i < sizes_.layers; ++i) x = recompute_ ? recomputed(i, x) : named_block(i, x, {}, {});
+  return x;
+}
+
+Variable LanguageModel::scores(const Variable& stream) const {
+  return linear(last_norm(stream), transpose(head(), 0, 1), {});
+}
+
+Variable LanguageModel::operator()(const Tensor& tokens) const { return scores(stream(tokens)); }
+
+Variable LanguageModel::hidden(const Tensor& tokens) const { return last_norm(stream(tokens)); }
+
+void LanguageModel::each_logits(const Tensor& tokens,
+                                const std::function<void(int64_t first, const Tensor& logits)>& visit) const {
+  NoGrad no_grad;
+  constexpr int64_t numbers = 16 << 20;  // 64 MB
+  const Tensor x = hidden(tokens).value(), rows = x.reshape({-1, x.size(-1)});
+  const Tensor table = head().value().to(x.dtype()).transpose(0, 1);
+  const int64_t at_once = std::max<int64_t>(1, numbers / vocabulary());
+  for (int64_t first = 0; first < rows.size(0); first += at_once)
+    visit(first, matmul(rows.slice(0, first, std::min(rows.size(0), first + at_once)), table));
 }
 
 Variable LanguageModel::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
@@ -64,11 +85,11 @@ Tensor LanguageModel::next(const Tensor& tokens, std::span<Caches* const> sequen
     for (int64_t t = 0; t < T; ++t) numbers.push_back(static_cast<int32_t>(caches->front().length + t));
   }
   const Tensor places = Tensor::from<int32_t>(std::span<const int32_t>(numbers), {B, T}, backend());
-  Variable x = embed(tokens, places);
+  Variable x = named("embedded", embed(tokens, places));
   RecycledVector<KeyValueCache*> caches(sequences.size());  // of a block
   for (int64_t i = 0; i < sizes_.layers; ++i) {
     for (size_t b = 0; b < sequences.size(); ++b) caches[b] = &(*sequences[b])[i];
-    x = block(i, x, places, caches);
+    x = named_block(i, x, places, caches);
   }
   const Tensor last = x.value().select(1, T - 1).as_contiguous();          // (B, C)
   return matmul(last_norm(last).value(), head().value().transpose(0, 1));  // (B, V)

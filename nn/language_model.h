@@ -2,6 +2,7 @@
 // generation and checkpoints know of a model. What the models here share is done once: blocks add to a stream
 // of hidden states, a norm and a head make scores of it. A family (gpt.h, ...) says what its parts are.
 #pragma once
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +18,14 @@ class LanguageModel : public Module {
   int64_t vocabulary() const { return sizes_.vocabulary; }
   Backend& backend() const { return head().value().backend(); }
 
-  // tokens (B, T) i32 -> logits (B, T, V).
+  // tokens (B, T) i32 -> logits (B, T, V): scores(stream(tokens)).
   Variable operator()(const Tensor& tokens) const;
+  Variable stream(const Tensor& tokens) const;    // (B, T, C): hidden states behind the last block
+  Variable scores(const Variable& stream) const;  // (..., C), as it stands behind any block -> (..., V)
+
+  // The same for evaluation, as rows (B T, V) of which few are there at once: visit(first row, logits).
+  void each_logits(const Tensor& tokens,
+                   const std::function<void(int64_t first, const Tensor& logits)>& visit) const;
 
   // Mean cross-entropy of predicting targets (B, T); -100 does not count.
   Variable loss(const Tensor& tokens, const Tensor& targets, double label_smoothing = 0) const;
@@ -66,6 +73,8 @@ class LanguageModel : public Module {
 
   void check_tokens(const Tensor& tokens, int64_t before) const;
   Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
+  // Block i as it names itself to who looks (autograd/watch.h): its number, with its result as "stream".
+  Variable named_block(int64_t i, const Variable& x, const Tensor& places, CachesOfBlock caches) const;
   Variable recomputed(int64_t i, const Variable& x) const;
 
   Sizes sizes_;

@@ -35,6 +35,7 @@ LlamaAttention::LlamaAttention(const LlamaConfig& c, Backend& backend)
 
 Variable LlamaAttention::operator()(const Variable& x, const Variable& residual, const Rotary& rotary,
                                     const Tensor& places, CachesOfBlock caches) const {
+  const Within within("attention");
   const Variable q = rotary(split_heads(q_proj(x), heads), places);      // (B, H, T, D)
   const Variable k = rotary(split_heads(k_proj(x), key_heads), places);  // (B, K, T, D)
   const Variable v = split_heads(v_proj(x), key_heads);

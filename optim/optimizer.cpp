@@ -22,6 +22,29 @@ static double decay_of(const Parameter& parameter, double decay) {
   return parameter.variable.value().rank() >= 2 ? decay : 0;
 }
 
+Optimizer::Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {
+  for (const auto& [name, variable] : parameters_) {
+    check(variable.wants_gradient(), "optimizer: '{}' is no parameter", name);
+    check(is_float(variable.value().dtype()), "optimizer: '{}' has {}, not floating-point numbers", name,
+          name_of(variable.value().dtype()));
+    const Backend &here = variable.value().backend(), &first = parameters_[0].variable.value().backend();
+    check(&here == &first, "optimizer: '{}' is on '{}' and '{}' on '{}'; one step moves them all", name,
+          here.name(), parameters_[0].name, first.name());
+  }
+}
+
+void Optimizer::check_scale(const Tensor& scale) const {
+  if (!scale || parameters_.empty()) return;
+  const Backend& here = parameters_[0].variable.value().backend();
+  check(scale.count() == 1 && scale.dtype() == DType::f64 && &scale.backend() == &here,
+        "optimizer: the gradient's scale is {} of {} on '{}', not one f64 on '{}'", scale.shape(),
+        name_of(scale.dtype()), scale.backend().name(), here.name());
+}
+
+static void check_share(const char* what, double share) {  // of a running mean that stays in each step
+  check(share >= 0 && share < 1, "optimizer: {} is {}; it must be 0 to below 1", what, share);
+}
+
 void Optimizer::clear_gradients() {
   for (Parameter& parameter : parameters_) parameter.variable.clear_gradient();
 }
@@ -49,9 +72,12 @@ void Optimizer::load(const NamedTensors& tensors, int64_t steps) {
 }
 
 SGD::SGD(std::vector<Parameter> parameters, SGDSettings settings)
-    : Optimizer(std::move(parameters)), settings_(settings), velocity_(zeros_like(parameters_)) {}
+    : Optimizer(std::move(parameters)), settings_(settings), velocity_(zeros_like(parameters_)) {
+  check_share("momentum", settings.momentum);
+}
 
 void SGD::step(double rate, const Tensor& gradient_scale) {
+  check_scale(gradient_scale);
   ++steps_;
   if (parameters_.empty()) return;
   Backend& backend = parameters_[0].variable.value().backend();
@@ -80,9 +106,14 @@ AdamW::AdamW(std::vector<Parameter> parameters, AdamWSettings settings)
     : Optimizer(std::move(parameters)),
       settings_(settings),
       m_(zeros_like(parameters_)),
-      v_(zeros_like(parameters_)) {}
+      v_(zeros_like(parameters_)) {
+  check_share("beta1", settings.beta1);
+  check_share("beta2", settings.beta2);
+  check(settings.epsilon >= 0, "optimizer: epsilon is {}; it must be 0 or more", settings.epsilon);
+}
 
 void AdamW::step(double rate, const Tensor& gradient_scale) {
+  check_scale(gradient_scale);
   const AdamWStep step{rate,     settings_.beta1,      settings_.beta2, settings_.epsilon,
                        ++steps_, gradient_scale.view()};
   RecycledVector<AdamWPart> parts;

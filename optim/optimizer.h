@@ -10,7 +10,7 @@ namespace chapbook {
 
 class Optimizer {
  public:
-  explicit Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(parameters)) {}
+  explicit Optimizer(std::vector<Parameter> parameters);  // of floating-point numbers, on one backend
   virtual ~Optimizer() = default;
 
   // One update with learning rate `rate`; gradients are multiplied by `gradient_scale` first, one f64 (see
@@ -28,6 +28,8 @@ class Optimizer {
   void load(const NamedTensors& tensors, int64_t steps);  // strict, like load() in nn/module.h
 
  protected:
+  void check_scale(const Tensor& gradient_scale) const;
+
   std::vector<Parameter> parameters_;
   int64_t steps_ = 0;
 };

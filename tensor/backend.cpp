@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstdlib>
 
 #include "tensor/backend_module.h"
@@ -9,7 +10,7 @@
 #include "tensor/reference/reference_backend.h"
 
 // The backend of tensor/simt, in programs that are linked with it: all tests are.
-extern "C" [[gnu::weak]] chapbook::Backend& chapbook_simt_backend();
+extern "C" [[gnu::weak]] chapbook::Backend* chapbook_simt_backend();
 
 namespace chapbook {
 
@@ -29,7 +30,7 @@ Opened open_cpu() {
 }
 Opened open_reference() { return {&reference_backend()}; }
 Opened open_simt() {
-  if (chapbook_simt_backend) return {&chapbook_simt_backend()};
+  if (chapbook_simt_backend) return {chapbook_simt_backend()};
   return {nullptr, "its program is chapbook_simt; ./chapbook COMMAND --backend simt builds and runs it"};
 }
 
@@ -60,15 +61,16 @@ Backend& backend(std::string_view name) {
        fmt::join(backend_names(), ", "));
 }
 
-static Backend*& current() {
-  static Backend* chosen = [] {
-    const char* name = std::getenv("CHAPBOOK_BACKEND");
-    return &backend(name && *name ? std::string_view(name) : backend_names().front());
-  }();
-  return chosen;
-}
+// Nothing until somebody asks: finding the fastest backend opens every one, and with it a GPU.
+static std::atomic<Backend*> chosen = nullptr;
 
-Backend& default_backend() { return *current(); }
-void set_default_backend(Backend& backend) { current() = &backend; }
+Backend& default_backend() {
+  if (!chosen) {
+    const char* name = std::getenv("CHAPBOOK_BACKEND");
+    chosen = &backend(name && *name ? std::string_view(name) : backend_names().front());
+  }
+  return *chosen;
+}
+void set_default_backend(Backend& backend) { chosen = &backend; }
 
 }  // namespace chapbook

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "tensor/check.h"
 #include "tensor/device.h"
@@ -77,6 +78,26 @@ CHAPBOOK_DEVICE inline f16::operator float() const {
   const uint32_t wide = exponent == 31 ? 0x7f800000u : (exponent + 112u) << 23;
   return std::bit_cast<float>(sign | wide | (fraction << 13));
 #endif
+}
+
+// x as one number of type T, which every backend stores so. An integer is cut off towards 0; what T cannot
+// hold becomes the nearest that it can, and NaN 0. C++ leaves that open, and processors differ.
+template <class T, class X>
+CHAPBOOK_DEVICE T number_as(X x) {
+  if constexpr (std::is_same_v<X, bf16> || std::is_same_v<X, f16>) {
+    return number_as<T>(static_cast<float>(x));
+  } else if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) {
+    return T(static_cast<float>(x));
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, X>) {
+    constexpr int bits = 8 * sizeof(T) - std::is_signed_v<T>;
+    constexpr double high = static_cast<double>((int64_t{1} << bits) - 1),
+                     low = std::is_signed_v<T> ? -high - 1 : 0;
+    const double wide = static_cast<double>(x);
+    const double inside = wide < low ? low : wide > high ? high : wide == wide ? wide : 0;
+    return static_cast<T>(inside);
+  } else {
+    return static_cast<T>(x);
+  }
 }
 
 // The C++ type of a dtype's elements, and back.

@@ -13,7 +13,7 @@ namespace chapbook {
 // tensor/kernel_call.h) and formula. T is float or double; `x`, or `a` and `b`, are the operands.
 #define CHAPBOOK_UNARY_OPS(OP)                                                         \
   OP(neg, 1, -x)                                                                       \
-  OP(abs, 1, x < T(0) ? -x : x)                                                        \
+  OP(abs, 1, math::abs(x))                                                             \
   OP(exp, 1, math::exp(x))                                                             \
   OP(log, 1, math::log(x))                                                             \
   OP(sqrt, 1, math::sqrt(x))                                                           \
@@ -104,6 +104,12 @@ void visit(Binary op, F&& f) {
 }
 
 constexpr bool is_comparison(Binary op) { return op >= Binary::equal; }
+
+// What has a meaning for integers: the result in real numbers, stored as number_as in tensor/dtype.h says. So
+// 7 / 2 is 3, and 1 / 0 the largest there is. Of the other ops nothing useful would be left.
+constexpr bool takes_integers(Unary op) { return op == Unary::neg || op == Unary::abs || op == Unary::relu; }
+constexpr bool takes_integers(Binary op) { return op <= Binary::minimum || is_comparison(op); }
+
 std::string_view name_of(Unary op);
 std::string_view name_of(Binary op);
 int operations(Unary op);

@@ -11,6 +11,7 @@ namespace chapbook {
 
 // Tiles of like size, with rows enough for fast products.
 int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend) {
+  check(vocabulary > 0, "logits_at_once: a vocabulary of {}", vocabulary);
   const int64_t most = std::max<int64_t>(1024, backend.numbers_at_once() / vocabulary);
   const int64_t tiles = std::max<int64_t>(1, (rows + most - 1) / most);
   return std::min(rows, (rows + 16 * tiles - 1) / (16 * tiles) * 16);
@@ -35,10 +36,20 @@ static Tensor room_for_logits(int64_t rows, int64_t filled, int64_t V, const Ten
 
 HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
                               CrossEntropy options, bool with_gradients, bool with_dw) {
+  const char* op = "linear_cross_entropy";
+  check(is_float(x.dtype()) && (weight.dtype() == x.dtype() || weight.dtype() == wide(x.dtype())),
+        "{}: a weight of {} does not go with {}", op, name_of(weight.dtype()), name_of(x.dtype()));
+  check(x.rank() >= 1 && weight.rank() == 2 && weight.size(1) == x.size(-1) && weight.size(0) > 0,
+        "{}: x {} and weight {} do not fit (..., C) and (V, C)", op, x.shape(), weight.shape());
+  check(targets.shape() == x.shape().without(-1), "{}: targets {} do not fit x {}", op, targets.shape(),
+        x.shape());
+  Backend& backend = x.backend();
+  for (const Tensor* other : {&weight, &targets})
+    check(&other->backend() == &backend, "{}: one operand is on '{}', the other on '{}'; move one with to()",
+          op, backend.name(), other->backend().name());
+  check(x.count() > 0, "{}: there are no rows in {}", op, x.shape());
   const Tensor rows = x.reshape({-1, x.size(-1)}), ids = targets.reshape({-1});
-  Backend& backend = rows.backend();
   const int64_t N = rows.size(0), C = rows.size(1), V = weight.size(0), tile = logits_at_once(N, V, backend);
-  check(N > 0, "linear_cross_entropy: there are no rows in {}", x.shape());
   Tensor count = counted(targets, options);
   count = maximum(count, scalar(1, count));
   options.count = count.view();
@@ -76,6 +87,10 @@ HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tenso
 
 // In their own memory if that is f32, else through f32, where dloss / count does not vanish.
 std::array<Tensor, 2> linear_cross_entropy_backward(const HeadLoss& head, const Tensor& dloss) {
+  check(static_cast<bool>(head.dx),
+        "linear_cross_entropy_backward: the gradients were not wanted on the way forward");
+  check(dloss.count() == 1, "linear_cross_entropy_backward: the loss's gradient is {}, not one number",
+        dloss.shape());
   const Tensor scale = dloss / head.count;
   const auto scaled = [&](const Tensor& gradient) {
     const Tensor y = gradient.to(scale.dtype());

@@ -1,10 +1,25 @@
-// JSON that others wrote.
+// JSON, ours and that of others. Reading and printing a value are templates that take seconds to compile, so
+// they are compiled once, here, for the kind of value everything uses.
 #pragma once
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
 
 namespace chapbook {
+
+using Json = nlohmann::ordered_json;  // members stay in the order in which they came
 
 // For Json::parse(text, shallow): leaves out what is nested deeper than anything of ours. The library copies,
 // compares and prints values recursively, and a file of brackets would take all of the stack.
 inline constexpr auto shallow = [](int depth, auto /*event*/, auto& /*value*/) { return depth < 100; };
+
+Json parse_json(std::string_view text);      // throws Json::parse_error; `shallow` as above
+Json try_parse_json(std::string_view text);  // gives a value with is_discarded() instead
+
+// One line, or with `indent` spaces a level; bytes that are not UTF-8 are replaced.
+std::string to_text(const Json& json, int indent = -1);
 
 }  // namespace chapbook

@@ -71,6 +71,10 @@ CHAPBOOK_DEVICE inline float tanh(float x) {
 }
 
 template <class T>
+CHAPBOOK_DEVICE T abs(T x) {  // of -0, too, which is not below 0
+  return std::abs(x);
+}
+template <class T>
 CHAPBOOK_DEVICE T log(T x) {
   return std::log(x);
 }

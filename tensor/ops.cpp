@@ -22,12 +22,21 @@ static void check_float(const char* op, const Tensor& x) {
   check(is_float(x.dtype()), "{}: wants floating-point numbers, not {}", op, name_of(x.dtype()));
 }
 
+// What a forward pass kept for the way back.
+static void check_saved(const char* op, const char* what, const Tensor& saved, const Tensor& x,
+                        const Shape& shape, DType dtype) {
+  check_same_backend(op, x, saved);
+  check(saved.shape() == shape && saved.dtype() == dtype, "{}: {} is {} of {}, not {} of {}", op, what,
+        saved.shape(), name_of(saved.dtype()), shape, name_of(dtype));
+}
+
 // (..., n) as rows (N, n).
 static Tensor as_rows(const Tensor& x) {
   return x.reshape({x.size(-1) ? x.count() / x.size(-1) : 0, x.size(-1)});
 }
 
 Tensor unary(Unary op, const Tensor& x) {
+  if (!takes_integers(op)) check_float(name_of(op).data(), x);
   Tensor y = Tensor::like(x);
   x.backend().unary(op, x.view(), y.view());
   return y;
@@ -36,6 +45,7 @@ Tensor unary(Unary op, const Tensor& x) {
 Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   const char* name = name_of(op).data();
   check_same_kind(name, a, b);
+  if (!takes_integers(op)) check_float(name, a);
   const Shape shape = broadcast(a.shape(), b.shape(), name);
   Tensor y = Tensor::empty(shape, is_comparison(op) ? DType::u8 : a.dtype(), a.backend());
   a.backend().binary(op, a.view().broadcast_to(shape), b.view().broadcast_to(shape), y.view());
@@ -95,22 +105,26 @@ Tensor var(const Tensor& x, const std::vector<int>& axes, bool keep) {
 }
 
 Tensor argmax(const Tensor& x, int axis) {
+  axis = x.shape().axis(axis, "argmax");
   const Tensor last = x.transpose(axis, -1);
   check(x.size(axis) > 0, "argmax: no numbers to choose from in shape {}", x.shape());
   Tensor y = Tensor::empty(last.shape().without(-1), DType::i32, x.backend());
   x.backend().argmax(last.view(), y.view());
-  if (x.shape().axis(axis, "argmax") == x.rank() - 1) return y;
+  if (axis == x.rank() - 1) return y;
   // transpose swapped the last axis into the place of `axis`: bring it back to the end.
   Tensor moved = y.reshape(y.shape());
-  for (int i = x.shape().axis(axis, "argmax"); i + 1 < moved.rank(); ++i) moved = moved.transpose(i, i + 1);
+  for (int i = axis; i + 1 < moved.rank(); ++i) moved = moved.transpose(i, i + 1);
   return moved;
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
   Shape kept = x.shape();  // but 1 where numbers are summed
-  for (int i = 1; i <= x.rank(); ++i)
+  check(shape.rank <= x.rank(), "sum_to: {} does not stretch to {}", shape, x.shape());
+  for (int i = 1; i <= x.rank(); ++i) {
     if (i > shape.rank || shape[-i] == 1) kept[-i] = 1;
+    check(i > shape.rank || shape[-i] == kept[-i], "sum_to: {} does not stretch to {}", shape, x.shape());
+  }
   if (kept == x.shape()) return x.reshape(shape);
   Tensor y = Tensor::empty(kept, x.dtype(), x.backend());
   x.backend().reduce(Reduce::sum, x.view(), y.view());
@@ -122,6 +136,7 @@ Tensor global_norm(std::span<const Tensor> xs) {
   RecycledVector<In> views;
   for (const Tensor& x : xs) {
     check_same_backend("global_norm", xs[0], x);
+    check_float("global_norm", x);
     views.push_back(x.view());
   }
   Tensor y = Tensor::empty({}, DType::f64, xs[0].backend());
@@ -217,6 +232,7 @@ Tensor log_softmax(const Tensor& x, int axis) {
 }
 
 Tensor softmax_backward(const Tensor& y, const Tensor& dy, int axis) {
+  check_same_kind("softmax_backward", y, dy);
   check_same_shape("softmax_backward", y, dy);
   return along("softmax_backward", axis, y, [&](View dx) {
     y.backend().softmax_backward(y.view().transpose(axis, -1), dy.view().transpose(axis, -1), dx);
@@ -224,20 +240,25 @@ Tensor softmax_backward(const Tensor& y, const Tensor& dy, int axis) {
 }
 
 Tensor log_softmax_backward(const Tensor& y, const Tensor& dy, int axis) {
+  check_same_kind("log_softmax_backward", y, dy);
   check_same_shape("log_softmax_backward", y, dy);
   return along("log_softmax_backward", axis, y, [&](View dx) {
     y.backend().log_softmax_backward(y.view().transpose(axis, -1), dy.view().transpose(axis, -1), dx);
   });
 }
 
-LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon) {
-  check_float("layer_norm", x);
-  check_same_backend("layer_norm", x, weight);
+static void check_layer_norm(const char* op, const Tensor& x, const Tensor& weight) {
+  check_float(op, x);
+  check_same_backend(op, x, weight);
   check(weight.dtype() == x.dtype() || weight.dtype() == wide(x.dtype()),
-        "layer_norm: a weight of {} does not go with {}; convert it with to()", name_of(weight.dtype()),
+        "{}: a weight of {} does not go with {}; convert it with to()", op, name_of(weight.dtype()),
         name_of(x.dtype()));
   check(x.rank() >= 1 && weight.shape() == Shape{x.size(-1)},
-        "layer_norm: weight {} does not fit the last axis of {}", weight.shape(), x.shape());
+        "{}: weight {} does not fit the last axis of {}", op, weight.shape(), x.shape());
+}
+
+LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon) {
+  check_layer_norm("layer_norm", x, weight);
   if (bias) {
     check_same_kind("layer_norm", weight, bias);
     check(bias.shape() == weight.shape(), "layer_norm: bias {} and weight {} differ", bias.shape(),
@@ -256,8 +277,12 @@ LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias
 
 LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, const LayerNormed& saved,
                                        const Tensor& dy) {
+  check_layer_norm("layer_norm_backward", x, weight);
+  check_same_kind("layer_norm_backward", x, dy);
   check_same_shape("layer_norm_backward", x, dy);
   const Tensor rows = as_rows(x), dy_rows = as_rows(dy);
+  check_saved("layer_norm_backward", "mean", saved.mean, x, {rows.size(0)}, wide(x.dtype()));
+  check_saved("layer_norm_backward", "rstd", saved.rstd, x, {rows.size(0)}, wide(x.dtype()));
   LayerNormGradients result{Tensor::like(rows), Tensor::like(weight), Tensor::like(weight)};
   x.backend().layer_norm_backward(rows.view(), weight.view(), saved.mean.view(), saved.rstd.view(),
                                   dy_rows.view(), result.dx.view(), result.dweight.view(),
@@ -286,19 +311,28 @@ Tensor gather_rows(const Tensor& table, const Tensor& ids) {
 
 Tensor scatter_add_rows(const Tensor& rows, const Tensor& ids, int64_t table_rows) {
   check_same_backend("scatter_add_rows", rows, ids);
+  check_float("scatter_add_rows", rows);
   check(rows.rank() == ids.rank() + 1 && rows.shape().without(-1) == ids.shape(),
         "scatter_add_rows: rows {} do not fit ids {}", rows.shape(), ids.shape());
+  check_ids("scatter_add_rows", ids, table_rows);
   Tensor table = Tensor::zeros({table_rows, rows.size(-1)}, rows.dtype(), rows.backend());
   rows.backend().scatter_add_rows(as_rows(rows).view(), ids.reshape({-1}).view(), table.view());
   return table;
 }
 
-Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy options) {
-  check_float("cross_entropy", logits);
-  check_same_backend("cross_entropy", logits, targets);
+static void check_cross_entropy(const char* op, const Tensor& logits, const Tensor& targets,
+                                const CrossEntropy& options) {
+  check_float(op, logits);
+  check_same_backend(op, logits, targets);
   check(logits.rank() >= 1 && logits.shape().without(-1) == targets.shape(),
-        "cross_entropy: targets {} do not fit logits {}", targets.shape(), logits.shape());
-  check_ids("cross_entropy", targets, logits.size(-1), options.ignore);
+        "{}: targets {} do not fit logits {}", op, targets.shape(), logits.shape());
+  check(options.smoothing >= 0 && options.smoothing <= 1, "{}: a smoothing of {}; it is a share, 0 to 1", op,
+        options.smoothing);
+  check_ids(op, targets, logits.size(-1), options.ignore);
+}
+
+Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy options) {
+  check_cross_entropy("cross_entropy", logits, targets, options);
   const Tensor rows = as_rows(logits);
   const DType dtype = wide(logits.dtype());
   Entropy result{Tensor::empty({}, dtype, logits.backend()),
@@ -309,28 +343,37 @@ Entropy cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropy 
 }
 
 Tensor counted(const Tensor& targets, const CrossEntropy& options) {
+  check(targets.dtype() == DType::i32, "counted: ids are {}, not i32", name_of(targets.dtype()));
   return sum(not_equal(targets, scalar(options.ignore, targets)).to(DType::f64));
 }
 
 Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, CrossEntropy options,
                               const Tensor& log_sum, const Tensor& dloss) {
+  const char* op = "cross_entropy_backward";
+  check_cross_entropy(op, logits, targets, options);
   const Tensor rows = as_rows(logits);
+  check_saved(op, "log_sum", log_sum, logits, {rows.size(0)}, wide(logits.dtype()));
+  check_saved(op, "the loss's gradient", dloss, logits, {}, wide(logits.dtype()));
   Tensor drows = Tensor::like(rows);
   logits.backend().cross_entropy_backward(rows.view(), targets.reshape({-1}).view(), options, log_sum.view(),
                                           dloss.view(), drows.view());
   return drows.reshape(logits.shape());
 }
 
-Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
-  check_float("attention", q);
-  check_same_kind("attention", q, k);
-  check_same_kind("attention", k, v);
+static void check_attention(const char* op, const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
+  check_float(op, q);
+  check_same_kind(op, q, k);
+  check_same_kind(op, k, v);
   check(q.rank() == 4 && k.rank() == 4 && k.shape() == v.shape() && q.size(0) == k.size(0) &&
             q.size(3) == k.size(3) && q.size(2) <= k.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0,
-        "attention: q {}, k {} and v {} do not fit (B, H, T, D), (B, K, S, D), (B, K, S, D) with T <= S and "
+        "{}: q {}, k {} and v {} do not fit (B, H, T, D), (B, K, S, D), (B, K, S, D) with T <= S and "
         "H a multiple of K",
-        q.shape(), k.shape(), v.shape());
-  check(scale > 0, "attention: a scale of {}; it must be positive", scale);
+        op, q.shape(), k.shape(), v.shape());
+  check(scale > 0, "{}: a scale of {}; it must be positive", op, scale);
+}
+
+Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
+  check_attention("attention", q, k, v, scale);
   const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);
   Attended result{Tensor::empty({B, T, H, D}, q.dtype(), q.backend()).transpose(1, 2),
                   Tensor::empty({B, H, T}, wide(q.dtype()), q.backend())};
@@ -340,26 +383,32 @@ Attended attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
 
 void attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
                         const Attended& saved, const Tensor& dy, Tensor& dq, Tensor& dk, Tensor& dv) {
-  check_same_shape("attention_backward", q, dq);
-  check_same_shape("attention_backward", k, dk);
-  check_same_shape("attention_backward", v, dv);
+  const char* op = "attention_backward";
+  check_attention(op, q, k, v, scale);
+  check_saved(op, "log_sum", saved.log_sum, q, {q.size(0), q.size(1), q.size(2)}, wide(q.dtype()));
+  const std::pair<const Tensor&, const Tensor&> alike[] = {{q, saved.y}, {q, dy}, {q, dq}, {k, dk}, {v, dv}};
+  for (const auto& [x, like_x] : alike) {
+    check_same_kind(op, x, like_x);
+    check_same_shape(op, x, like_x);
+  }
   q.backend().attention_backward(q.view(), k.view(), v.view(), scale, saved.y.view(), saved.log_sum.view(),
                                  dy.view(), dq.view(), dk.view(), dv.view());
 }
 
-static Tensor draw(Distribution distribution, const Shape& shape, Random& random, DType dtype,
+static Tensor draw(const char* op, Distribution distribution, const Shape& shape, Random& random, DType dtype,
                    Backend& backend) {
   Tensor y = Tensor::empty(shape, dtype, backend);
+  check_float(op, y);
   backend.random(distribution, random.seed, random.take(y.count()), y.view());
   return y;
 }
 
 Tensor uniform(const Shape& shape, Random& random, DType dtype, Backend& backend) {
-  return draw(Distribution::uniform, shape, random, dtype, backend);
+  return draw("uniform", Distribution::uniform, shape, random, dtype, backend);
 }
 
 Tensor normal(const Shape& shape, Random& random, DType dtype, Backend& backend) {
-  return draw(Distribution::normal, shape, random, dtype, backend);
+  return draw("normal", Distribution::normal, shape, random, dtype, backend);
 }
 
 }  // namespace chapbook

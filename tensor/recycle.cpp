@@ -34,9 +34,13 @@ Lists& lists() {
 
 int power_of(size_t bytes) { return std::bit_width(std::max<size_t>(bytes, 32) - 1); }
 
+// What is larger is no small thing, as all numbers of a tensor on their way to a device, and goes back.
+constexpr size_t largest = 1 << 20;
+
 }  // namespace
 
 void* take_recycled(size_t bytes) {
+  if (bytes > largest) return ::operator new(bytes);
   const int power = power_of(bytes);
   {
     Lists& all = lists();
@@ -50,6 +54,7 @@ void* take_recycled(size_t bytes) {
 }
 
 void recycle(void* block, size_t bytes) noexcept {
+  if (bytes > largest) return ::operator delete(block);
   Lists& all = lists();
   std::lock_guard lock(all.mutex);
   Lists::Free*& first = all.free[power_of(bytes)];

@@ -11,12 +11,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <utility>
 
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 

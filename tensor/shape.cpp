@@ -31,13 +31,13 @@ int Shape::axis(int axis, const char* op) const {
 
 Shape Shape::with(int axis, int64_t new_size) const {
   Shape result = *this;
-  result[axis] = new_size;
+  result.size[this->axis(axis, "shape")] = new_size;
   return result;
 }
 
 Shape Shape::without(int axis) const {
   Shape result = *this;
-  if (axis < 0) axis += rank;
+  axis = this->axis(axis, "shape");
   std::copy(size + axis + 1, size + rank, result.size + axis);
   --result.rank;
   return result;

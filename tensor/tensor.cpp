@@ -23,6 +23,7 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype, Backend& backend) {
 }
 
 Tensor Tensor::arange(int64_t count, DType dtype, Backend& backend) {
+  check(count >= 0, "arange: {} numbers", count);
   std::vector<double> values(count);
   for (int64_t i = 0; i < count; ++i) values[i] = static_cast<double>(i);
   return from(values, {count}, backend).to(dtype);

@@ -48,10 +48,13 @@ class Tensor {
   explicit operator bool() const { return storage_ != nullptr; }
   const Shape& shape() const { return view_.shape; }
   int rank() const { return view_.shape.rank; }
-  int64_t size(int axis) const { return view_.shape[axis]; }
+  int64_t size(int axis) const { return view_.shape[view_.shape.axis(axis, "size")]; }
   int64_t count() const { return view_.count(); }
   DType dtype() const { return view_.dtype; }
-  Backend& backend() const { return storage_->backend(); }
+  Backend& backend() const {
+    check(storage_ != nullptr, "tensor: an empty Tensor is on no backend; it was never given numbers");
+    return storage_->backend();
+  }
   const View& view() const { return view_; }
   bool contiguous() const { return view_.contiguous(); }
   bool shared() const { return storage_.use_count() > 1; }  // does another Tensor see the same memory?

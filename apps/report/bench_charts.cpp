@@ -184,11 +184,11 @@ std::string roofline_svg(const Comparison& comparison, const BenchFile& file) {
 }
 
 StepTimes read_profile(const std::string& path) {
-  const auto json = nlohmann::ordered_json::parse(read_file(path), shallow, false);
+  const auto json = try_parse_json(read_file(path));
   const auto bad = [&](const char* what) {
     fail("{}: not a profile.json of ./chapbook profile: {}", path, what);
   };
-  const auto seconds = [&](const nlohmann::ordered_json& object, const char* key) {
+  const auto seconds = [&](const Json& object, const char* key) {
     const auto found = object.find(key);
     if (found == object.end() || !found->is_number()) bad("a time is missing");
     const double value = found->get<double>();

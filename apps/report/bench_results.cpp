@@ -15,8 +15,6 @@
 
 namespace chapbook {
 
-using Json = nlohmann::ordered_json;
-
 Json to_json(const Measurement& m) {
   Json json = {{"section", m.section}, {"name", m.name},     {"backend", m.backend}, {"shape", m.shape},
                {"unit", m.unit},       {"median", m.median}, {"min", m.min},         {"max", m.max},
@@ -90,7 +88,7 @@ BenchFile read_bench_file(const std::string& path) {
   for (size_t begin = 0; begin < all.size();) {
     const size_t end = std::min(all.find('\n', begin), all.size());
     const std::string where = fmt::format("{}:{}", path, ++line);
-    const Json json = Json::parse(all.begin() + begin, all.begin() + end, shallow, false);
+    const Json json = try_parse_json(std::string_view(all).substr(begin, end - begin));
     check(json.is_object(), "{}: not a line of ./chapbook bench{}", where,
           end == all.size() ? "; is the file cut off?" : "");
     if (line == 1) {

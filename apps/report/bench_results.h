@@ -1,10 +1,11 @@
 // What ./chapbook bench writes and ./chapbook bench compare reads: JSON lines, the first about the machine,
 // one for each measurement after it.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -22,11 +23,11 @@ struct Measurement {
   bool operator==(const Measurement&) const = default;
 };
 
-nlohmann::ordered_json to_json(const Measurement& measurement);
+Json to_json(const Measurement& measurement);
 
 struct BenchFile {
   std::string path;
-  nlohmann::ordered_json machine;
+  Json machine;
   std::vector<Measurement> measurements;
 
   // The best median of a limit, over all numbers of threads; 0 if it was not measured.
@@ -34,7 +35,7 @@ struct BenchFile {
 };
 
 // The first line of a file: what machine_json() says, and what was run.
-nlohmann::ordered_json machine_line(const std::string& command);
+Json machine_line(const std::string& command);
 
 // Throws one line with the path and the number of the line for whatever is not as `bench` writes it.
 BenchFile read_bench_file(const std::string& path);

@@ -1,13 +1,12 @@
 #include "apps/report/limits.h"
 
-#include <nlohmann/json.hpp>
-
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <memory>
 
 #include "tensor/cpu/loop.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -103,7 +102,7 @@ Limits measure_limits() {
   return limits;
 }
 
-nlohmann::ordered_json to_json(const Limits& limits) {
+Json to_json(const Limits& limits) {
   return {{"threads", limits.threads},
           {"flops_per_second", limits.flops},
           {"read_bytes_per_second", limits.read},

@@ -2,7 +2,8 @@
 // faster than the slower of the two allows (the roofline of Williams, Waterman & Patterson 2009).
 #pragma once
 #include <algorithm>
-#include <nlohmann/json_fwd.hpp>
+
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -27,6 +28,6 @@ struct Limits {
 // run only makes it slower.
 Limits measure_limits();
 
-nlohmann::ordered_json to_json(const Limits& limits);
+Json to_json(const Limits& limits);
 
 }  // namespace chapbook

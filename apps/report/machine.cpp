@@ -1,7 +1,6 @@
 #include "apps/report/machine.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cstdlib>
 #include <ctime>
@@ -10,6 +9,7 @@
 
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -59,7 +59,7 @@ std::string describe_backend(Backend& backend) {
   return fmt::format("cpu, {} threads, products by {}", thread_pool().threads(), products);
 }
 
-nlohmann::ordered_json machine_json() {
+Json machine_json() {
   const char* commit = std::getenv("CHAPBOOK_COMMIT");  // set by the launcher
   return {{"processor", processor_name()},
           {"cores", std::thread::hardware_concurrency()},

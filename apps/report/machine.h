@@ -1,10 +1,10 @@
 // What a result was measured on: goes into every results file.
 #pragma once
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "tensor/backend.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -15,6 +15,6 @@ std::string today();                             // "2026-01-31"
 std::string describe_backend(Backend& backend);  // "cpu (2 threads, products by OpenBLAS)"
 
 // processor, cores, threads, backend, compiler, commit, date.
-nlohmann::ordered_json machine_json();
+Json machine_json();
 
 }  // namespace chapbook

@@ -1,17 +1,15 @@
 #include "apps/report/profile_report.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 
 #include "apps/report/memory.h"
+#include "tensor/json.h"
 
 namespace chapbook {
-
-using Json = nlohmann::ordered_json;
 
 double StepProfile::in_ops() const {
   double sum = 0;

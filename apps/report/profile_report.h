@@ -1,11 +1,11 @@
 // One training step taken apart: what a ProfileBackend wrote down, as a table and as JSON. Its pictures are
 // in profile_charts.h.
 #pragma once
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "apps/report/limits.h"
+#include "tensor/json.h"
 #include "tensor/profile/profile_backend.h"
 
 namespace chapbook {
@@ -42,9 +42,9 @@ std::vector<OpRow> op_rows(const StepProfile& profile);  // the one that takes l
 // For the terminal; rows of less than half a percent of the step are one line.
 std::string profile_table(const StepProfile& profile);
 
-nlohmann::ordered_json profile_json(const StepProfile& profile);
+Json profile_json(const StepProfile& profile);
 
 // Chrome's trace events, for chrome://tracing and Perfetto: calls below their phases, and a memory counter.
-nlohmann::ordered_json trace_json(const StepProfile& profile);
+Json trace_json(const StepProfile& profile);
 
 }  // namespace chapbook

@@ -7,12 +7,12 @@
 #include "apps/run/config_file.h"
 #include "nn/adapt.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 
 namespace chapbook {
 namespace {
 
-using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr const char* config_name = "/adapter_config.json";

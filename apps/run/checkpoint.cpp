@@ -12,18 +12,17 @@
 namespace chapbook {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
-               const Tokenizer& tokenizer) {
-  save_as("last", run, state, trainer, model, tokenizer);
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
+  save_as("last", run, state, trainer, optimizer, model, tokenizer);
 }
 
 void save_as(const std::string& name, const std::string& run, const RunState& state, const Trainer& trainer,
-             LanguageModel& model, const Tokenizer& tokenizer) {
+             const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/" + name, [&](const std::string& directory) {
     save_model(model, tokenizer, directory);
-    save_tensors(directory + "/optimizer.safetensors", trainer.optimizer_state());
+    save_tensors(directory + "/optimizer.safetensors", optimizer);
     Json json = {{"trainer", trainer.state()},       {"best_loss", state.best_loss},
                  {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},
                  {"seconds", state.seconds},         {"data", state.data},
@@ -39,8 +38,8 @@ void save_best(const std::string& run, LanguageModel& model, const Tokenizer& to
 }
 
 void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
-               LanguageModel& model, const Tokenizer& tokenizer) {
-  save_as(fmt::format("step-{:09}", trainer.steps()), run, state, trainer, model, tokenizer);
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
+  save_as(fmt::format("step-{:09}", trainer.steps()), run, state, trainer, optimizer, model, tokenizer);
   std::vector<fs::path> kept;  // whose names sort like their steps
   for (const auto& entry : fs::directory_iterator(run)) {
     const std::string name = entry.path().filename().string();
@@ -65,7 +64,7 @@ SavedRun load_last(const std::string& run) {
 SavedRun load_saved(const std::string& directory) {
   const std::string path = directory + "/trainer.json";
   try {
-    const Json json = Json::parse(read_file(path), shallow);
+    const Json json = parse_json(read_file(path));
     SavedRun saved;
     saved.trainer = json.at("trainer");
     saved.step = saved.trainer.at("step");
@@ -79,7 +78,7 @@ SavedRun load_saved(const std::string& directory) {
     read_settings(saved.state.settings, json.at("settings").dump());
     saved.optimizer = load_tensors(directory + "/optimizer.safetensors").tensors;
     return saved;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     fail("{}: not what Chapbook writes: {}", path, error.what());
   }
 }

@@ -4,12 +4,12 @@
 // stood before a step that gave no finite numbers. A checkpoint is written to a directory of its own, synced,
 // and put in place at once: a kill at any instant leaves a complete one.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"
 #include "apps/run/settings.h"
 #include "apps/run/trainer.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -21,25 +21,26 @@ struct RunState {
   double best_loss = 0;     // lowest validation loss so far
   int64_t evaluations = 0;  // so far
   int64_t evaluations_since_best = 0;
-  double seconds = 0;                      // of training, over all its sittings
-  nlohmann::ordered_json begun_from = {};  // of a model that was there, see fine_tuning.h
+  double seconds = 0;    // of training, over all its sittings
+  Json begun_from = {};  // of a model that was there, see fine_tuning.h
 };
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer, LanguageModel& model,
-               const Tokenizer& tokenizer);
+// `optimizer` is Trainer::optimizer_state().
+void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
 // The same as RUN/NAME; of RUN/step-N only the last `keep` stay.
 void save_as(const std::string& name, const std::string& run, const RunState& state, const Trainer& trainer,
-             LanguageModel& model, const Tokenizer& tokenizer);
+             const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
-               LanguageModel& model, const Tokenizer& tokenizer);
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {
   RunState state;
   int64_t step = 0;  // how many are done
-  nlohmann::ordered_json trainer;
+  Json trainer;
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);

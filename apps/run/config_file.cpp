@@ -6,8 +6,7 @@
 
 namespace chapbook {
 
-ConfigFile::ConfigFile(const std::string& path)
-    : path_(path), json_(nlohmann::ordered_json::parse(read_file(path), shallow, false)) {
+ConfigFile::ConfigFile(const std::string& path) : path_(path), json_(try_parse_json(read_file(path))) {
   check(json_.is_object(), "{}: not a JSON object", path_);
 }
 
@@ -34,7 +33,7 @@ bool ConfigFile::flag_or(const char* name, bool otherwise) const {
   return json_[name].get<bool>();
 }
 
-void ConfigFile::only(const char* name, const nlohmann::ordered_json& value) const {
+void ConfigFile::only(const char* name, const Json& value) const {
   if (json_.contains(name) && json_[name] != value)
     fail("{}: '{}' is {}; Chapbook only knows {}", path_, name, json_[name].dump(), value.dump());
 }

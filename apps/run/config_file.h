@@ -1,8 +1,9 @@
 // A model's config.json, read with messages that name the file: what is missing, of another kind, or asks for
 // what Chapbook does not do.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -17,16 +18,16 @@ class ConfigFile {
   double number_or(const char* name, double otherwise) const;
   bool flag_or(const char* name, bool otherwise) const;
   // Refuses another value than the one Chapbook knows; to be absent is to have it.
-  void only(const char* name, const nlohmann::ordered_json& value) const;
+  void only(const char* name, const Json& value) const;
 
-  const nlohmann::ordered_json& json() const { return json_; }
+  const Json& json() const { return json_; }
   const std::string& path() const { return path_; }
 
  private:
   bool has(const char* name) const { return json_.contains(name) && !json_[name].is_null(); }
 
   std::string path_;
-  nlohmann::ordered_json json_;
+  Json json_;
 };
 
 }  // namespace chapbook

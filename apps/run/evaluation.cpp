@@ -27,8 +27,9 @@ static void count_hits(const Tensor& logits, std::span<const int32_t> targets, S
         const float* x = some.data() + row * vocabulary;
         const float wanted = x[target];
         int64_t ahead = 0;  // of equals, the lower id counts as likelier
-        for (int64_t j = 0; j < target; ++j) ahead += x[j] >= wanted;
-        for (int64_t j = target + 1; j < vocabulary; ++j) ahead += x[j] > wanted;
+        // Written so that what is no number is a miss.
+        for (int64_t j = 0; j < target; ++j) ahead += !(x[j] < wanted);
+        for (int64_t j = target + 1; j < vocabulary; ++j) ahead += !(x[j] <= wanted);
         top1 += ahead < 1;
         top5 += ahead < 5;
       }
@@ -38,39 +39,52 @@ static void count_hits(const Tensor& logits, std::span<const int32_t> targets, S
   score.top5 += top5;
 }
 
-// How many windows are computed at once. Where logits are made, they take 64 MB at most, or one window does
-// what it must.
-static int64_t windows_at_once(const LanguageModel& model, const EvaluationOptions& options) {
-  constexpr int64_t most_logits = 16 << 20;
-  if (!options.accuracy) return options.batch;
-  return std::clamp<int64_t>(most_logits / (model.context() * model.vocabulary()), 1, options.batch);
+// The sum of the loss over all targets of a batch, whose hits are counted on the way.
+static double loss_and_hits(const LanguageModel& model, const Tensor& tokens,
+                            std::span<const int32_t> targets, Score& score) {
+  double sum = 0;
+  model.each_logits(tokens, [&](int64_t first, const Tensor& logits) {
+    const std::span<const int32_t> wanted = targets.subspan(first, logits.size(0));
+    const Tensor ids = Tensor::from(wanted, {logits.size(0)}, model.backend());
+    const int64_t ignored = std::count(wanted.begin(), wanted.end(), ignored_target);
+    sum += cross_entropy(logits, ids).loss.item() * static_cast<double>(logits.size(0) - ignored);
+    count_hits(logits, wanted, score);
+  });
+  return sum;
 }
 
 Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOptions& options) {
   NoGrad no_grad;
-  const int64_t context = model.context(), batch = windows_at_once(model, options);
-  const EvaluationLoader loader(tokens, batch, context, options.stride, options.counted);
+  const int64_t context = model.context();
+  const EvaluationLoader loader(tokens, options.batch, context, options.stride, options.counted);
   const int64_t batches =
       options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
-  const Shape shape{batch, context};
+  const Shape shape{options.batch, context};
   std::vector<int32_t> numbers(shape.count()), wanted(shape.count());
+  const auto score_of = [&](int64_t i) {  // of one batch; its loss is a sum
+    Score score;
+    const int64_t counted = loader.batch(i, numbers, wanted);
+    const Tensor inputs = Tensor::from(numbers, shape, model.backend());
+    if (options.accuracy)
+      score.loss = loss_and_hits(model, inputs, wanted, score);
+    else
+      score.loss = model.loss(inputs, Tensor::from(wanted, shape, model.backend())).value().item() *
+                   static_cast<double>(counted);
+    score.targets = counted;
+    return score;
+  };
   Score score;
   double sum = 0;
-  for (int64_t i = 0; i < batches; ++i) {
-    const int64_t counted = loader.batch(i, numbers, wanted);
-    const Tensor inputs = Tensor::from(numbers, shape, model.backend()),
-                 targets = Tensor::from(wanted, shape, model.backend());
-    if (options.accuracy) {
-      const Tensor logits = model(inputs).value();
-      sum += cross_entropy(logits, targets).loss.item() * static_cast<double>(counted);
-      count_hits(logits.reshape({shape.count(), logits.size(-1)}), wanted, score);
-    } else {
-      sum += model.loss(inputs, targets).value().item() * static_cast<double>(counted);
+  Team& team = *options.team;
+  for (int64_t i = 0; i < batches; i += team.size()) {
+    const Score mine = i + team.rank() < batches ? score_of(i + team.rank()) : Score{};
+    for (const Score& each : gather(team, mine)) {
+      sum += each.loss;
+      score.targets += each.targets, score.top1 += each.top1, score.top5 += each.top5;
     }
     check(std::isfinite(sum), "the model's loss is {}: its weights are broken", sum);
-    score.targets += counted;
     score.loss = sum / static_cast<double>(std::max<int64_t>(1, score.targets));
-    if (options.progress) options.progress(i + 1, batches, score);
+    if (options.progress) options.progress(std::min(i + team.size(), batches), batches, score);
   }
   return score;
 }

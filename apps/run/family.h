@@ -3,13 +3,13 @@
 // family.cpp.
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "apps/run/config_file.h"
 #include "apps/run/settings.h"
 #include "nn/language_model.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -35,7 +35,7 @@ struct Family {
 
   // Files: the model's config.json, without what only the tokenizer knows, and its tensors as
   // model.safetensors has them.
-  nlohmann::ordered_json (*config)(const LanguageModel& model);
+  Json (*config)(const LanguageModel& model);
   NamedTensors (*to_file)(LanguageModel& model);
   GgufModel (*gguf)(LanguageModel& model);  // for llama.cpp
   // And back. Throws for what config.json asks for and Chapbook does not do.

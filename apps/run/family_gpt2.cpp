@@ -7,11 +7,10 @@
 #include "apps/run/family.h"
 #include "apps/run/gguf.h"
 #include "nn/gpt.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 GPTConfig of_settings(const Settings& settings) {
   return {.layers = settings.layers,

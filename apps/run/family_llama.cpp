@@ -3,11 +3,10 @@
 #include "apps/run/family.h"
 #include "apps/run/gguf.h"
 #include "nn/llama.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 LlamaConfig of_settings(const Settings& settings) {
   LlamaConfig config{.layers = settings.layers,

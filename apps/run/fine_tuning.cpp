@@ -9,12 +9,12 @@
 #include "data/token_file.h"
 #include "nn/adapt.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 
 namespace chapbook {
 namespace {
 
-using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 bool is_table_of_tokens(const std::string& name) {

@@ -2,11 +2,11 @@
 // with lies in the run as RUN/base, with the run's tokenizer, and adapters name it; the source is not needed
 // again.
 #pragma once
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "apps/run/model_directory.h"
 #include "apps/run/settings.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -30,9 +30,9 @@ void choose_what_learns(LanguageModel& model, const Settings& settings);
 
 // What RunState::begun_from holds: where the model comes from, and what it was worth on its old text, if
 // there is one.
-nlohmann::ordered_json begun_from(const FineTuning& options, const Model& base, int64_t batch);
+Json begun_from(const FineTuning& options, const Model& base, int64_t batch);
 // The loss on that text again: {"from", "old_text", "old_tokens", "loss_before", "loss_after"}.
-nlohmann::ordered_json forgetting(const nlohmann::ordered_json& begun_from, const LanguageModel& model,
-                                  const Tokenizer& tokenizer, int64_t batch);
+Json forgetting(const Json& begun_from, const LanguageModel& model, const Tokenizer& tokenizer,
+                int64_t batch);
 
 }  // namespace chapbook

@@ -8,11 +8,11 @@
 #include "data/tokenizer_file.h"
 #include "nn/adapt.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 
 namespace chapbook {
 
-using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory) {

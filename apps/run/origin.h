@@ -1,15 +1,16 @@
 // Where the first number comes from that is not finite: while an Origin lives, it looks at what every op
-// gives.
+// gives, and on the way back at what its rules give.
 #pragma once
 #include <map>
 #include <string>
+#include <vector>
 
-#include "autograd/variable.h"
+#include "autograd/watch.h"
 #include "nn/module.h"
 
 namespace chapbook {
 
-class Origin {
+class Origin : public Watch {
  public:
   explicit Origin(Module& model);
 
@@ -17,12 +18,13 @@ class Origin {
   // An op without parameters is named with the last one before it.
   const std::string& text() const { return text_; }
 
+  void recorded(Node& node, const Tensor& value) override;
+
  private:
-  void see(std::string_view op, bool way_back, const Tensor& numbers, const Watch::Inputs& inputs);
+  void see(std::string_view op, bool way_back, const Tensor& numbers, const std::string& own);
 
   std::map<const Node*, std::string> names_;  // of parameters
   std::string near_ = "the tokens", text_;
-  Watch watch_;
 };
 
 }  // namespace chapbook

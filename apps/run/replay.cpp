@@ -75,7 +75,7 @@ Replayed Run::replay(const std::string& directory, int64_t step) {
   const std::optional<std::string> from = checkpoint_before(directory, step);
   std::unique_ptr<LanguageModel> model = from ? load_network(*from) : model_at_birth(directory, settings);
   choose_what_learns(*model, settings);
-  Trainer trainer(settings, *model, data.train.tokens(), if_any(counted));
+  Trainer trainer(settings, *model, data.train.tokens(), alone(), if_any(counted));
   if (from) {
     const SavedRun saved = load_saved(*from);
     trainer.restore(saved.trainer, saved.optimizer);
@@ -88,7 +88,6 @@ Replayed Run::replay(const std::string& directory, int64_t step) {
     progress.update(static_cast<double>(trainer.steps()));
   }
   progress.clear();
-  Origin origin(*model);
   try {
     result.step = trainer.step([&](const std::vector<Parameter>& parameters, double share) {
       for (const Parameter& each : parameters) {
@@ -97,10 +96,15 @@ Replayed Run::replay(const std::string& directory, int64_t step) {
                                   gradient ? global_norm(std::span(&gradient, 1)).item() * share : 0);
       }
     });
-  } catch (const NotFinite&) {
+  } catch (const NotFinite&) {  // once more, watched, which computes with other ops
     result.step = {NAN, NAN, NAN};
+    Origin origin(*model);
+    try {
+      trainer.step();
+    } catch (const NotFinite&) {
+    }
+    result.origin = origin.text();
   }
-  result.origin = origin.text();
   result.sha256 = hash_of(*model);
   result.logged_loss = logged_loss(directory, step);
   return result;

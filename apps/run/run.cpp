@@ -1,7 +1,6 @@
 #include "apps/run/run.h"
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -17,9 +16,12 @@
 #include "apps/run/run_parts.h"
 #include "apps/run/run_record.h"
 #include "data/answers.h"
+#include "data/sha256.h"
 #include "data/tokenizer_file.h"
 #include "nn/adapt.h"
+#include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -68,7 +70,7 @@ static std::string learning_line(LanguageModel& model) {
 }
 
 static void describe(const std::string& run, const Settings& settings, const TrainingData& data,
-                     LanguageModel& model, const Run::Say& say) {
+                     LanguageModel& model, const Team& team, const Run::Say& say) {
   const auto& train = data.train.info();
   const bool built_in = train.text == "built-in stories";
   say(fmt::format("run        {}", run));
@@ -87,6 +89,15 @@ static void describe(const std::string& run, const Settings& settings, const Tra
     say(fmt::format("step       {} tokens: {} batches of {} x {}",
                     settings.accumulation * settings.batch * settings.context, settings.accumulation,
                     settings.batch, settings.context));
+  if (settings.shards > 1) {
+    const ShardsOfStep shard = shards_of(settings);
+    say(fmt::format("shards     {} of {} x {} x {} tokens; {}", settings.shards, shard.batches, shard.rows,
+                    settings.context,
+                    settings.sum == "tree" ? "their gradients add up in one tree, by any number of workers"
+                                           : "the order of their sum depends on the number of workers"));
+  }
+  if (team.size() > 1)
+    say(fmt::format("workers    {} with {} threads each", team.size(), thread_pool().threads()));
   say(fmt::format("backend    {}", describe_backend(model.backend())));
   say(fmt::format("precision  {}",
                   settings.precision == "f32"
@@ -101,15 +112,15 @@ static void describe(const std::string& run, const Settings& settings, const Tra
 // How many steps fit in the minutes, measured on this model, data and machine. Nothing of the run moves: what
 // is measured is another model.
 static int64_t steps_in(double minutes, const Settings& settings, const TrainingData& data,
-                        std::unique_ptr<LanguageModel> model, const Run::Say& say) {
+                        std::unique_ptr<LanguageModel> model, Team& team, const Run::Say& say) {
   Settings trial = settings;
   trial.steps = 1 << 20;
-  Trainer trainer(trial, *model, data.train.tokens());
+  Trainer trainer(trial, *model, data.train.tokens(), team);
   trainer.step();  // the first one also takes its memory from the system
   const auto start = Clock::now();
   do trainer.step();
-  while (seconds_since(start) < 5 || trainer.steps() < 4);
-  const double step = seconds_since(start) / static_cast<double>(trainer.steps() - 1);
+  while (told(team, seconds_since(start) < 5 || trainer.steps() < 4));
+  const double step = told(team, seconds_since(start)) / static_cast<double>(trainer.steps() - 1);
   // An evaluation's batch costs a third of a training batch: the forward pass only.
   const double evaluation = settings.eval_every == 0
                                 ? 0
@@ -133,9 +144,18 @@ const std::vector<bool>* if_any(const std::vector<bool>& counted) {
   return counted.empty() ? nullptr : &counted;
 }
 
-Run::Run(os::File lock, std::string directory, RunState state, TrainingData data,
+// Before the first step, since afterwards it is too late.
+static void check_all_the_same(Team& team, const Settings& settings, const std::string& data) {
+  if (team.size() == 1) return;
+  check_same(team, "the program", sha256(read_file("/proc/self/exe")));
+  check_same(team, "the settings", to_json(settings).dump());
+  check_same(team, "the data", data);
+}
+
+Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunState state, TrainingData data,
          std::unique_ptr<LanguageModel> model, const SavedRun* saved, Say say)
     : lock_(std::move(lock)),
+      team_(team),
       directory_(std::move(directory)),
       state_(std::move(state)),
       settings_(state_.settings),
@@ -143,10 +163,11 @@ Run::Run(os::File lock, std::string directory, RunState state, TrainingData data
       train_answers_(answers_in(data_.train, settings_, data_.tokenizer)),
       valid_answers_(answers_in(data_.valid, settings_, data_.tokenizer)),
       model_(std::move(model)),
-      trainer_(settings_, *model_, data_.train.tokens(), if_any(train_answers_)),
+      trainer_(settings_, *model_, data_.train.tokens(), team, if_any(train_answers_)),
       say_(std::move(say)),
       fresh_(!saved) {
   if (saved) trainer_.restore(saved->trainer, saved->optimizer);
+  if (!first_worker()) return;
   log_ = std::make_unique<MetricsLog>(directory_, training_columns, saved ? trainer_.steps() : -1);
   const std::string samples = directory_ + "/samples.jsonl";
   write_file(samples, saved ? lines_up_to(samples, trainer_.steps()) : "");
@@ -186,9 +207,10 @@ void break_as(const Settings& settings, const Run::Say& say) {
   set_default_backend(with_fault(default_backend(), settings.fault));
 }
 
-std::unique_ptr<Run> Run::resume(const std::string& directory, Say say) {
+std::unique_ptr<Run> Run::resume(const std::string& directory, Say say, Team& team) {
   check_has_last(directory);
-  os::File lock = lock_run(directory);
+  std::optional<os::File> lock;
+  if (team.rank() == 0) lock.emplace(lock_run(directory));
   const SavedRun saved = load_last(directory);
   break_as(saved.state.settings, say);
   Model model = load_model(directory + "/last");
@@ -196,10 +218,15 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, Say say) {
   check_same_tokenizer(data.train, model.tokenizer.hash());
   check_same_data(directory, saved.state, data);
   choose_what_learns(*model.network, saved.state.settings);
-  try_saving(directory, say);
-  describe(directory, saved.state.settings, data, *model.network, say);
+  const int64_t shards = saved.state.settings.shards;
+  check(shards % team.size() == 0,
+        "'{}' cannot go on with {} workers: its step has {} shards, for up to {} workers", directory,
+        team.size(), shards, shards);
+  if (team.rank() == 0) try_saving(directory, say);
+  check_all_the_same(team, saved.state.settings, identity(data));
+  describe(directory, saved.state.settings, data, *model.network, team, say);
   say(fmt::format("resuming   at step {} of {}", saved.step, saved.state.settings.steps));
-  return std::unique_ptr<Run>(new Run(std::move(lock), directory, saved.state, std::move(data),
+  return std::unique_ptr<Run>(new Run(std::move(lock), team, directory, saved.state, std::move(data),
                                       std::move(model.network), &saved, std::move(say)));
 }
 
@@ -214,31 +241,49 @@ static std::string make_run_directory(const RunOptions& options, std::optional<N
   return directory;
 }
 
-std::unique_ptr<Run> Run::start(const RunOptions& given, Say say) {
+static void begin_files(const std::string& directory, const Settings& settings) {
+  write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const Json begun = {{"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
+                      {"machine", machine_json()}};
+  write_file(directory + "/run.json", begun.dump(2) + "\n");
+}
+
+std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   RunOptions options = given;
   Settings settings = options.settings;
   break_as(settings, say);
+  settings.shards = std::max<int64_t>(settings.shards, team.size());
+  check_settings(settings);
   checked_precision(settings, default_backend());
+  const bool fine_tunes = !options.from.from.empty();
+  check(fine_tunes || settings.learn == "all", "learn={} is for a model that is there: --from",
+        settings.learn);
   std::optional<NewDirectory> made;
-  const std::string directory = options.directory = make_run_directory(options, made);
   std::optional<os::File> lock;
-  try {
-    lock.emplace(lock_run(directory));
-  } catch (...) {  // what is in the directory is the other's
-    made->keep();
-    throw;
+  std::string data_path;
+  if (team.rank() == 0) {
+    options.directory = make_run_directory(options, made);
+    try {
+      lock.emplace(lock_run(options.directory));
+    } catch (...) {  // what is in the directory is the other's
+      made->keep();
+      throw;
+    }
+    check(!fs::exists(whole_directory(options.directory + "/last")),
+          "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", options.directory);
+    try_saving(options.directory, say);
+    if (fine_tunes) {
+      begin_with(options.from, options.directory + "/base");
+      say(fmt::format("from       {}", options.from.from));
+      if (!is_prepared(options.data)) options.tokenizer = options.directory + "/base";
+    }
+    data_path = data_directory(options);
   }
-  check(!fs::exists(whole_directory(directory + "/last")),
-        "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
-  try_saving(directory, say);
+  const std::string directory = told(team, options.directory);
+  data_path = told(team, data_path);
   std::optional<Model> base;
-  if (!options.from.from.empty()) {
-    base = begin_with(options.from, directory + "/base");
-    say(fmt::format("from       {}", options.from.from));
-    if (!is_prepared(options.data)) options.tokenizer = directory + "/base";
-  }
-  check(base || settings.learn == "all", "learn={} is for a model that is there: --from", settings.learn);
-  const std::string data_path = data_directory(options);
+  if (fine_tunes) base = load_model(directory + "/base");
   TrainingData data = open_training_data(fs::path(directory) / data_path);
   if (base) {
     check_same_tokenizer(data.train, base->tokenizer.hash());
@@ -256,22 +301,18 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say) {
     return model;
   };
   std::unique_ptr<LanguageModel> model = model_to_begin_with();
-  describe(directory, settings, data, *model, say);
+  describe(directory, settings, data, *model, team, say);
+  check_all_the_same(team, settings, identity(data));
   if (settings.minutes > 0)
-    settings.steps = steps_in(settings.minutes, settings, data, model_to_begin_with(), say);
+    settings.steps = steps_in(settings.minutes, settings, data, model_to_begin_with(), team, say);
   settings.warmup = std::min(settings.warmup, settings.steps);
-  write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const nlohmann::ordered_json begun = {
-      {"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
-      {"machine", machine_json()}};
-  write_file(directory + "/run.json", begun.dump(2) + "\n");
   RunState state{.settings = settings, .data = data_path, .data_is = identity(data)};
   if (base) state.begun_from = begun_from(options.from, *base, settings.batch);
   base.reset();
-  std::unique_ptr<Run> run(new Run(std::move(*lock), directory, std::move(state), std::move(data),
+  if (team.rank() == 0) begin_files(directory, settings);
+  std::unique_ptr<Run> run(new Run(std::move(lock), team, directory, std::move(state), std::move(data),
                                    std::move(model), nullptr, std::move(say)));
-  made->keep();
+  if (made) made->keep();
   return run;
 }
 
@@ -286,8 +327,11 @@ double Run::seconds() const { return seconds_before_ + seconds_since(start_); }
 
 void Run::save() {
   state_.seconds = seconds();
-  save_last(directory_, state_, trainer_, *model_, data_.tokenizer);
-  if (settings_.keep > 0) save_step(directory_, settings_.keep, state_, trainer_, *model_, data_.tokenizer);
+  const NamedTensors optimizer = trainer_.optimizer_state();  // which all workers give
+  if (!first_worker()) return;
+  save_last(directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
+  if (settings_.keep > 0)
+    save_step(directory_, settings_.keep, state_, trainer_, optimizer, *model_, data_.tokenizer);
 }
 
 Sampling Run::sampling(int64_t tokens) const {
@@ -313,27 +357,29 @@ void Run::check_first_loss(double loss) const {
   say_(fmt::format("first loss {:.3f}, expected near ln {} = {:.3f}", loss, settings_.vocabulary, expected));
 }
 
-Score Run::validation_score(const LanguageModel& model, int64_t batches) const {
-  return evaluate(model, data_.valid.tokens(),
-                  {.batch = settings_.batch, .batches = batches, .counted = if_any(valid_answers_)});
+Score Run::validation_score(const LanguageModel& model, int64_t batches, Team& team) const {
+  return evaluate(
+      model, data_.valid.tokens(),
+      {.batch = settings_.batch, .batches = batches, .counted = if_any(valid_answers_), .team = &team});
 }
 
-void Run::evaluate_now(Progress& progress) {
-  const EvaluationOptions options{
-      .batch = settings_.batch, .batches = settings_.eval_batches, .counted = if_any(train_answers_)};
+void Run::evaluate_now(std::optional<Progress>& progress) {
+  const EvaluationOptions options{.batch = settings_.batch,
+                                  .batches = settings_.eval_batches,
+                                  .counted = if_any(train_answers_),
+                                  .team = &team_};
   const double train = evaluate(*model_, data_.train.tokens(), options).loss;
-  const double valid = validation_score(*model_, settings_.eval_batches).loss;
+  const double valid = validation_score(*model_, settings_.eval_batches, team_).loss;
   const bool best = state_.evaluations == 0 || valid < state_.best_loss;
   ++state_.evaluations;
   state_.evaluations_since_best = best ? 0 : state_.evaluations_since_best + 1;
-  if (best) {
-    state_.best_loss = valid;
-    save_best(directory_, *model_, data_.tokenizer);
-  }
+  if (best) state_.best_loss = valid;
+  if (!progress) return;
+  if (best) save_best(directory_, *model_, data_.tokenizer);
   log_->write(
       trainer_.steps(),
       {{"tokens", static_cast<double>(trainer_.tokens())}, {"train_loss", train}, {"valid_loss", valid}});
-  progress.clear();
+  progress->clear();
   say_(fmt::format("step {:>6}  train {:.4f}  valid {:.4f}{}", trainer_.steps(), train, valid,
                    best ? "  best so far" : ""));
 }
@@ -342,9 +388,21 @@ void Run::sample(int64_t tokens) {
   const std::string story = tell(*model_, data_.tokenizer, "", sampling(tokens));
   say_(fmt::format("  {}", story));
   const std::string path = directory_ + "/samples.jsonl";
-  const nlohmann::ordered_json line = {{"step", trainer_.steps()}, {"text", story}};
-  write_file(path,
-             read_file(path) + line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  const Json line = {{"step", trainer_.steps()}, {"text", story}};
+  write_file(path, read_file(path) + to_text(line) + "\n");
+}
+
+void Run::log_step(const Trainer::Step& step, double speed, Progress& progress) {
+  log_->write(trainer_.steps(), {{"tokens", static_cast<double>(trainer_.tokens())},
+                                 {"loss", step.loss},
+                                 {"rate", step.rate},
+                                 {"gradient_norm", step.gradient_norm},
+                                 {"tokens_per_second", speed},
+                                 {"seconds", seconds()},
+                                 {"peak_bytes", static_cast<double>(peak_bytes())}});
+  progress.update(
+      static_cast<double>(trainer_.steps()),
+      fmt::format("loss {:.3f}  rate {:.1e}  {} tokens/s", step.loss, step.rate, short_count(speed)));
 }
 
 // A step that gives no finite numbers leaves the run as it was before, and that is kept to be looked at.
@@ -352,11 +410,13 @@ Trainer::Step Run::next_step() {
   try {
     return trainer_.step();
   } catch (const NotFinite& error) {
-    save_as("broken", directory_, state_, trainer_, *model_, data_.tokenizer);
+    const NamedTensors optimizer = trainer_.optimizer_state();  // which all workers give
+    if (!first_worker()) throw;
+    save_as("broken", directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
     Origin origin(*model_);
     try {
-      Trainer again(without_graph(settings_), *model_, data_.train.tokens(), if_any(train_answers_));
-      again.restore(trainer_.state(), trainer_.optimizer_state());
+      Trainer again(without_graph(settings_), *model_, data_.train.tokens(), alone(), if_any(train_answers_));
+      again.restore(trainer_.state(), optimizer);
       again.step();
     } catch (const NotFinite&) {
     }
@@ -368,39 +428,32 @@ Trainer::Step Run::next_step() {
 void Run::train(const volatile std::sig_atomic_t& stop) {
   model_->backend().blocks().reset_peak();  // what was measured before is no part of the run
   const auto due = [&](int64_t every) { return every > 0 && trainer_.steps() % every == 0; };
-  Progress progress("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
-  while (!done() && !stop) {
+  std::optional<Progress> progress;
+  if (first_worker())
+    progress.emplace("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
+  while (!done() && !any(team_, stop)) {
     const auto before = Clock::now();
     const Trainer::Step step = next_step();
     const double speed = static_cast<double>(trainer_.tokens_per_step()) / seconds_since(before);
     if (step.skipped > 0) {
-      progress.clear();
+      if (progress) progress->clear();
       say_(fmt::format(
           "step {:>6}  skipped {} times {} tokens: gradients of up to {:.3g}, where {:.3g} was done",
           trainer_.steps(), step.skipped, trainer_.tokens_per_step(), step.outlier, step.gradient_norm));
     }
     if (trainer_.steps() == 1 && fresh_ && state_.begun_from.is_null()) {
-      progress.clear();
+      if (progress) progress->clear();
       check_first_loss(step.loss);
     }
-    log_->write(trainer_.steps(), {{"tokens", static_cast<double>(trainer_.tokens())},
-                                   {"loss", step.loss},
-                                   {"rate", step.rate},
-                                   {"gradient_norm", step.gradient_norm},
-                                   {"tokens_per_second", speed},
-                                   {"seconds", seconds()},
-                                   {"peak_bytes", static_cast<double>(peak_bytes())}});
-    progress.update(
-        static_cast<double>(trainer_.steps()),
-        fmt::format("loss {:.3f}  rate {:.1e}  {} tokens/s", step.loss, step.rate, short_count(speed)));
+    if (progress) log_step(step, speed, *progress);
     if (due(settings_.eval_every) || done()) evaluate_now(progress);
     if (due(settings_.save_every)) save();
-    if (due(settings_.sample_every) && !done()) {
-      progress.clear();
+    if (progress && due(settings_.sample_every) && !done()) {
+      progress->clear();
       sample(48);
     }
   }
-  progress.finish();
+  if (progress) progress->finish();
   save();
   if (settings_.early_stop > 0 && state_.evaluations_since_best >= settings_.early_stop)
     say_(fmt::format("stopped early: {} evaluations without a lower validation loss",
@@ -420,26 +473,28 @@ static double bits_of(const Score& score, const TokenFile& file, const std::vect
 
 void Run::finish() {
   const size_t peak = peak_bytes();  // before there is a second model
+  const int64_t steps_here = std::max<int64_t>(1, trainer_.steps() - first_step_);
+  const double sent = static_cast<double>(team_.bytes_sent()) / static_cast<double>(steps_here);
   const std::unique_ptr<LanguageModel> best = load_network(whole_directory(directory_ + "/best"));
-  const Score score = validation_score(*best);
+  const Score score = validation_score(*best, 0, alone());
   const double bits = bits_of(score, data_.valid, valid_answers_, data_.tokenizer);
   const double trained_for = seconds();
-  nlohmann::ordered_json results = {{"machine", machine_json()},
-                                    {"data",
-                                     {{"train", data_.train.info().text},
-                                      {"train_tokens", data_.train.size()},
-                                      {"valid", data_.valid.info().text},
-                                      {"valid_tokens", data_.valid.size()},
-                                      {"valid_bytes", data_.valid.info().text_bytes}}},
-                                    {"settings", to_json(settings_)},
-                                    {"parameters", count_parameters(*best)},
-                                    {"steps", trainer_.steps()},
-                                    {"tokens", trainer_.tokens()},
-                                    {"seconds", std::round(trained_for * 10) / 10},
-                                    {"valid_loss", score.loss},
-                                    {"valid_perplexity", std::exp(score.loss)},
-                                    {"valid_bits_per_byte", bits},
-                                    {"peak_bytes", peak}};
+  Json results = {{"machine", machine_json()},
+                  {"data",
+                   {{"train", data_.train.info().text},
+                    {"train_tokens", data_.train.size()},
+                    {"valid", data_.valid.info().text},
+                    {"valid_tokens", data_.valid.size()},
+                    {"valid_bytes", data_.valid.info().text_bytes}}},
+                  {"settings", to_json(settings_)},
+                  {"parameters", count_parameters(*best)},
+                  {"steps", trainer_.steps()},
+                  {"tokens", trainer_.tokens()},
+                  {"seconds", std::round(trained_for * 10) / 10},
+                  {"valid_loss", score.loss},
+                  {"valid_perplexity", std::exp(score.loss)},
+                  {"valid_bits_per_byte", bits},
+                  {"peak_bytes", peak}};
   if (!state_.begun_from.is_null())
     results["begun_from"] = forgetting(state_.begun_from, *best, data_.tokenizer, settings_.batch);
   write_file(directory_ + "/results.json", results.dump(2) + "\n");
@@ -448,6 +503,9 @@ void Run::finish() {
   say_(fmt::format("\ntrained    {} tokens in {}", short_count(static_cast<double>(trainer_.tokens())),
                    duration(trained_for)));
   say_(fmt::format("memory     {} of tensors at most", bytes_text(static_cast<double>(peak))));
+  if (team_.size() > 1)
+    say_(fmt::format("sent       {} a step by each of {} workers, with {:.1f}% of the time", bytes_text(sent),
+                     team_.size(), 100 * team_.seconds() / seconds_since(start_)));
   say_(fmt::format(
       "valid      loss {:.4f}, perplexity {:.2f}, {:.4f} bits per byte, over all {} validation tokens (best "
       "model)",

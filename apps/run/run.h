@@ -58,10 +58,12 @@ class Run {
   using Say = std::function<void(std::string_view line)>;
 
   // A new run in options.directory. What cannot start throws and leaves nothing behind. A run is locked:
-  // where another process has it, both throw naming that.
-  static std::unique_ptr<Run> start(const RunOptions& options, Say say);
-  // The run of that directory, from its last checkpoint; it ends with the bits of one without a break.
-  static std::unique_ptr<Run> resume(const std::string& directory, Say say);
+  // where another process has it, both throw naming that. The workers of a team make the same calls; worker 0
+  // has the files, and `say` is for it alone.
+  static std::unique_ptr<Run> start(const RunOptions& options, Say say, Team& team = alone());
+  // The run of that directory, from its last checkpoint; it ends with the bits of one without a break, by
+  // however many workers.
+  static std::unique_ptr<Run> resume(const std::string& directory, Say say, Team& team = alone());
 
   // Step `step` of the run, from the last checkpoint before it or from its beginning; nothing of the run
   // changes.
@@ -70,28 +72,31 @@ class Run {
   // Until the steps are done, or until `stop` is set; then saves.
   void train(const volatile std::sig_atomic_t& stop);
   bool done() const;
-  // The last evaluation, the curve, the results, a story.
+  // The last evaluation, the curve, the results, a story. In worker 0 only, which then needs no others.
   void finish();
 
   const std::string& directory() const { return directory_; }
   const Trainer& trainer() const { return trainer_; }
 
  private:
-  Run(os::File lock, std::string directory, RunState state, TrainingData data,
+  Run(std::optional<os::File> lock, Team& team, std::string directory, RunState state, TrainingData data,
       std::unique_ptr<LanguageModel> model, const SavedRun* saved, Say say);
 
   size_t peak_bytes() const { return model_->backend().blocks().peak_bytes(); }
   double seconds() const;  // of training, over all its sittings
   void check_first_loss(double loss) const;
-  void evaluate_now(Progress& progress);
+  bool first_worker() const { return team_.rank() == 0; }
+  void log_step(const Trainer::Step& step, double speed, Progress& progress);
+  void evaluate_now(std::optional<Progress>& progress);  // in worker 0 there is one
   void save();
   void sample(int64_t tokens);  // tells a story, shows it and keeps it
   Trainer::Step next_step();
   Sampling sampling(int64_t tokens) const;
   // On the validation text, or on the answers in it.
-  Score validation_score(const LanguageModel& model, int64_t batches = 0) const;
+  Score validation_score(const LanguageModel& model, int64_t batches, Team& team) const;
 
-  os::File lock_;
+  std::optional<os::File> lock_;  // worker 0's
+  Team& team_;
   std::string directory_;
   RunState state_;
   Settings settings_;
@@ -102,6 +107,7 @@ class Run {
   std::unique_ptr<MetricsLog> log_;
   Say say_;
   bool fresh_;
+  int64_t first_step_ = trainer_.steps();  // of this sitting
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   double seconds_before_ = state_.seconds;
 };

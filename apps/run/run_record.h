@@ -1,13 +1,13 @@
 // What a run left in its directory, read back: the one place from which runs are listed, compared, ranked and
 // reported. Needs no model and no tokens; a run that goes on meanwhile can be read too.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/run/metrics.h"
 #include "apps/run/settings.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -21,8 +21,8 @@ struct RunRecord {
   Settings settings;
   Metrics metrics;
   std::vector<Sample> samples;
-  nlohmann::ordered_json results;  // results.json; null while the run is not finished
-  nlohmann::ordered_json begun;    // run.json: when and where it began; null for runs of before
+  Json results;  // results.json; null while the run is not finished
+  Json begun;    // run.json: when and where it began; null for runs of before
   std::string train_text, valid_text, valid_hash;  // empty where the data are not there any more
   double bytes_per_token = 0;                      // of the validation text; 0: not known
 

@@ -7,6 +7,7 @@
 #include "apps/report/progress.h"
 #include "apps/run/run_record.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -25,9 +26,7 @@ std::string row(std::string_view name, std::string_view value) {
   return fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape(name), escape(value));
 }
 
-std::string shown(const nlohmann::ordered_json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
-}
+std::string shown(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 Plot curve(const RunRecord& run, const char* title, const char* y, const char* column, bool log_y) {
   return {.title = title,
@@ -70,12 +69,11 @@ void write_report(const RunRecord& run) {
   if (!run.valid_hash.empty()) page += row("hash of the validation text", run.valid_hash);
   if (run.bytes_per_token > 0) page += row("bytes per token", fmt::format("{:.2f}", run.bytes_per_token));
   page += "</table>\n<h2>Settings</h2>\n<table>\n";
-  const nlohmann::ordered_json settings = to_json(run.settings);
+  const Json settings = to_json(run.settings);
   for (const auto& [name, value] : settings.items()) page += row(name, shown(value));
   page += "</table>\n";
-  const nlohmann::ordered_json& source = run.begun.is_object() ? run.begun : run.results;
-  const auto machine =
-      source.is_object() ? source.value("machine", nlohmann::ordered_json()) : nlohmann::ordered_json();
+  const Json& source = run.begun.is_object() ? run.begun : run.results;
+  const auto machine = source.is_object() ? source.value("machine", Json()) : Json();
   if (machine.is_object()) {
     page += "<h2>Machine</h2>\n<table>\n";
     for (const auto& [name, value] : machine.items()) page += row(name, shown(value));

@@ -1,11 +1,11 @@
 #include "apps/run/settings.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <type_traits>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "apps/report/nearest.h"
 #include "apps/run/family.h"
@@ -16,8 +16,6 @@
 
 namespace chapbook {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // `tiny`: a readable story in minutes on two cores; `story`: half an hour there, for real text; then the
 // field's ladder after GPT-2.
@@ -160,14 +158,14 @@ void set(Settings& settings, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"", assignment);
   const std::string value = assignment.substr(equals + 1);
-  const Json json = Json::parse(value, shallow, false);  // what is not JSON is a word, as in schedule=cosine
+  const Json json = try_parse_json(value);  // what is not JSON is a word, as in schedule=cosine
   set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
 }
 
 void read_settings(Settings& settings, const std::string& json) {
   Json object;
   try {
-    object = Json::parse(json, shallow);
+    object = parse_json(json);
   } catch (const Json::exception& error) {
     fail("not JSON: {}", error.what());
   }
@@ -187,6 +185,17 @@ void read_settings_file(Settings& settings, const std::string& path) {
   }
 }
 
+static Settings with_accumulation(Settings settings) {
+  if (settings.batch_tokens > 0)
+    settings.accumulation = settings.batch_tokens / (settings.batch * settings.context);
+  return settings;
+}
+
+ShardsOfStep shards_of(const Settings& settings) {
+  const int64_t batches = std::max<int64_t>(1, settings.accumulation / settings.shards);
+  return {batches, settings.batch * settings.accumulation / (settings.shards * batches)};
+}
+
 void check_settings(const Settings& settings) {
   check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
         settings.width);
@@ -196,6 +205,15 @@ void check_settings(const Settings& settings) {
         settings.batch_tokens, settings.batch, settings.context, batch,
         std::max<int64_t>(1, settings.batch_tokens / batch) * batch,
         (settings.batch_tokens / batch + 1) * batch);
+  check(std::has_single_bit(static_cast<uint64_t>(settings.shards)), "shards ({}) must be a power of two",
+        settings.shards);
+  const Settings step = with_accumulation(settings);
+  const int64_t more = std::max(step.shards, step.accumulation),
+                fewer = std::min(step.shards, step.accumulation);
+  check(more % fewer == 0 && step.batch * step.accumulation % step.shards == 0,
+        "shards ({}) must cut a step of {} x {} sequences into equal parts of whole batches, or each batch "
+        "into equal parts",
+        step.shards, step.accumulation, step.batch);
   family(settings.family).check(settings);
 }
 
@@ -244,9 +262,7 @@ Settings SettingsOptions::settings() const {
   for (const std::string& assignment : assignments) set(settings, assignment);
   if (!precision.empty()) set(settings, "precision", precision);
   check_settings(settings);
-  if (settings.batch_tokens > 0)
-    settings.accumulation = settings.batch_tokens / (settings.batch * settings.context);
-  return settings;
+  return with_accumulation(settings);
 }
 
 }  // namespace chapbook

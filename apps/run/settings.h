@@ -2,10 +2,11 @@
 // --help come from it. A later source overrules an earlier one: --preset, --config file, --set name=value.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -21,7 +22,7 @@ Settings preset(const std::string& name);
 
 // Each throws one line with the setting, the value and what is allowed; an unknown name is answered with the
 // nearest known one.
-void set(Settings& settings, const std::string& name, const nlohmann::ordered_json& value);
+void set(Settings& settings, const std::string& name, const Json& value);
 void set(Settings& settings, const std::string& assignment);  // "name=value"
 void read_settings(Settings& settings, const std::string& json);
 void read_settings_file(Settings& settings, const std::string& path);
@@ -31,7 +32,13 @@ void check_settings(const Settings& settings);
 
 bool is_of_model(const std::string& name);  // of the group "model": its sizes and kind
 
-nlohmann::ordered_json to_json(const Settings& settings);
+// A step is batch x accumulation sequences, cut into `shards`. Each is some whole batches, or a part of one.
+struct ShardsOfStep {
+  int64_t batches, rows;  // of each shard; of each batch, what is computed at once
+};
+ShardsOfStep shards_of(const Settings& settings);
+
+Json to_json(const Settings& settings);
 std::string settings_help();  // the table and the presets, as aligned lines
 
 // What a command was given. settings() reads it in the order of the members and checks the whole.

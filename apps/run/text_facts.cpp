@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "apps/report/plot.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -32,7 +32,7 @@ static Line share(const std::string& name, const std::vector<int64_t>& buckets, 
   return line;
 }
 
-static nlohmann::ordered_json to_json(const TextFacts& facts) {
+static Json to_json(const TextFacts& facts) {
   return {{"stories", facts.stories},
           {"bytes", facts.bytes},
           {"tokens", facts.tokens},
@@ -43,7 +43,7 @@ static nlohmann::ordered_json to_json(const TextFacts& facts) {
 }
 
 void write_text_facts(const std::string& directory, const TextFacts& train, const TextFacts& valid) {
-  const nlohmann::ordered_json json = {{"train", to_json(train)}, {"valid", to_json(valid)}};
+  const Json json = {{"train", to_json(train)}, {"valid", to_json(valid)}};
   write_file(directory + "/text.json", json.dump(2) + "\n");
   const auto draw = [&](const char* file, const char* title, const char* x, bool log_x, auto buckets,
                         double (*middle)(double)) {

@@ -1,12 +1,14 @@
 #include "apps/run/trainer.h"
 
-#include <nlohmann/json.hpp>
-
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "apps/run/faults.h"
 #include "nn/adapt.h"
 #include "optim/clip.h"
+#include "tensor/host_backend.h"
+#include "tensor/json.h"
 #include "tensor/profile/phase.h"
 
 namespace chapbook {
@@ -25,11 +27,17 @@ Schedule make_schedule(const Settings& settings) {
   return after_warmup(constant(rate));
 }
 
-static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, LanguageModel& model) {
+static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, std::vector<Parameter> of) {
   if (settings.optimizer == "sgd")
-    return std::make_unique<SGD>(learning_parameters(model), SGDSettings{settings.momentum, settings.decay});
-  return std::make_unique<AdamW>(learning_parameters(model), AdamWSettings{settings.beta1, settings.beta2,
-                                                                           settings.epsilon, settings.decay});
+    return std::make_unique<SGD>(std::move(of), SGDSettings{settings.momentum, settings.decay});
+  return std::make_unique<AdamW>(
+      std::move(of), AdamWSettings{settings.beta1, settings.beta2, settings.epsilon, settings.decay});
+}
+
+// What an optimizer's state has of each parameter, in the order of state().
+static std::vector<std::string> kinds_of_state(const Settings& settings) {
+  if (settings.optimizer == "sgd") return {"velocity"};
+  return {"m", "v"};
 }
 
 DType checked_precision(const Settings& settings, const Backend& backend) {
@@ -43,25 +51,34 @@ DType checked_precision(const Settings& settings, const Backend& backend) {
 // Different streams of random numbers from one seed, so that one more draw here moves nothing there.
 static constexpr uint64_t dropout_stream = 0x64726f70;
 
-Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens,
+Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens, Team& team,
                  const std::vector<bool>* counted)
     : settings_(with_fault(settings)),
+      shard_(shards_of(settings)),
       model_(model),
+      team_(team),
       data_(tokens),
       counted_(counted),
       precision_(checked_precision(settings, model.backend())),
       schedule_(make_schedule(settings_)),
-      optimizer_(make_optimizer(settings, model)),
-      loader_(tokens, settings.batch, settings.context, {.seed = static_cast<uint64_t>(settings.seed)},
+      slices_(learning_parameters(model), settings.shards),
+      parts_(parts_of(team.rank(), team.size(), static_cast<int>(settings.shards))),
+      own_(slices_.pieces(parts_.first, parts_.last)),
+      optimizer_(make_optimizer(settings, slices_.leaves(own_))),
+      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)},
               LoaderOrder::epochs, counted),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
-      next_inputs_(settings.batch * settings.context),
-      next_targets_(settings.batch * settings.context),
-      inputs_(Tensor::empty({settings.batch, settings.context}, DType::i32, model.backend())),
+      next_inputs_(shard_.rows * settings.context),
+      next_targets_(shard_.rows * settings.context),
+      inputs_(Tensor::zeros({shard_.rows, settings.context}, DType::i32, model.backend())),
       targets_(Tensor::like(inputs_)),
       dloss_(Tensor::full({}, 1, DType::f32, model.backend())),
-      pass_(model.backend(), optimizer_->parameters(), dropout_random_) {
+      pass_(model.backend(), slices_.parameters(), dropout_random_) {
+  check(team.size() == 1 || dynamic_cast<HostBackend*>(&model.backend()),
+        "several workers: the backend '{}' does not hold numbers in the host's memory; cpu does",
+        model.backend().name());
   model_.compute_in(precision_);
+  draws_ = team.size() > 1 ? draws_of_batch() : 0;
 }
 
 // Always the same kernels on the same memory: all that comes from the host are the tokens and f16's loss
@@ -81,20 +98,138 @@ Tensor Trainer::compute() {
   return loss.value().to(DType::f64);
 }
 
-Trainer::Sums Trainer::accumulate() {
-  model_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
-  Tensor loss;
-  for (int64_t i = 0; i < settings_.accumulation; ++i) {
-    loader_.next(next_inputs_, next_targets_);
-    spoil_batch(settings_.fault, next_inputs_, next_targets_, model_.vocabulary());  // if it is to be broken
-    const Tensor of_batch = forward_and_backward();
-    loss = loss ? loss + of_batch : of_batch;
-  }
-  model_.train_with(nullptr);
-  current_phase = Phase::optimizer;
-  return {loss, gradient_norm(optimizer_->parameters()),
-          1 / (static_cast<double>(settings_.accumulation) * loss_scale())};
+// Of those that other workers compute.
+void Trainer::pass_over(int64_t batches) {
+  loader_.skip(batches);
+  dropout_random_.counter += static_cast<uint64_t>(batches) * draws_;
 }
+
+// How far a batch moves dropout's random numbers: found by computing one.
+uint64_t Trainer::draws_of_batch() const {
+  if (settings_.dropout == 0) return 0;
+  const NoGrad no_grad;
+  Random random;
+  model_.train_with(&random);
+  model_.loss(inputs_, inputs_);
+  model_.train_with(nullptr);
+  return random.counter;
+}
+
+Trainer::Sums Trainer::accumulate() {
+  const bool shared = settings_.shards > 1, tree = shared && settings_.sum == "tree";
+  const int64_t own = settings_.shards / team_.size(), first = own * team_.rank();  // shards
+  model_.train_with(settings_.dropout > 0 ? &dropout_random_ : nullptr, settings_.recompute);
+  pass_over(first * shard_.batches);
+  Tensor loss;
+  for (int64_t shard = 0; shard < own; ++shard) {
+    for (int64_t i = 0; i < shard_.batches; ++i) {
+      loader_.next(next_inputs_, next_targets_);
+      spoil_batch(settings_.fault, next_inputs_, next_targets_,
+                  model_.vocabulary());  // if it is to be broken
+      const Tensor of_batch = forward_and_backward();
+      loss = loss ? loss + of_batch : of_batch;
+    }
+    if (!tree) continue;
+    TreeSum::List of_shard = take_gradients();
+    of_shard.push_back(std::exchange(loss, {}));
+    sum_.add(std::move(of_shard));
+  }
+  pass_over((settings_.shards - first - own) * shard_.batches);
+  model_.train_with(nullptr);
+  if (tree) {
+    const TreeSum::List sum = sum_.take();
+    loss = sum.back();
+    give_gradients(std::span(sum).first(sum.size() - 1));
+  }
+  const double share = 1 / (static_cast<double>(batches()) * loss_scale());
+  Sums sums = shared ? sum_of_all(loss) : Sums{loss, gradient_norm(slices_.parameters()), 0};
+  current_phase = Phase::optimizer;
+  sums.share = share;
+  return sums;
+}
+
+// ---- Several shards, several workers
+
+// The gradients of all parameters, in memory that is nobody else's.
+TreeSum::List Trainer::take_gradients() {
+  TreeSum::List gradients;
+  for (const Parameter& parameter : slices_.parameters()) {
+    Tensor gradient = parameter.variable.gradient();
+    parameter.variable.clear_gradient();
+    check(static_cast<bool>(gradient), "shards: {} has no gradient", parameter.name);
+    gradients.push_back(gradient.shared() || !gradient.contiguous() ? gradient.contiguous_copy()
+                                                                    : std::move(gradient));
+  }
+  return gradients;
+}
+
+void Trainer::give_gradients(std::span<const Tensor> gradients) {
+  for (size_t i = 0; i < gradients.size(); ++i) slices_.parameters()[i].variable.set_gradient(gradients[i]);
+}
+
+static std::span<float> place_of(const Tensor& numbers) {
+  return {numbers.view().as<float>(), static_cast<size_t>(numbers.count())};
+}
+
+PlacesOf Trainer::gradients() const {
+  return [this](int first, int last) {
+    Places places;
+    for (const Slices::Piece& piece : slices_.pieces(first, last))
+      places.push_back(
+          place_of(Slices::of(slices_.parameters()[piece.parameter].variable.gradient(), piece)));
+    return places;
+  };
+}
+
+PlacesOf Trainer::weights() const {
+  return [this](int first, int last) {
+    Places places;
+    for (const Parameter& leaf : slices_.leaves(slices_.pieces(first, last)))
+      places.push_back(place_of(leaf.variable.value()));
+    return places;
+  };
+}
+
+// Loss and norm of the whole step, where `loss` and the gradients are this worker's subtree; afterwards the
+// gradients of its own parts are the step's. The squares are summed part by part, and the parts in order, so
+// that the norm has one order too.
+Trainer::Sums Trainer::sum_of_all(const Tensor& loss) {
+  if (team_.size() > 1) {
+    give_gradients(take_gradients());
+    reduce_scatter(team_, slices_.parts(), gradients());
+  }
+  std::vector<double> own(1 + parts_.last - parts_.first);  // the loss, and the squares of each part
+  own[0] = loss.item();
+  for (int part = parts_.first; part < parts_.last; ++part) {
+    RecycledVector<In> pieces;
+    for (const Slices::Piece& piece : slices_.pieces(part, part + 1))
+      pieces.push_back(Slices::of(slices_.parameters()[piece.parameter].variable.gradient(), piece).view());
+    const Tensor squares = Tensor::zeros({}, DType::f64, loss.backend());
+    if (!pieces.empty()) loss.backend().square_sum(pieces, squares.view());
+    own[1 + part - parts_.first] = squares.item();
+  }
+  std::vector<double> all(own.size() * team_.size());
+  team_.gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
+
+  std::vector<double> losses, squares(settings_.shards);
+  for (int rank = 0; rank < team_.size(); ++rank) {
+    const double* of_rank = all.data() + rank * own.size();
+    losses.push_back(of_rank[0]);
+    std::copy_n(of_rank + 1, own.size() - 1,
+                squares.begin() + parts_of(rank, team_.size(), static_cast<int>(slices_.parts())).first);
+  }
+  for (size_t distance = 1; distance < losses.size(); distance *= 2)  // the tree's upper levels
+    for (size_t i = 0; i < losses.size(); i += 2 * distance) losses[i] += losses[i + distance];
+  double sum = 0;
+  for (const double square : squares) sum += square;
+  const auto number = [&](double x) { return Tensor::full({}, x, DType::f64, loss.backend()); };
+  for (size_t i = 0; i < own_.size(); ++i)  // what moves the weights sees its pieces only
+    optimizer_->parameters()[i].variable.set_gradient(
+        Slices::of(slices_.parameters()[own_[i].parameter].variable.gradient(), own_[i]));
+  return {number(losses[0]), number(std::sqrt(sum)), 0};
+}
+
+// ---- A step
 
 // Batches whose gradient is far longer than usual are passed over, and a step is done with the next ones. The
 // usual is a running mean of the norms of steps that were done. What does not end after ten times is no
@@ -106,7 +241,7 @@ Trainer::Sums Trainer::without_outliers(Sums sums, Step& step) {
   while (usual_norm_ > 0 && !(norm() <= settings_.skip_above * usual_norm_) && step.skipped < most) {
     step.outlier = std::isfinite(norm()) ? std::max(step.outlier, norm()) : norm();
     ++step.skipped;
-    optimizer_->clear_gradients();
+    clear_gradients();
     sums = accumulate();
   }
   usual_norm_ = usual_norm_ > 0 ? memory * usual_norm_ + (1 - memory) * norm() : norm();
@@ -125,23 +260,24 @@ Trainer::Step Trainer::step(const Look& look) {
       const bool finite = std::isfinite(sums.norm.item());
       scaler_.update(finite);
       if (finite || !std::isfinite(sums.loss.item()) || scaler_.scale < 1) break;
-      optimizer_->clear_gradients();
+      clear_gradients();
       sums = accumulate();
     }
   }
   if (settings_.skip_above > 0) sums = without_outliers(std::move(sums), result);
-  if (look) look(optimizer_->parameters(), sums.share);
+  if (look) look(slices_.parameters(), sums.share);
   // The mean of the gradients is taken where they are used. The scale is not finite where the loss or the
   // norm is not: the step then changes nothing.
   optimizer_->step(result.rate, clip_scale(sums.norm, settings_.clip, sums.share) + sums.loss * 0);
-  optimizer_->clear_gradients();
+  clear_gradients();
+  if (team_.size() > 1) all_gather(team_, static_cast<int>(slices_.parts()), weights());
   // Only now does the host wait for the device.
-  result.loss = sums.loss.item() / static_cast<double>(settings_.accumulation);
+  result.loss = sums.loss.item() / static_cast<double>(batches());
   result.gradient_norm = sums.norm.item() * sums.share;
   if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return result;
   const int64_t step = steps();
   optimizer_->take_back_step();
-  loader_ = Loader(data_, settings_.batch, settings_.context, batches_before, LoaderOrder::epochs, counted_);
+  loader_ = Loader(data_, shard_.rows, settings_.context, batches_before, LoaderOrder::epochs, counted_);
   dropout_random_.counter = draws_before;
   scaler_ = scaler_before;
   usual_norm_ = usual_before;
@@ -151,27 +287,71 @@ Trainer::Step Trainer::step(const Look& look) {
       step, result.loss, result.gradient_norm));
 }
 
-nlohmann::ordered_json Trainer::state() const {
+void Trainer::clear_gradients() {
+  optimizer_->clear_gradients();  // its pieces
+  for (const Parameter& parameter : slices_.parameters()) parameter.variable.clear_gradient();
+}
+
+Json Trainer::state() const {
   const LoaderState& loader = loader_.state();
-  nlohmann::ordered_json state = {
-      {"step", steps()},
-      {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
-      {"dropout_counter", dropout_random_.counter}};
+  Json state = {{"step", steps()},
+                {"loader", {{"seed", loader.seed}, {"epoch", loader.epoch}, {"position", loader.position}}},
+                {"dropout_counter", dropout_random_.counter}};
   if (precision_ == DType::f16)
     state["loss_scaler"] = {{"scale", scaler_.scale}, {"good_steps", scaler_.good_steps}};
   if (settings_.skip_above > 0) state["usual_norm"] = usual_norm_;
   return state;
 }
 
-void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state) {
+// Tensor after tensor, so that the others never hold more than one whole.
+NamedTensors Trainer::optimizer_state() const {
+  const NamedTensors own = optimizer_->state();
+  if (team_.size() == 1) return own;
+  NamedTensors all;
+  const auto of_kind = [&](const std::string& kind, const Parameter& parameter, size_t index) {
+    const Tensor whole = Tensor::like(parameter.variable.value());
+    const auto name = kind + "." + parameter.name;
+    const auto piece = std::ranges::find(own_, index, &Slices::Piece::parameter);
+    if (piece != own_.end()) {
+      const auto found = std::ranges::find(own, name, &NamedTensors::value_type::first);
+      whole.backend().copy(found->second.view(), Slices::of(whole, *piece).view());
+    }
+    all_gather(team_, static_cast<int>(slices_.parts()), [&](int first, int last) {
+      Places places;
+      for (const Slices::Piece& each : slices_.pieces(first, last))
+        if (each.parameter == index) places.push_back(place_of(Slices::of(whole, each)));
+      return places;
+    });
+    if (team_.rank() == 0) all.emplace_back(name, whole);
+  };
+  for (const std::string& kind : kinds_of_state(settings_))
+    for (size_t i = 0; i < slices_.parameters().size(); ++i) of_kind(kind, slices_.parameters()[i], i);
+  return all;
+}
+
+void Trainer::load_optimizer(const NamedTensors& state, int64_t step) {
+  if (team_.size() == 1) return optimizer_->load(state, step);
+  NamedTensors own;
+  for (const auto& [name, whole] : state)
+    for (const Slices::Piece& piece : own_) {
+      const Parameter& parameter = slices_.parameters()[piece.parameter];
+      if (name.substr(name.find('.') + 1) != parameter.name) continue;
+      check(whole.shape() == parameter.variable.shape(), "optimizer: '{}' is saved as {}, the model has {}",
+            name, whole.shape(), parameter.variable.shape());
+      own.emplace_back(name, Slices::of(whole, piece));
+    }
+  optimizer_->load(own, step);
+}
+
+void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
   try {
     const int64_t step = state.at("step");
     check(step >= 0 && step <= settings_.steps, "the run to go on with is at step {} of {}", step,
           settings_.steps);
-    optimizer_->load(optimizer_state, step);
+    load_optimizer(optimizer_state, step);
     const auto& loader = state.at("loader");
     loader_ =
-        Loader(data_, settings_.batch, settings_.context,
+        Loader(data_, shard_.rows, settings_.context,
                {loader.at("seed"), loader.at("epoch"), loader.at("position")}, LoaderOrder::epochs, counted_);
     dropout_random_.counter = state.at("dropout_counter");
     if (precision_ == DType::f16) {
@@ -179,7 +359,7 @@ void Trainer::restore(const nlohmann::ordered_json& state, const NamedTensors& o
       scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
     }
     usual_norm_ = state.value("usual_norm", 0.0);
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }
 }

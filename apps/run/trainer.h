@@ -1,8 +1,11 @@
 // Trainer: what a training run is made of between two checkpoints: the model, the optimizer, the schedule,
 // and where the data and the random numbers stand. One call to step() is one update.
+//
+// A step is S shards, whose gradients add up in one tree. Several workers share them: each computes some, all
+// add up (team/sum.h), each moves the weights of its slices, and all take them from each other. A batch's
+// data and dropout belong to its place in the step, so N workers have the bits of one.
 #pragma once
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
 
 #include "apps/run/recorded_pass.h"
@@ -12,6 +15,10 @@
 #include "optim/optimizer.h"
 #include "optim/scaler.h"
 #include "optim/schedule.h"
+#include "optim/slices.h"
+#include "optim/tree_sum.h"
+#include "team/sum.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -26,10 +33,11 @@ struct NotFinite : Error {
 
 class Trainer {
  public:
-  // The tokens must outlive the trainer. What learns is what wants a gradient (see nn/adapt.h); of tokens
-  // that are not `counted` the targets are ignored.
+  // The tokens and the team must outlive the trainer. What learns is what wants a gradient (see nn/adapt.h);
+  // of tokens that are not `counted` the targets are ignored. All workers of a team make the same calls, with
+  // models of the same numbers.
   Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens,
-          const std::vector<bool>* counted = nullptr);
+          Team& team = alone(), const std::vector<bool>* counted = nullptr);
   ~Trainer() {
     model_.train_with(nullptr);
     model_.compute_in(DType::f32);
@@ -55,31 +63,50 @@ class Trainer {
   int64_t tokens_per_step() const { return settings_.batch * settings_.context * settings_.accumulation; }
 
   // All that a checkpoint needs to go on bit for bit, apart from the model's weights.
-  nlohmann::ordered_json state() const;
-  NamedTensors optimizer_state() const { return optimizer_->state(); }
-  void restore(const nlohmann::ordered_json& state, const NamedTensors& optimizer_state);
+  Json state() const;
+  NamedTensors optimizer_state() const;  // of the whole model; in worker 0 of a team, nothing in the others
+  void restore(const Json& state, const NamedTensors& optimizer_state);
 
  private:
   // Of the batches of a step together, where the backend has them.
   struct Sums {
-    Tensor loss, norm;
-    double share;  // what the gradients, and with them the norm, are to be multiplied with
+    Tensor loss, norm;  // one f64 each
+    double share;       // what the gradients, and with them the norm, are to be multiplied with
   };
   Sums accumulate();
   Sums without_outliers(Sums sums, Step& step);
+  int64_t batches() const { return settings_.shards * shard_.batches; }  // of a step, of all workers
   double loss_scale() const { return precision_ == DType::f16 ? scaler_.scale : 1; }
   Tensor forward_and_backward();  // of the next batch; gives its loss
   Tensor compute();               // the same, when the batch is there
+  void pass_over(int64_t batches);
+  void clear_gradients();
+  void load_optimizer(const NamedTensors& state, int64_t step);
+  uint64_t draws_of_batch() const;
+
+  // Of several workers, or several shards.
+  TreeSum::List take_gradients();
+  void give_gradients(std::span<const Tensor> gradients);
+  PlacesOf gradients() const;
+  PlacesOf weights() const;
+  Sums sum_of_all(const Tensor& loss);
 
   Settings settings_;
+  ShardsOfStep shard_;
   LanguageModel& model_;
+  Team& team_;
   std::span<const uint16_t> data_;
   const std::vector<bool>* counted_;
   DType precision_;
   Schedule schedule_;
+  Slices slices_;                   // of all parameters, one part for each shard
+  Parts parts_;                     // those of this worker
+  std::vector<Slices::Piece> own_;  // what lies in them: all, where it is alone
   std::unique_ptr<Optimizer> optimizer_;
   Loader loader_;
   Random dropout_random_;
+  uint64_t draws_;  // of a batch, where others compute some
+  TreeSum sum_;
   std::vector<int32_t> next_inputs_, next_targets_;
   LossScaler scaler_;                // in f16
   double usual_norm_ = 0;            // of the gradients lately, where outliers are skipped; 0: not known yet

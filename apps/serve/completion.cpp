@@ -6,6 +6,7 @@
 
 #include "apps/run/generator.h"
 #include "data/utf8.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -212,29 +213,13 @@ CompletionRequest read_completion(const Json& body, const std::vector<ServedMode
 
 // ---- The answer
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id) {
-  const std::string bytes(tokenizer.token_bytes(id));
-  for (size_t at = 0; at < bytes.size();) {
-    const auto [value, length] = decode_utf8(bytes, at);
-    if (value == 0xFFFD && length == 1) {
-      std::string text = "bytes:";
-      for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-      return text;
-    }
-    at += length;
-  }
-  return bytes;
-}
-
 static size_t characters(std::string_view text) {
   return static_cast<size_t>(std::ranges::count_if(
       text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
 }
 
 // What a model that says bytes in any order may have said is no UTF-8; then U+FFFD stands for it.
-static std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+static std::string text_of(const Json& json) { return to_text(json); }
 
 Completion::Completion(CompletionRequest request, Engine& engine)
     : request_(std::move(request)), created_(std::time(nullptr)) {

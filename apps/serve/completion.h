@@ -2,15 +2,14 @@
 // clients send and read it. What is not known is refused by name, never passed over. Beyond it there are
 // top_k, min_p and repetition_penalty; and with logprobs, token ids beside the texts of tokens.
 #pragma once
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "apps/serve/engine.h"
+#include "apps/serve/xray_view.h"
+#include "tensor/json.h"
 
 namespace chapbook {
-
-using Json = nlohmann::ordered_json;
 
 // An error as OpenAI's clients read it.
 struct ApiError : Error {
@@ -91,7 +90,6 @@ class Completion {
   bool over_ = false;
 };
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id);  // bytes that are no UTF-8: "bytes:\xe2\x82"
-Json models_json(const std::vector<ServedModel>& models);        // GET /v1/models
+Json models_json(const std::vector<ServedModel>& models);  // GET /v1/models
 
 }  // namespace chapbook

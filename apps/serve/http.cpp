@@ -99,12 +99,18 @@ class Threads : public httplib::TaskQueue {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return running_ < most_; });
     ++running_;
-    std::thread([this, work = std::move(work)] {
+    lock.unlock();
+    const auto serve = [this, work = std::move(work)] {
       work();
       const std::lock_guard lock(mutex_);
       --running_;
       changed_.notify_all();
-    }).detach();
+    };
+    try {
+      std::thread(serve).detach();
+    } catch (const std::system_error&) {
+      serve();  // no thread is to be had: meanwhile the next one waits
+    }
   }
   void shutdown() override {
     std::unique_lock lock(mutex_);

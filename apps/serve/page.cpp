@@ -1,16 +1,52 @@
-// The page, as the assembler puts the file into the program.
-#include <string_view>
+#include "apps/serve/page.h"
+
+#include <fmt/format.h>
+
+#include "tensor/check.h"
 
 namespace chapbook {
 
-asm(".section .rodata\n"
-    ".global chapbook_page, chapbook_page_end\n"
-    "chapbook_page: .incbin \"" CHAPBOOK_PAGE
-    "\"\n"
-    "chapbook_page_end:\n"
-    ".previous\n");
-extern "C" const char chapbook_page[], chapbook_page_end[];
+// The assembler puts each file between two names.
+#define CHAPBOOK_FILE(name, file)                                                           \
+  asm(".section .rodata\n"                                                                  \
+      ".global chapbook_" #name ", chapbook_" #name                                         \
+      "_end\n"                                                                              \
+      "chapbook_" #name ": .incbin \"" CHAPBOOK_PAGES "/" file                              \
+      "\"\n"                                                                                \
+      "chapbook_" #name                                                                     \
+      "_end:\n"                                                                             \
+      ".previous\n");                                                                       \
+  extern "C" const char chapbook_##name[], chapbook_##name##_end[];                         \
+  static std::string_view name() {                                                          \
+    return {chapbook_##name, static_cast<size_t>(chapbook_##name##_end - chapbook_##name)}; \
+  }
 
-std::string_view page() { return {chapbook_page, static_cast<size_t>(chapbook_page_end - chapbook_page)}; }
+CHAPBOOK_FILE(page_html, "page.html")
+CHAPBOOK_FILE(xray_html, "xray.html")
+CHAPBOOK_FILE(book_css, "book.css")
+CHAPBOOK_FILE(xray_css, "xray.css")
+CHAPBOOK_FILE(xray_js, "xray.js")
+
+std::string put(std::string text, std::string_view name, std::string_view content) {
+  const std::string mark = fmt::format("/* put: {} */", name);
+  const size_t at = text.find(mark);
+  check(at != text.npos, "a page has no place for {}", name);
+  return text.replace(at, mark.size(), content);
+}
+
+static std::string assembled(std::string_view html) {
+  return put(put(put(std::string(html), "book.css", book_css()), "xray.css", xray_css()), "xray.js",
+             xray_js());
+}
+
+const std::string& page() {
+  static const std::string whole = assembled(page_html());
+  return whole;
+}
+
+const std::string& xray_file() {
+  static const std::string whole = assembled(xray_html());
+  return whole;
+}
 
 }  // namespace chapbook

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "apps/run/generator.h"
+#include "apps/serve/page.h"
+#include "apps/serve/xray_view.h"
 #include "data/utf8.h"
 #include "tensor/json.h"
 
@@ -13,7 +16,7 @@ namespace {
 
 void answer(httplib::Response& response, int status, const Json& json) {
   response.status = status;
-  response.set_content(json.dump(-1, ' ', false, Json::error_handler_t::replace), "application/json");
+  response.set_content(to_text(json), "application/json");
 }
 
 // The error being handled, as OpenAI's clients read it.
@@ -55,7 +58,7 @@ bool is_address(const std::string& name) {
 }
 
 Json body_of(const httplib::Request& request) {
-  const Json body = Json::parse(request.body, shallow, false);
+  const Json body = try_parse_json(request.body);
   if (body.is_discarded()) throw ApiError(400, "the body is not valid JSON");
   return body;
 }
@@ -130,6 +133,9 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
     logits.resize(model.tokenizer.vocabulary_size());
     answer(response, 200, {{"scores", logits}});
   });
+  http_.Post("/chapbook/xray", [this](const httplib::Request& request, httplib::Response& response) {
+    answer(response, 200, see_inside(body_of(request)));
+  });
   http_.Post("/v1/completions", [this](const httplib::Request& request, httplib::Response& response) {
     complete(request, response);
   });
@@ -162,6 +168,65 @@ bool ModelServer::refused(const httplib::Request& request, httplib::Response& re
   return false;
 }
 
+Json ModelServer::see_inside(Json body) {
+  const auto refuse = [](const char* name, const std::string& message) {
+    throw ApiError(400, message, "invalid_request_error", name);
+  };
+  // What is only for it; the rest is checked as a completion is.
+  const auto take = [&](const char* name) {
+    const Json value = body.is_object() ? body.value(name, Json()) : Json();
+    if (body.is_object()) body.erase(name);
+    return value;
+  };
+  const Json off = take("off"), patch = take("patch"), from = take("from"), back = take("back");
+  if (body.is_object()) body["max_tokens"] = 0;
+  const CompletionRequest asked = read_completion(body, models_, limits_.completion);
+  if (asked.prompts.size() != 1) refuse("prompt", "'prompt' must be one text");
+  const Model& model = asked.model->model;
+  const std::vector<int32_t>& ids = asked.prompts.front().ids;
+  const int64_t T = static_cast<int64_t>(ids.size());
+  if (!from.is_null() && !from.is_string()) refuse("from", "'from' must be a text");
+  if (!back.is_null() && !(back.is_number_integer() && back >= 1 && back < T))
+    refuse("back", fmt::format("'back' must be a token from 1 to {}", T - 1));
+  const auto parts = [&](const Json& list, const char* name, const Anatomy& there, std::vector<Cut>& cuts) {
+    if (list.is_null()) return;
+    if (!list.is_array() || list.size() > 256)
+      refuse(name, fmt::format("'{}' must be a list of up to 256 parts", name));
+    for (const Json& part : list) {
+      if (!part.is_string()) refuse(name, fmt::format("'{}' must be a list of texts", name));
+      try {
+        cuts.push_back(read_cut(part.get<std::string>(), there, &list == &patch));
+      } catch (const Error& error) {
+        refuse(name, error.what());
+      }
+    }
+  };
+  Json result;
+  engine_.compute([&] {
+    XRayOptions how;
+    const Anatomy there = anatomy(*model.network);
+    parts(off, "off", there, how.cuts);
+    parts(patch, "patch", there, how.cuts);
+    if (!patch.is_null() && !patch.empty()) {
+      const std::vector<int32_t> other =
+          prompt_ids(model.tokenizer, from.is_null() ? "" : from.get<std::string>(), model.after_end);
+      const int64_t tokens = static_cast<int64_t>(other.size());
+      if (tokens < T || tokens > model.network->context())
+        refuse("from", fmt::format("the text to patch from has {} tokens; it needs {}, as many as the other",
+                                   tokens, T));
+      how.other = named_values(*model.network, other);
+    }
+    if (!back.is_null()) {
+      result = way_back_json(way_back(model, ids, back.get<int64_t>(), how));
+      return;
+    }
+    std::optional<XRay> whole;
+    if (!how.cuts.empty()) whole = xray(model, ids, {.depth = XRayOptions::Depth::each});
+    result = xray_json(xray(model, ids, how), model, how.cuts, whole ? &*whole : nullptr);
+  });
+  return result;
+}
+
 void ModelServer::complete(const httplib::Request& request, httplib::Response& response) {
   auto completion =
       std::make_shared<Completion>(read_completion(body_of(request), models_, limits_.completion), engine_);
@@ -185,8 +250,7 @@ void ModelServer::complete(const httplib::Request& request, httplib::Response& r
       }
       if (!completion->over()) return true;
     } catch (...) {
-      const std::string text =
-          event(current_error().json().dump(-1, ' ', false, Json::error_handler_t::replace));
+      const std::string text = event(to_text(current_error().json()));
       sink.write(text.data(), text.size());
       sink.done();
       return true;

@@ -6,6 +6,8 @@
 //   POST /v1/completions      see completion.h
 //   GET  /chapbook/tokens     ?model=NAME: the texts of all its tokens, by id
 //   POST /chapbook/scores     {"model", "prompt": [ids]}: the score of every token to come next
+//   POST /chapbook/xray       {"model", "prompt", "off": [parts], "patch": [parts], "from": a text}: what
+//                             xray.js shows; with "back": the way back from that token
 //
 // A page elsewhere must not use a server here: a request whose Host is a name that was not told (DNS
 // rebinding), or a POST with an Origin that is not this server's or that is no JSON (which a browser sends
@@ -38,6 +40,7 @@ class ModelServer {
 
  private:
   bool refused(const httplib::Request& request, httplib::Response& response) const;
+  Json see_inside(Json body);
   void complete(const httplib::Request& request, httplib::Response& response);
   const ServedModel& model(const std::string& name) const;
 
@@ -47,7 +50,5 @@ class ModelServer {
   Engine engine_;
   WatchedServer http_;
 };
-
-std::string_view page();  // page.html
 
 }  // namespace chapbook

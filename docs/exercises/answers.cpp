@@ -9,6 +9,7 @@
 #include "apps/run/settings.h"
 #include "nn/gpt.h"
 #include "tensor/files.h"
+#include "tensor/kernel_call.h"
 
 namespace chapbook {
 namespace {
@@ -66,6 +67,19 @@ Answer bytes_of_logits() {
            {count * 4, "that is 2 times too much: it is the size in f32"}}};
 }
 
+// 6.4
+Answer bytes_of_a_bias() {
+  const View x{nullptr, DType::f32, {2048, 768}, contiguous_strides({2048, 768})};
+  const View bias = View{nullptr, DType::f32, {768}, contiguous_strides({768})}.broadcast_to(x.shape);
+  const double right = 2 * bytes(x) + bytes(bias);
+  return {right,
+          0,
+          {{3 * bytes(x), "the stretched bias is counted as if it were written out in full"},
+           {2 * bytes(x), "the bias is read too, if only once"},
+           {bytes(x) + bytes(bias), "so many are read; as many numbers as x has are written"},
+           {right / 4, "so many numbers they are, of 4 bytes each"}}};
+}
+
 // 9.4
 Answer parameters_of_norms() {
   LayerNorm norm(gpt2.width, gpt2.bias);
@@ -108,8 +122,9 @@ Answer work_of_gpt2() {
 int main() {
   using namespace chapbook;
   const std::map<std::string, Answer> all = {{"0.2", story_bits_per_byte()}, {"0.3", tokens_of_a_run()},
-                                             {"2.4", bytes_of_logits()},     {"9.4", parameters_of_norms()},
-                                             {"12.2", parameters_of_gpt2()}, {"12.3", work_of_gpt2()}};
+                                             {"2.4", bytes_of_logits()},     {"6.4", bytes_of_a_bias()},
+                                             {"9.4", parameters_of_norms()}, {"12.2", parameters_of_gpt2()},
+                                             {"12.3", work_of_gpt2()}};
   nlohmann::json json;
   for (const auto& [number, answer] : all)
     json[number] = {{"value", answer.value}, {"tolerance", answer.tolerance}, {"mistakes", answer.mistakes}};

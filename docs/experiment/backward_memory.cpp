@@ -1,5 +1,7 @@
 // Chapter 7: the memory of a training step, call by call, with the graph as it is and with blocks that are
 // computed again; and what happens to somebody who adds up losses without walking back.
+#include <algorithm>
+
 #include "docs/tool/results.h"
 #include "nn/gpt.h"
 #include "tensor/profile/profile_backend.h"
@@ -30,29 +32,37 @@ struct Model {
 static double megabytes(size_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
 struct Step {
-  Line line;  // MB in use after each call, from the first of the forward pass to the last of the backward one
-  size_t forward_calls;              // of them
-  double before, turn, peak, after;  // MB: at the start, when backward begins, at most, at the end
+  Line forward, back;                      // MB in use after each call; one line for each direction
+  double before, turn, peak, after;        // MB: at the start, when backward begins, at most, at the end
+  size_t forward_calls, calls, peak_call;  // the last: in which call most was in use
 };
 
-static Step run_step(const char* name, bool recompute) {
+static Step run_step(const std::string& name, bool recompute) {
   ProfileBackend backend(::chapbook::backend("cpu"));
   const Model model(backend, recompute);
-  Step step{{name, {}, {}}, 0, megabytes(backend.blocks().live_bytes()), 0, 0, 0};
+  Step step{};
+  step.forward.name = name + ", forward", step.back.name = name + ", back";
+  step.before = megabytes(backend.blocks().live_bytes());
   backend.take_calls();
   backend.blocks().reset_peak();
+  const auto add_calls = [&](Line& line) {
+    for (const Call& call : backend.take_calls().calls) {
+      line.x.push_back(static_cast<double>(step.calls++));
+      line.y.push_back(megabytes(call.live));
+    }
+  };
   {
     const Variable loss = model.loss();
-    std::vector<Call> calls = backend.take_calls().calls;
-    step.forward_calls = calls.size();
+    add_calls(step.forward);
+    step.forward_calls = step.calls;
     step.turn = megabytes(backend.blocks().live_bytes());
     backward(loss);
-    for (Call& call : backend.take_calls().calls) calls.push_back(std::move(call));
-    for (size_t i = 0; i < calls.size(); ++i) {
-      step.line.x.push_back(static_cast<double>(i));
-      step.line.y.push_back(megabytes(calls[i].live));
-    }
+    add_calls(step.back);
   }
+  const auto& y = step.forward.y;
+  const auto& z = step.back.y;
+  const auto first = std::max_element(y.begin(), y.end()), second = std::max_element(z.begin(), z.end());
+  step.peak_call = static_cast<size_t>(*first >= *second ? first - y.begin() : second - z.begin() + y.size());
   step.peak = megabytes(backend.blocks().peak_bytes());
   step.after = megabytes(backend.blocks().live_bytes());
   return step;
@@ -77,12 +87,12 @@ static Line run_steps(const char* name, bool keep) {
 }
 
 int main() {
-  Results results("backward_memory", {"autograd/variable.cpp", "autograd/ops.cpp", "nn/gpt.cpp",
-                                         "nn/language_model.cpp"});
+  Results results("backward_memory",
+                  {"autograd/variable.cpp", "autograd/ops.cpp", "nn/gpt.cpp", "nn/language_model.cpp"});
   results.configuration = {{"layers", config.layers},         {"heads", config.heads},
                            {"width", config.width},           {"context", config.context},
                            {"vocabulary", config.vocabulary}, {"batch", batch}};
-  const Step plain = run_step("everything kept", false), again = run_step("blocks computed again", true);
+  const Step plain = run_step("all kept", false), again = run_step("blocks again", true);
   const Line walked = run_steps("each loss walked back", false),
              kept = run_steps("losses added up, never walked", true);
   results.values = {{"before", plain.before},
@@ -90,9 +100,15 @@ int main() {
                     {"peak", plain.peak},
                     {"after", plain.after},
                     {"forward_calls", plain.forward_calls},
-                    {"calls", plain.line.x.size()},
+                    {"calls", plain.calls},
+                    {"peak_call", plain.peak_call},
+                    {"peak_at_call", *std::max_element(plain.forward.y.begin(), plain.forward.y.end())},
+                    {"peak_back", *std::max_element(plain.back.y.begin(), plain.back.y.end())},
                     {"peak_again", again.peak},
-                    {"calls_again", again.line.x.size()},
+                    {"calls_again", again.calls},
+                    {"turn_again", again.turn},
+                    {"forward_calls_again", again.forward_calls},
+                    {"peak_call_again", again.peak_call},
                     {"walked_last", walked.y.back()},
                     {"kept_first", kept.y.front()},
                     {"kept_last", kept.y.back()}};
@@ -101,7 +117,7 @@ int main() {
                                      "MB in use",
                                      false,
                                      false,
-                                     {plain.line, again.line}});
+                                     {plain.forward, plain.back, again.forward, again.back}});
   results.figure("leaked-graphs",
                  {"Memory after each step", "step", "MB in use", false, false, {walked, kept}});
   results.write();

@@ -15,13 +15,14 @@
 
 using namespace chapbook;
 
-constexpr int64_t batch = 8, steps = 200, context = 32;
-static const GPTConfig config{.layers = 2, .heads = 2, .width = 32, .context = context, .vocabulary = 256};
+constexpr int64_t batch = 8, steps = 400, context = 32, width = 48;
+constexpr int seed_count = 5;
+static const GPTConfig config{.layers = 2, .heads = 2, .width = width, .context = context, .vocabulary = 256};
 
 struct Knobs {
   bool adamw = true;
   double rate = 0.003, momentum = 0, clip = 1, last = 0.1;  // last: the last rate, as a share of the first
-  int64_t warmup = 20;
+  int64_t warmup = 40;
   AdamWSettings adam = {};
   uint64_t seed = 1;
   enum { keep, fresh, count_only } at_half = keep;  // what is left of the optimizer when the run is resumed
@@ -104,13 +105,13 @@ static Line curve(const std::string& name, const Run& run) {
   return line;
 }
 
-// The mean, lowest and highest loss on unseen stories of three seeds.
+// The mean, lowest and highest loss on unseen stories of all seeds.
 static Json seeds(const std::string& name, Knobs knobs) {
   double mean = 0, low = INFINITY, high = 0;
-  for (const uint64_t seed : {1, 2, 3}) {
-    knobs.seed = seed;
+  for (int seed = 1; seed <= seed_count; ++seed) {
+    knobs.seed = static_cast<uint64_t>(seed);
     const double valid = train(knobs).valid;
-    mean += valid / 3, low = std::min(low, valid), high = std::max(high, valid);
+    mean += valid / seed_count, low = std::min(low, valid), high = std::max(high, valid);
   }
   fmt::print("{}: {:.3f}, {:.3f} to {:.3f}\n", name, mean, low, high);
   std::fflush(stdout);
@@ -120,14 +121,20 @@ static Json seeds(const std::string& name, Knobs knobs) {
 int main() {
   Results results("learning", {"optim/optimizer.cpp", "optim/schedule.cpp", "optim/clip.h", "nn/gpt.h",
                                "tensor/reference/adamw.cpp"});
-  results.configuration = {{"layers", 2},      {"width", 32},
-                           {"heads", 2},       {"context", context},
-                           {"batch", batch},   {"steps", steps},
-                           {"warmup", 20},     {"clip", 1},
-                           {"last rate", 0.1}, {"text", "built-in stories, bytes"}};
+  results.configuration = {{"layers", 2},
+                           {"width", width},
+                           {"heads", 2},
+                           {"context", context},
+                           {"batch", batch},
+                           {"steps", steps},
+                           {"warmup", 40},
+                           {"clip", 1},
+                           {"last rate", 0.1},
+                           {"seeds", seed_count},
+                           {"text", "built-in stories, bytes"}};
 
   Plot by_rate{
-      "Loss on unseen stories after 200 steps", "learning rate", "loss (nats per byte)", true, false, {}};
+      "Loss on unseen stories after 400 steps", "learning rate", "loss (nats per byte)", true, false, {}};
   Plot curves{
       "The loss of each optimizer at its best rate", "step", "loss (nats per byte)", false, false, {}};
   AdamWSettings no_decay;
@@ -184,46 +191,47 @@ int main() {
   turned("no_warmup", [](Knobs& k) { k.warmup = 0; });
   turned("high", [](Knobs& k) { k.rate = 0.02; });
   turned("high_no_warmup", [](Knobs& k) { k.rate = 0.02, k.warmup = 0; });
-  turned("high_long_warmup", [](Knobs& k) { k.rate = 0.02, k.warmup = 100; });
+  turned("high_long_warmup", [](Knobs& k) { k.rate = 0.02, k.warmup = steps / 2; });
 
   Plot sizes{"The size of AdamW's step over the learning rate", "step", "root mean square", true, false, {}};
-  for (const int64_t warmup : {0, 20}) {
+  for (const int64_t warmup : {0, 40}) {
     Knobs knobs;
     knobs.warmup = warmup;
     const Run run = train(knobs, true);
-    Line line{warmup ? "20 steps of warm-up" : "no warm-up", {}, {}};
+    Line line{warmup ? "40 steps of warm-up" : "no warm-up", {}, {}};
     for (size_t i = 0; i < run.sizes.size(); ++i) {
       line.x.push_back(static_cast<double>(i + 1));
       line.y.push_back(run.sizes[i]);
     }
     const std::string key = warmup ? "warmup" : "none";
-    for (const size_t step : {1, 2, 10, 100, 200})
+    for (const size_t step : {1, 2, 10, 100, 400})
       results.values["size"][key][std::to_string(step)] = run.sizes[step - 1];
     sizes.lines.push_back(line);
   }
   results.figure("learning-sizes", sizes);
 
-  Plot resumed{"A run resumed at step 100, mean of three", "step", "loss (nats per byte)", false, false, {}};
+  Plot resumed{
+      "A run resumed at step 200, mean of five seeds", "step", "loss (nats per byte)", false, false, {}};
   for (const auto& [name, key, what] :
        {std::tuple{"with its optimizer", "keep", Knobs::keep},
         {"with a fresh one", "fresh", Knobs::fresh},
-        {"with a fresh one that counts from 100", "count", Knobs::count_only}}) {
+        {"with a fresh one that counts from 200", "count", Knobs::count_only}}) {
     std::vector<double> losses(steps);
     double valid = 0;
-    for (const uint64_t seed : {1, 2, 3}) {
+    for (int seed = 1; seed <= seed_count; ++seed) {
       Knobs knobs;
       knobs.at_half = what;
-      knobs.seed = seed;
+      knobs.seed = static_cast<uint64_t>(seed);
       const Run run = train(knobs);
-      for (size_t i = 0; i < losses.size(); ++i) losses[i] += run.losses[i] / 3;
-      valid += run.valid / 3;
+      for (size_t i = 0; i < losses.size(); ++i) losses[i] += run.losses[i] / seed_count;
+      valid += run.valid / seed_count;
     }
     double before = 0, after = 0;
-    for (size_t i = 90; i < 100; ++i) before += losses[i] / 10;
-    for (size_t i = 101; i < 111; ++i) after += losses[i] / 10;
+    for (size_t i = 190; i < 200; ++i) before += losses[i] / 10;
+    for (size_t i = 201; i < 211; ++i) after += losses[i] / 10;
     results.values["resumed"][key] = {{"before", before}, {"after", after}, {"valid", valid}};
     Line line{name, {}, {}};
-    for (size_t i = 70; i < 170; ++i) {
+    for (size_t i = 170; i < 270; ++i) {
       line.x.push_back(static_cast<double>(i + 1));
       line.y.push_back(losses[i]);
     }

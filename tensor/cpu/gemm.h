@@ -9,8 +9,9 @@
 namespace chapbook::cpu {
 
 // y = residual + activation(a b + bias) for a (m, k), b (k, n) and y (m, n), whose column stride is 1; see
-// Epilogue in tensor/backend.h. Every number of y is one chain of multiply-adds in the order of k, so its
-// bits do not depend on how rows, columns and threads are shared out.
+// Epilogue in tensor/backend.h. Every number of y is summed in the order of k, in stretches of at most 512
+// multiply-adds whose sums are added one after another, so its bits do not depend on how rows, columns and
+// threads are shared out.
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
           const Epilogue& epilogue);
 

@@ -77,25 +77,30 @@ void set_gemm(std::string_view name) { choice() = named(name, "--gemm"); }
 
 Gemm faster_gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
                  Matrix<float> y) {
+  // Not held while products are timed: they wait for the thread pool, which may wait for a chunk that is
+  // here.
   static std::mutex mutex;
-  std::lock_guard lock(mutex);
+  std::unique_lock lock(mutex);
   // What this process has asked before: a training step asks again and again, and makes no text for it.
   static std::map<std::tuple<std::string_view, int64_t, int64_t, int64_t, bool, bool>, Gemm> known;
   const bool a_turned = a.column_stride != 1, b_turned = b.column_stride != 1;
-  const auto [answer, first] = known.try_emplace({gemm_vectors(), m, n, k, a_turned, b_turned}, Gemm::own);
-  if (!first) return answer->second;
+  const std::tuple key{gemm_vectors(), m, n, k, a_turned, b_turned};
+  if (const auto answer = known.find(key); answer != known.end()) return answer->second;
   const std::string shape =
       fmt::format("{} {}x{}{} {}x{}{}", gemm_vectors(), m, k, a_turned ? "T" : "", k, n, b_turned ? "T" : "");
   const auto found = remembered().find(shape);
-  if (found != remembered().end())
-    return answer->second = found->second == "own" ? Gemm::own : Gemm::openblas;
+  if (found != remembered().end()) return known[key] = found->second == "own" ? Gemm::own : Gemm::openblas;
+  lock.unlock();
   double own = 1e9, openblas = 1e9;
   for (int i = 0; i < 3; ++i) {
     own = std::min(own, seconds([&] { gemm(m, n, k, a, b, y, {}); }));
     openblas = std::min(openblas, seconds([&] { gemm_openblas(m, n, k, a, b, y, {}); }));
   }
-  remember(shape, own <= openblas ? "own" : "openblas");
-  return answer->second = own <= openblas ? Gemm::own : Gemm::openblas;
+  lock.lock();
+  // Of two threads that met a shape at once, the first to be done says what all will do.
+  const auto [answer, first] = known.try_emplace(key, own <= openblas ? Gemm::own : Gemm::openblas);
+  if (first) remember(shape, answer->second == Gemm::own ? "own" : "openblas");
+  return answer->second;
 }
 
 }  // namespace chapbook::cpu

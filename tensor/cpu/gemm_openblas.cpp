@@ -59,12 +59,17 @@ void gemm_openblas(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matri
     if (!epilogue.nothing()) finish(epilogue, y, i, rows, j, columns);
   });
   if (!epilogue.b_sums) return;
-  constexpr int64_t some = 64;
+  constexpr int64_t some = 64, piece = 512;  // columns; rows that are added up by themselves
   parallel_for(n, some, [&](int64_t begin, int64_t end) {
-    float sums[some] = {};
-    for (int64_t p = 0; p < k; ++p)
-      for (int64_t j = begin; j < end; ++j) sums[j - begin] += *b.at(p, j);
-    std::copy(sums, sums + (end - begin), epilogue.b_sums.as<float>() + begin);
+    double sums[some] = {};
+    for (int64_t first = 0; first < k; first += piece) {
+      float here[some] = {};
+      for (int64_t p = first; p < std::min(k, first + piece); ++p)
+        for (int64_t j = begin; j < end; ++j) here[j - begin] += *b.at(p, j);
+      for (int64_t j = begin; j < end; ++j) sums[j - begin] += here[j - begin];
+    }
+    for (int64_t j = begin; j < end; ++j)
+      epilogue.b_sums.as<float>()[j] = static_cast<float>(sums[j - begin]);
   });
 }
 

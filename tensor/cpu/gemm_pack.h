@@ -15,23 +15,23 @@ inline const Four& four(const float* x) { return *reinterpret_cast<const Four*>(
 
 // to[p step + i] = from[i row + p] for i < 4 and p < 4.
 inline void transpose_four(const float* from, int64_t row, float* to, int64_t step) {
-  using Index = int __attribute__((vector_size(16)));
   const Four a = four(from), b = four(from + row), c = four(from + 2 * row), d = four(from + 3 * row);
-  const Four ab_low = __builtin_shuffle(a, b, Index{0, 4, 1, 5}),
-             ab_high = __builtin_shuffle(a, b, Index{2, 6, 3, 7});
-  const Four cd_low = __builtin_shuffle(c, d, Index{0, 4, 1, 5}),
-             cd_high = __builtin_shuffle(c, d, Index{2, 6, 3, 7});
-  four(to) = __builtin_shuffle(ab_low, cd_low, Index{0, 1, 4, 5});
-  four(to + step) = __builtin_shuffle(ab_low, cd_low, Index{2, 3, 6, 7});
-  four(to + 2 * step) = __builtin_shuffle(ab_high, cd_high, Index{0, 1, 4, 5});
-  four(to + 3 * step) = __builtin_shuffle(ab_high, cd_high, Index{2, 3, 6, 7});
+  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+             ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+             cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  four(to) = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  four(to + step) = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  four(to + 2 * step) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  four(to + 3 * step) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
 // Columns j to j + columns of b's rows p to p + k as a panel: `width` numbers for each row, missing ones 0.
-// With sums, adds up the columns on the way.
+// With sums, adds up the columns on the way: first those of the panel by themselves, since a chain of all
+// rows would lose digits.
 template <int width>
 void pack_b(Matrix<const float> b, int64_t p, int64_t k, int64_t j, int64_t columns, float* panel,
-            float* sums) {
+            double* sums) {
   const float* from = b.at(p, j);
   if (columns < width) {
     std::fill(panel, panel + k * width, 0.0f);
@@ -54,8 +54,10 @@ void pack_b(Matrix<const float> b, int64_t p, int64_t k, int64_t j, int64_t colu
         panel[row * width + column] = from[row + column * b.column_stride];
   }
   if (!sums) return;
+  float here[width] = {};
   for (int64_t row = 0; row < k; ++row)
-    for (int64_t column = 0; column < columns; ++column) sums[column] += panel[row * width + column];
+    for (int column = 0; column < width; ++column) here[column] += panel[row * width + column];
+  for (int64_t column = 0; column < columns; ++column) sums[column] += here[column];
 }
 
 // Rows i to i + rows of a, k numbers of each from p, as a panel: row after row, row_step apart, or by column.

@@ -14,19 +14,6 @@ using cpu::grain;
 using cpu::Loop;
 using cpu::offset_of;
 
-template <class T>
-constexpr bool is_half = std::is_same_v<T, bf16> || std::is_same_v<T, f16>;
-
-template <class Y, class X>
-Y convert(X x) {
-  if constexpr (is_half<X>)
-    return convert<Y>(static_cast<float>(x));
-  else if constexpr (is_half<Y>)
-    return Y(static_cast<float>(x));
-  else
-    return static_cast<Y>(x);
-}
-
 // A transpose in blocks: walked row by row, every element read would be in another cache line. `across` is
 // the axis along which x lies side by side; y does so along the last.
 template <class T>
@@ -67,9 +54,9 @@ void copy_loop(const View& x, const View& y) {
         if constexpr (std::is_same_v<X, Y>)
           std::memcpy(to, from, n * sizeof(Y));
         else
-          for (int64_t i = 0; i < n; ++i) to[i] = convert<Y>(from[i]);
+          for (int64_t i = 0; i < n; ++i) to[i] = number_as<Y>(from[i]);
       } else {
-        for (int64_t i = 0; i < n; ++i) to[i * dy] = convert<Y>(from[i * dx]);
+        for (int64_t i = 0; i < n; ++i) to[i * dy] = number_as<Y>(from[i * dx]);
       }
     });
   });
@@ -81,7 +68,7 @@ void CpuBackend::fill(Out y, double value) {
   const Loop<1> loop(y.shape, {y.strides});
   const int64_t dy = loop.strides[0][-1];
   visit(y.dtype, [&]<class T>(Type<T>) {
-    const T number = convert<T>(value);
+    const T number = number_as<T>(value);
     parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
       loop.run(begin, end, [&](const auto& at, int64_t n) {
         T* to = y.as<T>() + at[0];

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/cpu/processors.h"
 
 namespace chapbook {
 
@@ -61,7 +63,14 @@ void ThreadPool::set_threads(int threads) {
 void ThreadPool::start(int threads) {
   stopping_ = false;
   stretches_ = std::vector<Stretch>(threads);
-  for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, i, state_.load());
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back(&ThreadPool::work, this, i, state_.load());
+  } catch (const std::system_error& error) {
+    const int there = this->threads();
+    stop();  // the caller's own thread is left
+    fail("threads: the system gives {} of {} ({}); --threads or CHAPBOOK_THREADS ask for fewer", there,
+         threads, error.code().message());
+  }
 }
 
 void ThreadPool::stop() {
@@ -163,7 +172,7 @@ uint64_t ThreadPool::wait_for_loop(uint64_t seen) {
 ThreadPool& thread_pool() {
   static ThreadPool pool([] {
     const char* text = std::getenv("CHAPBOOK_THREADS");
-    if (!text) return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, max_threads);
+    if (!text) return std::min(processors(), max_threads);
     const std::string_view value = text;
     int threads = 0;
     const auto [end, error] = std::from_chars(value.begin(), value.end(), threads);

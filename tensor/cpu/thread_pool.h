@@ -72,8 +72,8 @@ class ThreadPool {
   std::condition_variable wake_;
 };
 
-// The pool of the cpu backend: as many threads as the environment variable CHAPBOOK_THREADS says, else as the
-// machine has cores.
+// The pool of the cpu backend: as many threads as the environment variable CHAPBOOK_THREADS says, else as
+// there are processors for this process (processors.h).
 ThreadPool& thread_pool();
 
 template <class F>

@@ -65,25 +65,25 @@ struct Any {
   __device__ void write(int64_t at, double x) const {
     switch (dtype) {
       case DType::f32:
-        element<float>(at) = static_cast<float>(x);
+        element<float>(at) = number_as<float>(x);
         break;
       case DType::f64:
         element<double>(at) = x;
         break;
       case DType::bf16:
-        element<bf16>(at) = static_cast<bf16>(static_cast<float>(x));
+        element<bf16>(at) = number_as<bf16>(x);
         break;
       case DType::f16:
-        element<f16>(at) = static_cast<f16>(static_cast<float>(x));
+        element<f16>(at) = number_as<f16>(x);
         break;
       case DType::i32:
-        element<int32_t>(at) = static_cast<int32_t>(x);
+        element<int32_t>(at) = number_as<int32_t>(x);
         break;
       case DType::u16:
-        element<uint16_t>(at) = static_cast<uint16_t>(x);
+        element<uint16_t>(at) = number_as<uint16_t>(x);
         break;
       case DType::u8:
-        element<uint8_t>(at) = static_cast<uint8_t>(x);
+        element<uint8_t>(at) = number_as<uint8_t>(x);
         break;
     }
   }

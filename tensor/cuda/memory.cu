@@ -48,7 +48,7 @@ static void copy_as(const View& x, const View& y) {
 void CudaBackend::fill(Out y, double value) {
   visit(y.dtype, [&]<class T>(Type<T>) {
     constexpr int n = full_pack<T>;
-    const T number = static_cast<T>(static_cast<Wide<T>>(value));
+    const T number = number_as<T>(value);
     launch_each<n, fill_numbers<T, n>, fill_numbers<T, 1>>(std::array<View, 1>{y}, Bits<T>(y), number);
   });
 }

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "tensor/cuda/kernel.h"
+#include "tensor/dtype.h"
 #include "tensor/loop.h"
 
 namespace chapbook {
@@ -38,7 +39,7 @@ __device__ Pack<Wide<T>, n> load(const T* from) {
 template <int n, class T, class W>
 __device__ void store(T* to, const Pack<W, n>& x) {
   Pack<T, n> narrow;
-  for (int i = 0; i < n; ++i) narrow[i] = static_cast<T>(x[i]);
+  for (int i = 0; i < n; ++i) narrow[i] = number_as<T>(x[i]);
   *reinterpret_cast<Pack<T, n>*>(to) = narrow;
 }
 

@@ -87,11 +87,14 @@ class OnHost {
 
 void Backend::without_kernel(KernelCall& call) {
   note_fallback(call.kernel);
-  std::list<OnHost> operands;
-  for (const Operand& operand : call.operands)
-    if (operand.view->count() > 0) operands.emplace_back(*this, operand);
-  call.on(reference_backend());
-  for (OnHost& operand : operands) operand.bring_back();
+  {
+    std::list<OnHost> operands;
+    for (const Operand& operand : call.operands)
+      if (operand.view->count() > 0) operands.emplace_back(*this, operand);
+    call.on(reference_backend());
+    for (OnHost& operand : operands) operand.bring_back();
+  }
+  reference_backend().blocks().trim();  // what lay on the host is not kept: it may be as large as the device
 }
 
 void HostBackend::without_kernel(KernelCall& call) {

@@ -12,22 +12,11 @@ class Number {
  public:
   Number(void* data, DType dtype, int64_t offset) : data_(data), dtype_(dtype), offset_(offset) {}
   operator double() const {
-    return visit(dtype_, [&]<class T>(Type<T>) {
-      const T x = static_cast<T*>(data_)[offset_];
-      if constexpr (sizeof(T) == 2 && !std::is_integral_v<T>)
-        return static_cast<double>(static_cast<float>(x));
-      else
-        return static_cast<double>(x);
-    });
+    return visit(dtype_,
+                 [&]<class T>(Type<T>) { return number_as<double>(static_cast<T*>(data_)[offset_]); });
   }
   void operator=(double value) const {
-    visit(dtype_, [&]<class T>(Type<T>) {
-      T& y = static_cast<T*>(data_)[offset_];
-      if constexpr (sizeof(T) == 2 && !std::is_integral_v<T>)
-        y = T(static_cast<float>(value));
-      else
-        y = static_cast<T>(value);
-    });
+    visit(dtype_, [&]<class T>(Type<T>) { static_cast<T*>(data_)[offset_] = number_as<T>(value); });
   }
   void operator=(const Number& x) const { *this = static_cast<double>(x); }
   void operator+=(double value) const { *this = *this + value; }

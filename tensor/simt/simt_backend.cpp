@@ -100,7 +100,7 @@ void SimtBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
 
 }  // namespace chapbook
 
-extern "C" chapbook::Backend& chapbook_simt_backend() {
+extern "C" chapbook::Backend* chapbook_simt_backend() {
   static auto& simt = *new chapbook::SimtBackend;
-  return simt;
+  return &simt;
 }

@@ -1,21 +1,11 @@
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <string>
+#include "tests/support/shell.h"
+#include "tests/support/temporary_directory.h"
+
+using chapbook::shell;
 
 static const std::string root = CHAPBOOK_SOURCE_DIR;
-
-// The exit code, and what was printed on both outputs.
-static std::pair<int, std::string> shell(const std::string& command) {
-  std::FILE* pipe = ::popen(("(" + command + ") 2>&1 </dev/null").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string output;
-  for (int letter; (letter = std::fgetc(pipe)) != EOF;) output += static_cast<char>(letter);
-  const int status = ::pclose(pipe);
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, output};
-}
 
 TEST_CASE("the scripts are sound bash") {
   for (const char* script : {"chapbook", ".ci/run", "tests/mutants/run"}) {
@@ -29,6 +19,44 @@ TEST_CASE("the scripts are sound bash") {
     const auto [check_code, findings] = shell("shellcheck '" + root + "/" + script + "'");
     CHECK_MESSAGE(check_code == 0, findings);
   }
+}
+
+// A directory with the launcher alone, which thinks it is built, and a ninja that only says so.
+static std::string launcher_alone(const chapbook::TemporaryDirectory& directory) {
+  return "cd '" + directory.path + "' && sed 's/^interval=10/interval=1/' '" + root + "/chapbook' >chapbook" +
+         R"(
+set -e
+mkdir -p build/release bin tensor autograd nn optim data apps docs/tool bench
+touch CMakeLists.txt
+echo 'build chapbook: phony' >build/release/build.ninja
+printf '#!/bin/sh\necho started' >build/release/chapbook
+printf '#!/bin/sh\necho [1/3] a; sleep 3; echo [2/3] b; echo [3/3] c' >bin/ninja
+chmod +x chapbook bin/ninja build/release/chapbook
+export PATH=$PWD/bin:$PATH
+)";
+}
+
+TEST_CASE("where nobody watches, the launcher says how far it is while it builds") {
+  const chapbook::TemporaryDirectory directory;
+  const auto [code, output] = shell(launcher_alone(directory) + "./chapbook plan");
+  CHECK(code == 0);
+  CHECK(output.starts_with("chapbook: building [1/3]\nchapbook: building [1/3]\n"));
+  CHECK(output.ends_with("\nstarted\n"));
+}
+
+TEST_CASE("a program that is built starts while another command builds; one that must wait says for what") {
+  const chapbook::TemporaryDirectory directory;
+  const std::string start = launcher_alone(directory) + R"(
+rm -f build/release/lock
+{ flock 9; echo 'test_apps (process 7)' >build/release/lock; sleep 3; } 9>>build/release/lock &
+until [ -s build/release/lock ]; do sleep 0.1; done
+)";
+  const auto [code, output] = shell(start + "./chapbook plan; flock -n build/release/lock true && echo free");
+  CHECK(output == "started\n");  // and the other one still builds
+  const auto [late_code, late] = shell(start + "touch -d tomorrow apps/new.cpp; ./chapbook plan");
+  CHECK(late_code == 0);
+  CHECK(late.starts_with("chapbook: waiting for another command, which builds test_apps (process 7)\n"));
+  CHECK(late.ends_with("\nstarted\n"));
 }
 
 TEST_CASE("the launcher's help needs no build, from any directory and through a link") {

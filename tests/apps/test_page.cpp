@@ -6,9 +6,11 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "apps/serve/xray_view.h"
 #include "served.h"
 #include "tensor/files.h"
 #include "tests/support/browser.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 
@@ -193,10 +195,114 @@ TEST_CASE("page: in a browser") {
     CHECK(browser.run("return document.querySelector('#could').matches('.open')") == false);
     check_quiet(browser, base);
   }
+  SUBCASE("the x-ray: a head is switched off, and probabilities change") {
+    browser.run("$('prompt').value = 'Once upon a time there was a fox.'");
+    browser.click("#xray-tab");
+    CHECK(browser.run("return $('looked-at').value") == "Once upon a time there was a fox.");
+    CHECK(browser.run("return $('telling').checkVisibility()") == false);
+    browser.click("#look button");
+    REQUIRE(browser.becomes(
+        "viewer.data && document.querySelectorAll('.xray .t').length === viewer.data.ids.length"));
+    CHECK(browser.run("return document.querySelector('.xray .words').textContent.includes('there was')") ==
+          true);
+    // What the lens says behind the last block is what the API says.
+    const Any ids = browser.run("return viewer.data.ids");
+    CHECK(browser.run("return viewer.data.lens.length") == 3);
+    for (const char* tab : {"guesses", "attention", "back", "graph", "surgery"}) {
+      CAPTURE(tab);
+      browser.click(fmt::format("[data-tab={}]", tab));
+      REQUIRE(
+          browser.becomes("document.querySelector('.xray .panel').textContent.length > 40 && "
+                          "!document.querySelector('.xray .panel').textContent.includes('Going back')"));
+      check_for_everyone(browser);
+      save_picture(browser, fmt::format("xray_{}", tab));
+    }
+    // By keyboard: another token, another tab.
+    browser.run("document.querySelector('.xray .t.here').focus()");
+    const Any place = browser.run("return viewer.place");
+    browser.key("\uE012");  // to the left
+    CHECK(browser.run("return viewer.place") == place.get<int>() - 1);
+    CHECK(browser.run("return +document.activeElement.dataset.at") == place.get<int>() - 1);
+    // Surgery, live.
+    const Any before = browser.run("return viewer.data.lens.at(-1)");
+    browser.run("document.querySelector('.xray .part').value = '1.1'");
+    browser.click(".xray .operate .off");
+    REQUIRE(browser.becomes("viewer.data.off?.[0] === '1.1'"));
+    CHECK(browser.run("return viewer.data.lens.at(-1)") != before);
+    CHECK(browser.run("return viewer.data.before.logprobs.slice(0, -1)") == [&] {
+      Any all = Any::array();
+      for (size_t i = 0; i + 1 < before.size(); ++i) all.push_back(before[i][1]);
+      return all;
+    }());
+    CHECK(browser.run("return document.querySelector('.xray .sum').textContent.includes('1.1 off')") == true);
+    browser.click("[data-tab=attention]");
+    CHECK(browser.run("return document.querySelectorAll('.heads .off').length") == 1);
+    browser.click("[data-tab=back]");  // and back through what is left
+    REQUIRE(browser.becomes("document.querySelectorAll('.xray .parameters li').length > 10"));
+    browser.click("[data-tab=surgery]");
+    browser.type(".xray .from", "no");
+    browser.click(".xray .patch");
+    REQUIRE(browser.becomes(
+        "document.querySelector('.xray .wrong').textContent.includes('as many as the other')"));
+    browser.log("browser");  // where the browser notes a 400 of its own accord
+    browser.click(".xray .chips button");
+    REQUIRE(browser.becomes("!viewer.data.before"));
+    CHECK(browser.run("return viewer.data.lens.at(-1)") == before);
+    browser.window(390, 780);
+    browser.dark(true);
+    browser.click("[data-tab=attention]");
+    check_for_everyone(browser);
+    save_picture(browser, "xray_narrow");
+    check_quiet(browser, base);
+  }
   SUBCASE("an error is said") {
     browser.run("tokens.value = 100000; form.noValidate = true");
     browser.click("#tell");
     CHECK(browser.becomes("document.querySelector('#alert').textContent.includes('max_tokens')", 10));
     browser.log("browser");  // where the browser notes a 400 of its own accord
+  }
+}
+
+TEST_CASE("page: an x-ray as one file, without a server") {
+  if (!Browser::there()) return;  // which the other case says
+  const Model model = lively_model();
+  std::vector<int32_t> ids = prompt_ids(model.tokenizer, "Once upon a time there was a fox. \"</script>\"");
+  const XRay seen = xray(model, ids);
+  nlohmann::ordered_json data = xray_json(seen, model);
+  data["model"] = "lively";
+  for (size_t place = 1; place < ids.size(); ++place)
+    data["back"][std::to_string(place)] = way_back_json(way_back(model, ids, static_cast<int64_t>(place)));
+  const TemporaryDirectory folder;
+  const std::string path = folder / "xray.html";
+  write_file(path, xray_page(data));
+  Browser browser(1280, 860);
+  browser.window(1280, 860);
+  browser.open("file://" + path);
+  REQUIRE(browser.becomes("document.querySelectorAll('.t').length > 5", 10));
+  CHECK(browser.run("return document.querySelector('.words').textContent.includes('</script>')") == true);
+  for (const char* tab : {"guesses", "attention", "back", "graph", "surgery"}) {
+    browser.click(fmt::format("[data-tab={}]", tab));
+    check_for_everyone(browser);
+  }
+  // The weights that it shows are the model's, to a part in 65535.
+  const double worst = browser.run(
+      "let sum = 0; const T = data.ids.length; for (let l = 0; l < data.layers; ++l) for (let h = 0; h < "
+      "data.heads; ++h) for (let t = 0; "
+      "t < T; ++t) { let row = 0; for (let s = 0; s <= t; ++s) row += viewer.weight(l, h, t, s); sum = "
+      "Math.max(sum, Math.abs(row - 1)); } "
+      "return sum");
+  CHECK(worst <= static_cast<double>(ids.size()) / 65535);
+  const int64_t T = static_cast<int64_t>(ids.size());
+  const double shown = browser.run("return viewer.weight(1, 1, arguments[0] - 1, 3)", {T});
+  CHECK(std::fabs(shown - seen.attention[1][(1 * T + T - 1) * T + 3]) <= 1.0 / 65535);
+  browser.window(390, 780);
+  browser.dark(true);
+  check_for_everyone(browser);
+  for (const Any& entry : browser.log("browser")) FAIL_CHECK(entry["message"].get<std::string>());
+  for (const Any& entry : browser.log("performance")) {
+    const Any message = Any::parse(entry["message"].get<std::string>())["message"];
+    if (message["method"] != "Network.requestWillBeSent") continue;
+    const std::string url = message["params"]["request"]["url"];
+    CHECK_MESSAGE((url.starts_with("file://") || url.starts_with("data:")), url);
   }
 }

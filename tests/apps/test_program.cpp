@@ -120,6 +120,22 @@ TEST_CASE("a tokenizer is learned, and what it encodes decodes to the same bytes
   CHECK(in("tokenizer decode tokens ids > /dev/full").code == 2);
 }
 
+// Opening cuda's module takes a GPU's memory and a second. The loader says what it opens.
+TEST_CASE("--backend cpu opens no other backend") {
+  const TemporaryDirectory directory;
+  write_file(directory / "no_module.so", "text");
+  const std::string before = "LD_DEBUG=files CHAPBOOK_CUDA_MODULE=" + directory / "no_module.so";
+  CHECK(run_program("doctor", before).output.find("file=" + directory / "no_module.so") != std::string::npos);
+  for (const std::string& arguments :
+       {std::string("plan --preset nano --backend cpu"),
+        "profile --preset nano --steps 1 --backend cpu --out " + directory / "profile"}) {
+    CAPTURE(arguments);
+    const Outcome outcome = run_program(arguments, before);
+    CHECK(outcome.code == 0);
+    CHECK(outcome.output.find("no_module.so") == std::string::npos);
+  }
+}
+
 TEST_CASE("a pipe is read once, whatever reads it") {
   const TemporaryDirectory directory;
   std::string stories;

@@ -119,7 +119,7 @@ TEST_CASE("a run that breaks names the op and the layer, and the step can be see
   }
   CHECK_MESSAGE(message.find("step 17: the loss is") != std::string::npos, message);
   CHECK_MESSAGE(
-      message.find("It begins in op 'mlp' of transformer.h.1.mlp.c_fc.weight.") != std::string::npos,
+      message.find("It begins in op 'linear' of transformer.h.1.mlp.c_fc.weight.") != std::string::npos,
       message);
   CHECK(fs::exists(run + "/broken/optimizer.safetensors"));
   const Replayed replayed = Run::replay(run, 17);

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "apps/run/model_directory.h"
+#include "apps/serve/page.h"
 #include "program.h"
 #include "served.h"
 #include "tensor/files.h"
@@ -79,7 +80,11 @@ TEST_CASE("serve: the page, the models, and nothing of the disk") {
   const auto page = httplib::Client("127.0.0.1", port).Get("/");
   REQUIRE(page);
   CHECK(page->status == 200);
-  CHECK(page->body == read_file(std::string(CHAPBOOK_SOURCE_DIR) + "/apps/serve/page.html"));
+  // The file, with what it shares in its places.
+  std::string file = read_file(std::string(CHAPBOOK_SOURCE_DIR) + "/apps/serve/page.html");
+  for (const char* name : {"book.css", "xray.css", "xray.js"})
+    file = put(file, name, read_file(std::string(CHAPBOOK_SOURCE_DIR) + "/apps/serve/" + name));
+  CHECK(page->body == file);
   CHECK(page->get_header_value("Content-Security-Policy").starts_with("default-src 'none'"));
   CHECK(page->get_header_value("X-Content-Type-Options") == "nosniff");
   const Json models = get(port, "/v1/models").json();
@@ -310,6 +315,50 @@ TEST_CASE("serve: what is wrong is refused by name") {
   CHECK(post(served.port, "{\"model\": \"lively\", \"prompt\": \"\xff\xfe\"}").status == 400);
   CHECK(post(served.port, "{\"\xff\": 1}").status == 400);
   CHECK(post(served.port, "{" + story + R"("max_tokens": 2})").status == 200);
+}
+
+TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
+  Served served;
+  const std::string text = R"({"model": "lively", "prompt": [0, 9, 20, 31, 42])", path = "/chapbook/xray";
+  const auto ask = [&](const std::string& more) { return post(served.port, text + more + "}", path); };
+  const Response whole = ask("");
+  REQUIRE(whole.status == 200);
+  CHECK(whole.json()["ids"] == Json({0, 9, 20, 31, 42}));
+  CHECK(whole.json()["lens"].size() == 3);
+  CHECK(!whole.json().contains("before"));
+  // Switched off, and as it was when nobody asks for that any more.
+  const Response off = ask(R"(, "off": ["1.0"])");
+  REQUIRE(off.status == 200);
+  CHECK(off.json()["off"] == Json({"1.0"}));
+  CHECK(off.json()["loss"] != whole.json()["loss"]);
+  CHECK(off.json()["before"]["loss"] == whole.json()["loss"]);
+  CHECK(ask("").body == whole.body);
+  const Response back = ask(R"(, "back": 3)");
+  REQUIRE(back.status == 200);
+  CHECK(back.json()["shares"].size() == 3);
+  CHECK(back.json()["gradients"].size() == whole.json()["graph"].size());
+  CHECK(ask(R"(, "patch": ["0"], "from": "Once upon a time there was a fox")").status == 200);
+  for (const auto& [more, name, says] : std::vector<std::array<std::string, 3>>{
+           {R"(, "off": "1.0")", "off", "a list"},
+           {R"(, "off": [1])", "off", "a list of texts"},
+           {R"(, "off": ["9"])", "off", "its layers are 0 to 1"},
+           {R"(, "off": ["1.mlp.99999999999999999999"])", "off", "neurons"},
+           {R"(, "patch": ["0"], "from": "a")", "from", "as many as the other"},
+           {R"(, "patch": ["0"], "from": 1)", "from", "a text"},
+           {R"(, "back": 0)", "back", "1 to 4"},
+           {R"(, "back": 5)", "back", "1 to 4"},
+           {R"(, "back": 1.5)", "back", "1 to 4"},
+           {R"(, "sideways": 1)", "sideways", "unknown"}}) {
+    CAPTURE(more);
+    const Response refused = ask(more);
+    CHECK(refused.status == 400);
+    CHECK(refused.json()["error"]["param"] == name);
+    CHECK(refused.json()["error"]["message"].get<std::string>().find(says) != std::string::npos);
+  }
+  for (const char* body : {"[]", "null", "1", R"({"model": "lively", "prompt": ["a", "b"]})"})
+    CHECK(post(served.port, body, path).status == 400);
+  // Others are told the same while one looks inside.
+  CHECK(post(served.port, "{" + story + R"("max_tokens": 4})").status == 200);
 }
 
 TEST_CASE("serve: other names, other sites and other formats are refused") {

@@ -154,6 +154,14 @@ TEST_CASE("a run ends with its results, its curve and a story") {
       "generate " + run + " --past-end --temperature 50 --tokens 200 --prompt \"$(printf 'caf\\303')\"");
   CHECK(cut.output.starts_with("caf"));
   CHECK(well_formed(cut.output) == cut.output);
+  const Outcome xrayed =
+      run_program("xray " + run + " --text 'Once upon a time' --off 0.1 --out " + run + "/xray.html");
+  CHECK(xrayed.code == 0);
+  CHECK(xrayed.output.find("nats per token") != std::string::npos);
+  CHECK(read_file(run + "/xray.html").find("\"off\":[\"0.1\"]") != std::string::npos);
+  const Outcome parts = run_program("xray " + run + " --text 'Once upon a time' --table");
+  CHECK(parts.code == 0);
+  CHECK(parts.output.find("\n0.attention ") != std::string::npos);
   const Outcome table = run_program("predict " + run + " 'Once upon' --top 3");
   CHECK(table.code == 0);
   CHECK(std::count(table.output.begin(), table.output.end(), '\n') == 4);
@@ -240,6 +248,9 @@ TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves 
       {"generate " + here + "run-config.json/last", "config.json"},
       {"generate " + here + "run --temperature nan", "temperature"},
       {"predict " + here + "run", "TEXT"},
+      {"xray " + here + "run", "--text or --file"},
+      {"xray " + here + "run --text a --off 99", "99' is no part of this model"},
+      {"xray " + here + "run --text a --patch 0", "--from"},
       {"evaluate " + here + "run --data " + here + "missing.txt", "missing.txt"},
       {"generate " + here + "broken --temperature 0", "scores are not numbers"},
       {"predict " + here + "broken cat", "scores are not numbers"},

@@ -244,3 +244,44 @@ TEST_CASE("clipping shortens the gradient of all parameters together, and only w
     CHECK(std::abs(gradient_norm(parameters).item() / std::sqrt(squares) - 1) <= 1e-12);
   }
 }
+
+TEST_CASE("optimizers say in one line how they were used wrongly") {
+  for (const std::string_view name : backend_names()) {
+    Backend &here = backend(name), &elsewhere = backend(name == "cpu" ? "reference" : "cpu");
+    const auto make = [](const Shape& shape, DType dtype, Backend& on) {
+      return Variable::parameter(Tensor::full(shape, 1, dtype, on));
+    };
+    const Parameter a{"a", make({2}, DType::f32, here)}, far{"far", make({2}, DType::f32, elsewhere)};
+    CHECK_THROWS_WITH_AS(AdamW({a, far}),
+                         fmt::format("optimizer: 'far' is on '{}' and 'a' on '{}'; one step moves them all",
+                                     elsewhere.name(), name)
+                             .c_str(),
+                         Error);
+    CHECK_THROWS_WITH_AS(SGD({{"ids", make({2}, DType::i32, here)}}),
+                         "optimizer: 'ids' has i32, not floating-point numbers", Error);
+    CHECK_THROWS_WITH_AS(SGD({{"fixed", Variable(a.variable.value())}}), "optimizer: 'fixed' is no parameter",
+                         Error);
+    CHECK_THROWS_WITH_AS(SGD({a}, {.momentum = 1}), "optimizer: momentum is 1; it must be 0 to below 1",
+                         Error);
+    CHECK_THROWS_WITH_AS(AdamW({a}, {.beta1 = -0.5}), "optimizer: beta1 is -0.5; it must be 0 to below 1",
+                         Error);
+    CHECK_THROWS_WITH_AS(AdamW({a}, {.beta2 = std::nan("")}),
+                         "optimizer: beta2 is nan; it must be 0 to below 1", Error);
+    CHECK_THROWS_WITH_AS(AdamW({a}, {.epsilon = -1}), "optimizer: epsilon is -1; it must be 0 or more",
+                         Error);
+    AdamW adamw({a});
+    SGD sgd({a});
+    for (Optimizer* optimizer : std::initializer_list<Optimizer*>{&adamw, &sgd}) {
+      const std::string wrong = "optimizer: the gradient's scale is ",
+                        wanted = fmt::format(", not one f64 on '{}'", name);
+      CHECK_THROWS_WITH_AS(optimizer->step(1, Tensor::full({}, 1, DType::f32, here)),
+                           (wrong + fmt::format("() of f32 on '{}'", name) + wanted).c_str(), Error);
+      CHECK_THROWS_WITH_AS(optimizer->step(1, Tensor::full({3}, 1, DType::f64, here)),
+                           (wrong + fmt::format("(3,) of f64 on '{}'", name) + wanted).c_str(), Error);
+      CHECK_THROWS_WITH_AS(optimizer->step(1, Tensor::full({}, 1, DType::f64, elsewhere)),
+                           (wrong + fmt::format("() of f64 on '{}'", elsewhere.name()) + wanted).c_str(),
+                           Error);
+      CHECK(optimizer->steps() == 0);  // nothing was done
+    }
+  }
+}

@@ -53,8 +53,10 @@ struct Outcome {
 };
 Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout = Layout::contiguous);
 
-// |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ.
-// Where the wanted numbers may be what is left when larger ones cancel, the error is measured by `at_least`.
+// |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ. Or,
+// if that is more, an eighth of the largest error of one number, measured by that number and the root of the
+// mean square: in a norm one wrong number of thousands would not show. Where the wanted numbers may be what
+// is left when larger ones cancel, the error is measured by `at_least`.
 double relative_error(std::span<const double> got, std::span<const double> wanted, double at_least = 0);
 double norm(std::span<const double> x);
 

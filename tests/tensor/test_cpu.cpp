@@ -9,10 +9,12 @@
 #include <numeric>
 
 #include "tensor/cpu/cpu_backend.h"
-#include "tensor/reference/reference_backend.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/ops.h"
 #include "tensor/random.h"
+#include "tensor/reference/reference_backend.h"
+#include "tests/support/run_case.h"
 
 using namespace chapbook;
 
@@ -369,6 +371,19 @@ void with_every_gemm(F&& f) {
   CAPTURE("openblas");
   f();
   cpu::set_gemm(before == cpu::Gemm::own ? "own" : before == cpu::Gemm::openblas ? "openblas" : "auto");
+}
+
+// The gradient of a bias sums all rows of a batch. One chain of f32 is off by 1e-5 here.
+TEST_CASE("cpu: sums of many rows are made in pieces") {
+  with_every_gemm([] {
+    const int64_t rows = 300'000, n = 35;
+    const Tensor b = tensor_of(numbers_for({0, 1}, {rows, n}, 1), {rows, n}, DType::f32, backend("cpu"));
+    const Tensor a = Tensor::full({2, rows}, 1, DType::f32, backend("cpu")), sums = Tensor::full({n}, NAN);
+    matmul(a, b, {.b_sums = sums.view()});
+    const double error =
+        relative_error(sums.to_vector<double>(), sum(b.to(DType::f64), {0}).to_vector<double>());
+    CHECK(error <= 1e-6);
+  });
 }
 
 TEST_CASE("cpu: products with every epilogue, by every kernel and library") {

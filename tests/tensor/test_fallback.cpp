@@ -1,12 +1,14 @@
 // A backend without kernels: what it lacks is computed by the reference through the host's memory, with the
 // reference's bits, and is said.
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include <bit>
 #include <set>
 
 #include "tensor/profile/profile_backend.h"
 #include "tensor/reference/reference_backend.h"
+#include "tests/support/heap.h"
 #include "tests/support/run_case.h"
 
 namespace chapbook {
@@ -96,6 +98,26 @@ TEST_CASE("results go back into views with gaps, and nothing else is written") {
     CHECK(table.intact_around());
   }
 }
+
+#ifdef __GLIBC__
+TEST_CASE("numbers on their way to a device and back leave no memory behind on the host") {
+  if (!heap_is_counted()) return;  // a sanitizer's heap
+  const auto in_use = [] {
+    reference_backend().blocks().trim();
+    return ::mallinfo2().hblkhd;  // in blocks of many pages
+  };
+  const size_t before = in_use();
+  {
+    FarBackend far;
+    const Tensor x = Tensor::zeros({16 << 20}, DType::f32, reference_backend()).to(far);  // 64 MB
+    const Tensor y = exp(x).to(reference_backend());
+    CHECK(y.slice(0, 0, 1).item() == 1);
+    // x, its exponentials, and these again on the host: nothing else.
+    CHECK(::mallinfo2().hblkhd - before <= (3 * 64 + 16) << 20);
+  }
+  CHECK(in_use() <= before + (1 << 20));
+}
+#endif
 
 TEST_CASE("what a backend lacks is noted once, and the profile and the table of ops show it") {
   FarBackend far;

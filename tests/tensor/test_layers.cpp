@@ -13,11 +13,14 @@
 namespace fs = std::filesystem;
 
 // Folders in order; inside tensor, the parts of it that stand on one another.
-static const std::vector<std::string> layers = {
-    "tensor/",      "tensor/reference/", "tensor/cpu/", "tensor/simt/",
-    "tensor/cuda/", "autograd/",         "nn/",         "optim/",
-    "data/",        "apps/report/",      "apps/run/",   "apps/serve/",
-    "apps/"};
+static const std::vector<std::string> layers = {"tensor/",      "tensor/reference/",
+                                                "tensor/cpu/",  "tensor/simt/",
+                                                "tensor/cuda/", "autograd/",
+                                                "nn/",          "optim/",
+                                                "data/",        "team/",
+                                                "apps/report/", "apps/run/",
+                                                "apps/serve/",  "apps/",
+                                                "examples/"};
 
 // The layer a path belongs to: the longest name it begins with; -1 where there is none.
 static int layer_of(const std::string& path) {

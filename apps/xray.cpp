@@ -1,0 +1,162 @@
+// `./chapbook xray`: what a model does with a text, as one HTML file that opens in a browser; and what each
+// of its parts is worth, as a table.
+#include <fmt/core.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "apps/command.h"
+#include "apps/run/evaluation.h"
+#include "apps/run/generator.h"
+#include "apps/serve/xray_view.h"
+#include "tensor/files.h"
+#include "tensor/profile/profile_backend.h"
+
+namespace chapbook {
+namespace {
+
+struct Options {
+  std::string run, text, file, out = "xray.html", from;
+  std::vector<std::string> off, patch;
+  int64_t top = 5;
+  bool table = false, no_back = false;
+  std::optional<bool> after_end;
+};
+
+std::string text_of(const Options& options) {
+  check(options.text.empty() != options.file.empty(), "xray: give --text or --file, one of them");
+  return options.file.empty() ? options.text : read_file(options.file);
+}
+
+std::vector<Cut> cuts_of(const Options& options, const Anatomy& anatomy) {
+  std::vector<Cut> cuts;
+  for (const std::string& text : options.off) cuts.push_back(read_cut(text, anatomy));
+  for (const std::string& text : options.patch) cuts.push_back(read_cut(text, anatomy, true));
+  check(options.patch.empty() || !options.from.empty(),
+        "--patch needs --from, the text that it patches from");
+  return cuts;
+}
+
+// While it lives, kernels are counted, so that each op says what it cost.
+struct Counted {
+  Backend& before = default_backend();
+  ProfileBackend backend{before};
+  Counted() { set_default_backend(backend); }
+  ~Counted() { set_default_backend(before); }
+};
+
+// One file with all of it.
+void write_page(const Options& options) {
+  Counted counted;
+  const Model model = load_model(options.run);
+  const auto tokens = [&](const std::string& text) {
+    return prompt_ids(model.tokenizer, text, options.after_end.value_or(model.after_end));
+  };
+  std::vector<int32_t> ids = tokens(text_of(options));
+  const int64_t context = model.network->context();
+  if (static_cast<int64_t>(ids.size()) > context) {
+    fmt::print(stderr,
+               "chapbook: the text has {} tokens; the x-ray is of the first {}, all that the model sees\n",
+               ids.size(), context);
+    ids.resize(context);
+  }
+  const int64_t T = static_cast<int64_t>(ids.size());
+  XRayOptions how{.top = options.top, .cuts = cuts_of(options, anatomy(*model.network))};
+  if (!options.patch.empty()) how.other = named_values(*model.network, tokens(options.from));
+  const XRay seen = xray(model, ids, how);
+  std::optional<XRay> whole;
+  if (!how.cuts.empty()) whole = xray(model, ids, {.depth = XRayOptions::Depth::each});
+  Json data = xray_json(seen, model, how.cuts, whole ? &*whole : nullptr);
+  data["model"] = options.run;
+  data["back"] = Json::object();
+  if (!options.no_back) {
+    for (int64_t place = 1; place < T; ++place) {
+      data["back"][std::to_string(place)] = way_back_json(way_back(model, ids, place, how));
+      counted.backend.take_calls();  // nobody asks for these
+    }
+  }
+  const std::string page = xray_page(data);
+  write_file(options.out, page);
+  fmt::print("{} tokens, loss {:.4f} nats per token, {:.4f} bits per byte", T, seen.loss(),
+             seen.bits_per_byte());
+  if (whole) fmt::print("; whole: {:.4f}, {:.4f}", whole->loss(), whole->bits_per_byte());
+  fmt::print("\n{} ({:.1f} MB): open it in a browser\n", options.out, static_cast<double>(page.size()) / 1e6);
+}
+
+// Every part switched off, one after another, by how much each is missed.
+void print_table(const Options& options) {
+  const Model model = load_model(options.run);
+  const Anatomy there = anatomy(*model.network);
+  check(options.patch.empty(), "--table switches off; --patch is for one text");
+  EvaluationText text;
+  if (options.file.empty()) {
+    text.tokens = prompt_ids(model.tokenizer, text_of(options), options.after_end.value_or(model.after_end));
+    text.bytes = static_cast<int64_t>(options.text.size());
+  } else {
+    text = evaluation_text(options.file, model.tokenizer);
+  }
+  const int64_t tokens = static_cast<int64_t>(text.tokens.size());
+  const auto measured = [&](const std::vector<Cut>& cuts) {
+    const Surgeon surgeon(there, cuts);
+    return evaluate(*model.network, text.tokens).loss;
+  };
+  const double whole = measured({});
+  // Bits per byte and nats per token differ by a factor, which the text decides.
+  const double factor =
+      text.bytes > 0 ? static_cast<double>(tokens) / static_cast<double>(text.bytes) / std::numbers::ln2
+                     : NAN;
+  std::vector<Cut> parts;
+  for (const std::string& part : options.off) parts.push_back(read_cut(part, there));
+  if (parts.empty()) {
+    using Part = Cut::Part;
+    for (int64_t layer = 0; layer < there.layers; ++layer) {
+      for (const Part part : {Part::block, Part::attention, Part::mlp}) parts.push_back({part, layer});
+      for (int64_t head = 0; head < there.heads; ++head) parts.push_back({Part::head, layer, head});
+    }
+  }
+  struct Row {
+    std::string part;
+    double loss;
+  };
+  std::vector<Row> rows;
+  for (const Cut& part : parts) rows.push_back({part.text(), measured({part})});
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.loss > b.loss; });
+  fmt::print("{:<14} {:>10} {:>10} {:>14}\n", "off", "loss", "more", "bits per byte");
+  fmt::print("{:<14} {:>10.4f} {:>10} {:>14.4f}\n", "nothing", whole, "", whole * factor);
+  for (const Row& row : rows)
+    fmt::print("{:<14} {:>10.4f} {:>+10.4f} {:>14.4f}\n", row.part, row.loss, row.loss - whole,
+               row.loss * factor);
+}
+
+}  // namespace
+
+void add_xray(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *program.add_subcommand(
+      "xray", "inside a model, with a text of yours: a page, or a table of its parts");
+  command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
+  command.add_option("--text", options->text, "the text to look at");
+  command.add_option("--file", options->file, "or a file with it; for --table a token file, too");
+  command.add_option("--out", options->out, "the page, one HTML file")->capture_default_str();
+  command.add_option("--top", options->top, "alternatives of each token")
+      ->check(whole_number(1, 100))
+      ->capture_default_str();
+  command.add_option(
+      "--off", options->off,
+      "a part to switch off: LAYER, LAYER.attention, LAYER.mlp, LAYER.HEAD or LAYER.mlp.NEURON, "
+      "with @PLACE for one token; may be given several times");
+  command.add_option("--patch", options->patch, "a part that says what it said of the text --from");
+  command.add_option("--from", options->from, "a text of as many tokens, to patch from");
+  command.add_flag("--table", options->table,
+                   "no page: the loss with each part switched off, or with each --off");
+  command.add_flag("--no-back", options->no_back, "without the way back, which takes most of the time");
+  command.add_option("--after-end", options->after_end,
+                     "yes, no: whether <|endoftext|> is put first; else as the model was trained");
+  command.footer(
+      "Examples: ./chapbook xray runs/tiny --text \"Once upon a time there was a fox. The fox\"\n"
+      "          ./chapbook xray runs/tiny --file valid.txt --table\n"
+      "          ./chapbook xray runs/tiny --text \"Tom met Anna. Tom\" --off 2.1 --off 3.mlp");
+  command.callback([options] { options->table ? print_table(*options) : write_page(*options); });
+}
+
+}  // namespace chapbook

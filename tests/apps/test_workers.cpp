@@ -1,0 +1,197 @@
+// Several workers: the bits of one, with what is computed in any precision, with accumulation, dropout and a
+// norm that clips; from one number of workers to another; and what they send and hold.
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <mutex>
+
+#include "apps/run/evaluation.h"
+#include "apps/run/family.h"
+#include "apps/run/trainer.h"
+#include "tests/support/thread_team.h"
+
+using namespace chapbook;
+
+static std::vector<uint16_t> tokens(int64_t count) {
+  Random random{3};
+  std::vector<uint16_t> ids(count);
+  for (int64_t i = 1; i < count; ++i) ids[i] = static_cast<uint16_t>((ids[i - 1] + 1 + random.below(3)) % 40);
+  return ids;
+}
+
+static Settings small() {
+  Settings settings;
+  settings.layers = 2, settings.heads = 2, settings.width = 16, settings.context = 12,
+  settings.vocabulary = 40;
+  settings.batch = 4, settings.steps = 50, settings.warmup = 5, settings.rate = 1e-2, settings.shards = 8,
+  settings.accumulation = 8, settings.dropout = 0.1, settings.clip = 0.5;
+  return settings;
+}
+
+// All that a checkpoint has.
+struct Saved {
+  nlohmann::ordered_json trainer;
+  NamedTensors optimizer;
+  std::vector<std::vector<float>> weights, moments;
+  std::vector<double> losses;
+};
+
+// So many steps by so many workers, from the beginning or from what was saved.
+static Saved train(const Settings& settings, int workers, int64_t steps, const Saved* from = nullptr) {
+  static const std::vector<uint16_t> data = tokens(3000);
+  Saved saved;
+  std::mutex mutex;
+  std::vector<std::vector<float>> of_another;
+  in_threads(workers, [&](Team& team) {
+    const auto model = make_model(settings);
+    Random random{1};
+    model->initialise(random);
+    Trainer trainer(settings, *model, data, team);
+    if (from) {
+      const auto all = parameters(*model);
+      for (size_t i = 0; i < all.size(); ++i) {
+        Tensor value = all[i].variable.value();
+        value.upload(from->weights[i].data());
+      }
+      trainer.restore(from->trainer, from->optimizer);
+    }
+    std::vector<double> losses;
+    for (int64_t i = 0; i < steps; ++i) losses.push_back(trainer.step().loss);
+    const NamedTensors optimizer = trainer.optimizer_state();
+    std::vector<std::vector<float>> weights;
+    for (const Parameter& parameter : parameters(*model))
+      weights.push_back(parameter.variable.value().to_vector<float>());
+    std::lock_guard lock(mutex);
+    check(of_another.empty() || of_another == weights, "workers have different weights");
+    of_another = weights;
+    if (team.rank() > 0) return;
+    saved = {trainer.state(), optimizer, weights, {}, losses};
+    for (const auto& [name, tensor] : optimizer) saved.moments.push_back(tensor.to_vector<float>());
+  });
+  return saved;
+}
+
+static void check_same_bits(const Saved& a, const Saved& b) {
+  CHECK(a.weights == b.weights);
+  CHECK(a.moments == b.moments);
+  CHECK(a.trainer == b.trainer);
+  CHECK(a.losses == b.losses);
+}
+
+TEST_CASE("1, 2, 4 and 8 workers have the same bits after 50 steps") {
+  for (const std::string kind : {"f32", "bf16", "f16", "sgd", "llama", "half a batch", "two batches"}) {
+    CAPTURE(kind);
+    Settings settings = small();
+    if (kind == "bf16" || kind == "f16") settings.precision = kind;
+    if (kind == "sgd") settings.optimizer = kind, settings.recompute = true;
+    if (kind == "llama") set(settings, "family", "llama"), settings.key_heads = 1, settings.dropout = 0;
+    if (kind == "half a batch") settings.accumulation = 4;
+    if (kind == "two batches") settings.accumulation = 16, settings.batch = 2;
+    check_settings(settings);
+    const int64_t steps = kind == "f32" ? 50 : 10;
+    const Saved one = train(settings, 1, steps);
+    CHECK(one.losses.back() < one.losses.front());
+    for (const int workers : {2, 4, 8}) {
+      CAPTURE(workers);
+      check_same_bits(one, train(settings, workers, steps));
+    }
+  }
+}
+
+TEST_CASE("what 4 workers saved, 2 and then 1 go on with, and end with the bits of 1") {
+  for (const std::string precision : {"f32", "f16"}) {
+    Settings settings = small();
+    settings.precision = precision;
+    const Saved whole = train(settings, 1, 12);
+    Saved parts = train(settings, 4, 4);
+    parts = train(settings, 2, 4, &parts);
+    parts = train(settings, 1, 4, &parts);
+    CHECK(whole.weights == parts.weights);
+    CHECK(whole.moments == parts.moments);
+    CHECK(whole.trainer == parts.trainer);
+  }
+}
+
+TEST_CASE("one shard is what it always was: a step without a tree") {
+  Settings settings = small();
+  settings.shards = 1;
+  const Saved plain = train(settings, 1, 10);
+  settings.sum = "any";  // of several shards in one worker: the same sums, one after another
+  settings.shards = 8;
+  const Saved any = train(settings, 1, 10);
+  // But for the norm, whose squares are summed in parts.
+  for (size_t i = 0; i < plain.losses.size(); ++i)
+    CHECK(std::abs(plain.losses[i] - any.losses[i]) <= 1e-5 * plain.losses[i]);
+  settings.clip = 0;
+  Settings one = settings;
+  one.shards = 1;
+  CHECK(train(settings, 1, 10).weights == train(one, 1, 10).weights);
+}
+
+TEST_CASE("shards are another order of the sum, so other bits, beside the old ones") {
+  Settings settings = small();
+  settings.dropout = 0;
+  const Saved tree = train(settings, 1, 10);
+  settings.shards = 1;
+  const Saved row = train(settings, 1, 10);
+  CHECK(tree.weights != row.weights);
+  for (size_t i = 0; i < tree.losses.size(); ++i)
+    CHECK(std::abs(tree.losses[i] - row.losses[i]) <= 1e-4 * row.losses[i]);
+}
+
+TEST_CASE("the bytes of a step are the formula's, and the optimizer's state is held once by all together") {
+  const Settings settings = small();
+  const std::vector<uint16_t> data = tokens(3000);
+  for (const int workers : {1, 2, 4, 8}) {
+    CAPTURE(workers);
+    std::mutex mutex;
+    int64_t sent = 0, numbers = 0;
+    std::vector<std::unique_ptr<LanguageModel>> models;
+    for (int i = 0; i < workers; ++i) models.push_back(make_model(settings));
+    numbers = count_parameters(*models[0]);
+    BlockCache& blocks = models[0]->backend().blocks();
+    const size_t before = blocks.live_bytes();
+    size_t held = 0;
+    in_threads(workers, [&](Team& team) {
+      Trainer trainer(settings, *models[team.rank()], data, team);
+      team.barrier();
+      if (team.rank() == 0) held = blocks.live_bytes() - before;
+      team.barrier();
+      trainer.step();
+      const int64_t bytes = team.bytes_sent();
+      trainer.step();
+      std::lock_guard lock(mutex);
+      sent += team.bytes_sent() - bytes;
+    });
+    // A loss and a norm of each shard, which gather() doubles on their way through log2(N) peers; and whose
+    // numbers are on all N workers in the end.
+    const int64_t small_ones = workers * (workers - 1) * 8 * (1 + settings.shards / workers);
+    CHECK(sent == 2 * (workers - 1) * 4 * numbers + small_ones);
+    // Beside m and v: the tokens and the loss's gradient of each worker, in blocks of at least 64 bytes; and
+    // where a block of m or v ends.
+    const auto state = static_cast<double>(2 * 4 * numbers);
+    CHECK(static_cast<double>(held) >= state);
+    CHECK(static_cast<double>(held) <= 1.3 * state + workers * 4096);
+  }
+}
+
+TEST_CASE("settings: shards are a power of two that cuts the step") {
+  const auto refused = [](int64_t batch, int64_t accumulation, int64_t shards) {
+    Settings settings = small();
+    settings.batch = batch, settings.accumulation = accumulation, settings.shards = shards;
+    try {
+      check_settings(settings);
+    } catch (const Error&) {
+      return true;
+    }
+    return false;
+  };
+  CHECK_FALSE(refused(16, 1, 16));
+  CHECK_FALSE(refused(3, 4, 4));
+  CHECK_FALSE(refused(6, 4, 8));
+  CHECK_FALSE(refused(4, 12, 4));
+  CHECK(refused(16, 1, 3));
+  CHECK(refused(3, 4, 8));
+  CHECK(refused(16, 1, 32));
+  CHECK(refused(4, 6, 4));
+}
