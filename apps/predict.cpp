@@ -42,9 +42,9 @@ void add_predict(CLI::App& program) {
                  context);
       ids.erase(ids.begin(), ids.end() - context);
     }
-    const XRay seen = xray(
-        model, ids,
-        {.depth = XRayOptions::Depth::next, .top = options->top, .temperature = options->temperature});
+    const XRay seen =
+        xray(model, ids,
+             {.depth = XRayOptions::Depth::next, .top = options->top, .temperature = options->temperature});
     fmt::print("{:>4} {:>7} {:>12}  {}\n", "rank", "id", "probability", "token");
     int rank = 0;
     for (const Choice& choice : seen.lens.back().back().likeliest)

@@ -6,12 +6,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/run/run.h"
 #include "apps/run/trial.h"
 #include "apps/settings_options.h"
+#include "team/mpi.h"
 #include "team/processes.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
@@ -109,18 +111,21 @@ void look(Arguments& arguments) {
   }
 }
 
-void train(Arguments& arguments, Team& team, const volatile std::sig_atomic_t& stop) {
+// Whether the run is done; else it was stopped.
+bool train(Arguments& arguments, Team& team, const volatile std::sig_atomic_t& stop) {
   const std::unique_ptr<Run> run = begin(arguments, team);
   run->train(stop);
   const bool first = team.rank() == 0;
   if (run->done()) {
     if (first) run->finish();
-    return;
+    return true;
   }
   if (first) fmt::print("stopped and saved. Go on with:  ./chapbook train --resume {}\n", run->directory());
   std::fflush(stdout);
-  std::exit(130);  // what shells expect of a program ended by Ctrl-C
+  return false;
 }
+
+constexpr int stopped = 130;  // what shells expect of a program ended by Ctrl-C
 
 // Starts this program again as each of the workers, with the same arguments.
 void start_workers(int workers) {
@@ -141,7 +146,7 @@ void be_worker(Arguments& arguments) {
   try {
     const int threads = thread_pool().threads();
     thread_pool().set_threads(take_cores(team, threads));
-    train(arguments, team, team.stop());
+    if (!train(arguments, team, team.stop())) std::exit(stopped);
   } catch (const std::bad_alloc&) {
     team.say_why("out of memory; a smaller batch, context or model needs less");
     std::_Exit(2);
@@ -151,13 +156,34 @@ void be_worker(Arguments& arguments) {
   }
 }
 
+void be_worker_of_mpi(Arguments& arguments) {
+  std::unique_ptr<MpiTeam> team = mpi_team();
+  bool done = false;
+  try {
+    // Unless mpirun gave each its own cores, those of one machine share them.
+    const char* const here = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const auto cores = static_cast<long>(std::thread::hardware_concurrency());
+    if (here && cores == ::sysconf(_SC_NPROCESSORS_ONLN))
+      thread_pool().set_threads(std::max(1, thread_pool().threads() / std::max(1, std::atoi(here))));
+    check(arguments.workers == 1, "mpirun says how many workers there are; leave out --workers");
+    done = train(arguments, *team, interrupted);
+  } catch (const std::bad_alloc&) {
+    team->end_all("out of memory; a smaller batch, context or model needs less");
+  } catch (const std::exception& error) {
+    team->end_all(error.what());
+  }
+  team.reset();  // waits for the others
+  if (!done) std::exit(stopped);
+}
+
 void train(Arguments& arguments) {
   if (arguments.check || arguments.find_rate) return look(arguments);
   if (Place::in_environment()) return be_worker(arguments);
   if (arguments.workers > 1) return start_workers(arguments.workers);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
-  train(arguments, alone(), interrupted);
+  if (started_by_mpirun()) return be_worker_of_mpi(arguments);
+  if (!train(arguments, alone(), interrupted)) std::exit(stopped);
 }
 
 }  // namespace

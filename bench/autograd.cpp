@@ -1,7 +1,7 @@
-// Rows of tests/support/op_cases.h with a rule for their gradient, at their largest real size: forward
+// Rows of cases/op_cases.h with a rule for their gradient, at their largest real size: forward
 // through the graph, and backward.
 #include "bench/row.h"
-#include "tests/support/op_cases.h"
+#include "cases/op_cases.h"
 
 namespace chapbook {
 

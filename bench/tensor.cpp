@@ -1,8 +1,8 @@
 // Ops at real sizes: those of a GPT's training step as it calls them, then every row of
-// tests/support/op_cases.h that has a real size. N = 2048 rows are 8 sequences of 256 tokens.
+// cases/op_cases.h that has a real size. N = 2048 rows are 8 sequences of 256 tokens.
 #include "bench/row.h"
+#include "cases/op_cases.h"
 #include "tensor/ops.h"
-#include "tests/support/op_cases.h"
 
 namespace chapbook {
 namespace {

@@ -15,25 +15,26 @@ static Variable part_of(const Variable& qkv, int part, int64_t heads) {
   return split_heads(slice(qkv, 2, part * C, (part + 1) * C), heads);
 }
 
-// Keys or values (B, K, S, D), once for each of the heads that share them: (B, heads, S, D).
-static Variable for_each_query(const Variable& x, int64_t heads) {
-  const int64_t B = x.size(0), K = x.size(1), S = x.size(2), D = x.size(3);
-  return reshape(broadcast_to(reshape(x, {B, K, 1, S, D}), {B, K, heads / K, S, D}), {B, heads, S, D});
-}
-
+// The scores of attention_in_steps below, which is an exercise and stays in one piece.
 Variable attention_weights(const Variable& q, const Variable& k) {
-  const int64_t H = q.size(1), T = q.size(2), D = q.size(3), S = k.size(2);
-  const Variable scores =
-      matmul(q, transpose(for_each_query(k, H), -1, -2)) / std::sqrt(static_cast<double>(D));  // (B, H, T, S)
-  const Tensor visible = triangle(T, S, S - T, q.value().backend());
-  const Variable masked =
-      where(visible, scores, scalar(-std::numeric_limits<double>::infinity(), scores.value()));
-  return softmax(masked);
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), K = k.size(1), S = k.size(2);
+  const Variable keys = reshape(broadcast_to(reshape(k, {B, K, 1, S, D}), {B, K, H / K, S, D}), {B, H, S, D});
+  const Variable scores = matmul(q, transpose(keys, -1, -2)) / std::sqrt(static_cast<double>(D));
+  return softmax(where(triangle(T, S, S - T, q.value().backend()), scores,
+                       scalar(-std::numeric_limits<double>::infinity(), scores.value())));
 }
 
 Variable attention_in_steps(const Variable& q, const Variable& k, const Variable& v) {
-  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3);
-  const Variable y = matmul(attention_weights(q, k), for_each_query(v, H));  // (B, H, T, D)
+  const int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), K = k.size(1), S = k.size(2);
+  const auto for_each_query = [&](const Variable& x) {  // (B, K, S, D) -> (B, H, S, D)
+    return reshape(broadcast_to(reshape(x, {B, K, 1, S, D}), {B, K, H / K, S, D}), {B, H, S, D});
+  };
+  const Variable scores =
+      matmul(q, transpose(for_each_query(k), -1, -2)) / std::sqrt(static_cast<double>(D));  // (B, H, T, S)
+  const Tensor visible = triangle(T, S, S - T, q.value().backend());
+  const Variable masked =
+      where(visible, scores, scalar(-std::numeric_limits<double>::infinity(), scores.value()));
+  const Variable y = matmul(softmax(masked), for_each_query(v));  // (B, H, T, D)
   return reshape(transpose(y, 1, 2), {B, T, H * D});
 }
 

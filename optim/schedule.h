@@ -17,8 +17,8 @@ Schedule linear(double first, double last, int64_t steps);
 // Half a cosine from `first` at step 0 to `last` at step `steps` and after.
 Schedule cosine(double first, double last, int64_t steps);
 
-// A rise from rate / (warmup + 1) to rate in `warmup` steps, then a cosine down to `last` at step `steps` (GPT-2's
-// and GPT-3's).
+// A rise from rate / (warmup + 1) to rate in `warmup` steps, then a cosine down to `last` at step `steps`
+// (GPT-2's and GPT-3's).
 Schedule warmup_cosine(double rate, double last, int64_t warmup, int64_t steps);
 
 // SGDR (Loshchilov & Hutter 2017): the cosine starts again after `period` steps, each period `growth` times

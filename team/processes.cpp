@@ -275,8 +275,12 @@ class Watcher {
 
   // `first` is the first that was seen to fail; what all have found wrong, rank 0 says for all.
   [[noreturn]] void report(size_t first) {
-    std::this_thread::sleep_for(100ms);
-    look();
+    // One that says why may have been only the first to find it, and worker 0 puts its files in order.
+    const auto until = Clock::now() + (shared_.workers[first].said.load() ? 2000ms : 100ms);
+    while (Clock::now() < until && !std::ranges::all_of(workers_, &Watched::ended)) {
+      std::this_thread::sleep_for(20ms);
+      look();
+    }
     for (size_t rank = 0; rank < workers_.size(); ++rank)
       if (shared_.workers[rank].said.load()) {
         end_all();

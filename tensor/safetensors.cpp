@@ -243,7 +243,7 @@ std::string make_header(const std::string& path, const NamedTensors& tensors,
     check(bool(x), "{}: not written: '{}' is no tensor", path, name);
     check(names.insert(name).second, "{}: not written: the name '{}' is taken", path, name);
     const auto dtype = std::find_if(std::begin(dtypes), std::end(dtypes),
-                                    [&](auto& known) { return known.first == x.dtype(); });
+                                    [&x = x](auto& known) { return known.first == x.dtype(); });
     parts.push_back(fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
                                 quoted(path, name), dtype->second, fmt::join(x.shape(), ","), begin[i],
                                 begin[i] + bytes_of(x)));

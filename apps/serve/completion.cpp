@@ -254,7 +254,7 @@ void Completion::echo(Engine& engine) {
     echoed.text.resize(complete_utf8(echoed.text));  // a character it has begun comes with what follows
     if (request_.logprobs >= 0 && shown < ids.size()) {
       std::vector<float> logits;
-      engine.compute([&] {
+      engine.compute([&, &ids = ids] {
         NoGrad no_grad;
         const Tensor tokens =
             Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());

@@ -249,8 +249,11 @@ std::string stub_of(const Exercise& exercise) {
       task_text(exercise, "", "// ");
   if (exercise.kind != "bug hunt")
     task += fmt::format("// The place says \"exercise {}: ... not written yet\".\n", exercise.number);
-  return task + fmt::format("// When you are done: ./chapbook check {}\n\n", exercise.number) +
-         changed(source_of(exercise), exercise);
+  std::string text = changed(source_of(exercise), exercise);
+  // A hole says with fail() that it is one.
+  if (!exercise.cut.empty() && text.find("\"tensor/check.h\"") == std::string::npos)
+    text.insert(text.find("#include"), "#include \"tensor/check.h\"\n");
+  return task + fmt::format("// When you are done: ./chapbook check {}\n\n", exercise.number) + text;
 }
 
 std::string second_of(const Exercise& exercise, const fs::path& directory) {

@@ -33,6 +33,7 @@ Ran in_build(const std::string& command) { return run_shell("cd " + quoted(build
 std::string object_of(const std::string& source) {
   std::string target = source.substr(0, source.find('/'));
   if (target == "docs") target = "exercise_checks";
+  if (source.starts_with("bench/ladder/")) target = "ladder_cpu";
   if (target == "tests") target = "test_" + source.substr(6, source.find('/', 6) - 6);
   return "CMakeFiles/" + target + ".dir/" + source + ".o";
 }

@@ -15,7 +15,7 @@ struct BadId {
 struct DeviceState {
   uint64_t counter_shift = 0;  // added to the counter of every draw of random numbers, so that a recorded
                                // step that is played again draws others
-  BadId bad_id;  // the first that was met
+  BadId bad_id;                // the first that was met
 };
 
 }  // namespace chapbook

@@ -1,5 +1,5 @@
-// The words that kernels are written in. nvcc has them built in; for any other compiler the simt machine gives
-// them their meaning, so that the same .cu files run on a GPU and, slowly and watched, on the host.
+// The words that kernels are written in. nvcc has them built in; for any other compiler the simt machine
+// gives them their meaning, so that the same .cu files run on a GPU and, slowly and watched, on the host.
 #pragma once
 #ifdef __CUDACC__
 #include <cuda_runtime.h>

@@ -81,7 +81,7 @@ void add_source_jobs(Jobs& jobs, const Exercise& exercise, const std::string& di
   jobs.add([=, &exercise] {
     return must_fail(what + ", as it is started,",
                      grade_text(exercise, stub_of(exercise), directory + "/stub"),
-                     bug ? "The test \"" : "is not written yet");
+                     bug ? "The test \"" : " is not written yet: look for \"exercise ");
   });
   jobs.add([=, &exercise] {
     return must_pass(what + ", our solution,",

@@ -1,4 +1,4 @@
-"""Golden numbers of the ops: the rows of tests/support/op_cases.cpp as PyTorch computes them, in f64.
+"""Golden numbers of the ops: the rows of cases/op_cases.cpp as PyTorch computes them, in f64.
 
 Makes tests/golden/ops.json:  python3 tests/golden/ops.py > tests/golden/ops.json
 Every backend shares the arithmetic of tensor/elementwise.h and the rules of autograd/ops.cpp, and so would share a

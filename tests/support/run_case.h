@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/op_cases.h"
+#include "cases/op_cases.h"
 
 namespace chapbook {
 

@@ -72,7 +72,7 @@ TEST_CASE("every op on a backend without kernels has the bits of the reference")
   std::set<std::string_view> met{"fill", "copy"};
   for (const std::string_view kernel : far.fallbacks()) met.insert(kernel);
 #define KERNEL(name, ...) \
-  CHECK_MESSAGE(met.count(#name) == 1, "no row of tests/support/op_cases.cpp calls ", #name);
+  CHECK_MESSAGE(met.count(#name) == 1, "no row of cases/op_cases.cpp calls ", #name);
 #include "tensor/kernels.inc"
 #undef KERNEL
 }

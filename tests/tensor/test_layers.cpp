@@ -16,11 +16,11 @@ namespace fs = std::filesystem;
 static const std::vector<std::string> layers = {"tensor/",      "tensor/reference/",
                                                 "tensor/cpu/",  "tensor/simt/",
                                                 "tensor/cuda/", "autograd/",
-                                                "nn/",          "optim/",
-                                                "data/",        "team/",
-                                                "apps/report/", "apps/run/",
-                                                "apps/serve/",  "apps/",
-                                                "examples/"};
+                                                "cases/",       "nn/",
+                                                "optim/",       "data/",
+                                                "team/",        "apps/report/",
+                                                "apps/run/",    "apps/serve/",
+                                                "apps/",        "examples/"};
 
 // The layer a path belongs to: the longest name it begins with; -1 where there is none.
 static int layer_of(const std::string& path) {

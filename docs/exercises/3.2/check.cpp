@@ -1,4 +1,6 @@
 // exp for float, against the C library's for double.
+#include "tensor/check.h"  // first, so that the hole in the header can say what it is
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -1,4 +1,6 @@
 // Philox: what its authors give as answers, and what must hold of any.
+#include "tensor/check.h"  // first, so that the hole in the header can say what it is
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

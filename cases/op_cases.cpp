@@ -1,4 +1,4 @@
-#include "tests/support/op_cases.h"
+#include "cases/op_cases.h"
 
 #include <cmath>
 #include <map>

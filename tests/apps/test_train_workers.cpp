@@ -1,0 +1,161 @@
+// Training by several processes, as users start them: the files of one, whoever is killed is named, and what
+// is left is whole.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "tensor/files.h"
+#include "tests/apps/program.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace chapbook;
+namespace fs = std::filesystem;
+
+// Everything on that has a state: dropout, accumulation, evaluations, early stopping, a norm that clips.
+static std::string small(int steps) {
+  return "train --stories 400 --set layers=2 --set heads=2 --set width=32 --set context=16 --set "
+         "vocabulary=300 "
+         "--set batch=4 --set accumulation=8 --set shards=4 --set dropout=0.1 --set warmup=10 --set clip=0.3 "
+         "--set eval_every=20 --set eval_batches=3 --set save_every=15 --set sample_every=50 --set "
+         "early_stop=50 --set steps=" +
+         std::to_string(steps) + " --run ";
+}
+
+static void same_files(const std::string& a, const std::string& b) {
+  for (const char* file : {"/last/model.safetensors", "/last/optimizer.safetensors",
+                           "/best/model.safetensors", "/samples.jsonl"})
+    CHECK_MESSAGE(read_file(a + file) == read_file(b + file), file);
+}
+
+static int count(const std::string& text, const std::string& part) {
+  int found = 0;
+  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+// The program in the background, its output in a file.
+struct Started {
+  pid_t process;
+  std::string output;
+  Started(const std::string& arguments, const std::string& output) : process(::fork()), output(output) {
+    if (process != 0) return;
+    ::execl("/bin/sh", "sh", "-c",
+            ("exec " CHAPBOOK_PROGRAM " " + arguments + " >" + output + " 2>&1 </dev/null").c_str(), nullptr);
+    ::_exit(127);
+  }
+  int wait() const {
+    int status = 0;
+    ::waitpid(process, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  // Its workers, by rank: they are started in this order.
+  std::vector<pid_t> workers() const {
+    std::vector<pid_t> found;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      std::ifstream stat(entry.path() / "stat");
+      pid_t id = 0, parent = 0;
+      std::string name, state;
+      if (stat >> id >> name >> state >> parent && parent == process) found.push_back(id);
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+};
+
+// Until there is a checkpoint, and a run that went on has begun to.
+static void wait_for(const std::string& run, const Started& started, bool resumed) {
+  const auto there = [&] {
+    return fs::exists(run + "/last/trainer.json") &&
+           (!resumed ||
+            (fs::exists(started.output) && count(read_file(started.output), "resuming   at step") == 1));
+  };
+  for (int i = 0; i < 60000 && !there(); ++i) ::usleep(1000);
+  REQUIRE(there());
+}
+
+TEST_CASE("--workers: the files of one worker, one progress, one story") {
+  const TemporaryDirectory directory;
+  const auto one = run_program(small(60) + (directory / "1"));
+  CHECK(one.code == 0);
+  for (const char* workers : {"2", "4"}) {
+    CAPTURE(workers);
+    const auto several = run_program(small(60) + (directory / workers) + " --workers " + workers);
+    CAPTURE(several.output);
+    CHECK(several.code == 0);
+    same_files(directory / "1", directory / workers);
+    CHECK(count(several.output, "A story by this model") == 1);
+    CHECK(count(several.output, "first loss") == 1);
+    CHECK(several.output.find("sent       ") != several.output.npos);
+  }
+}
+
+TEST_CASE("--workers: stopped with 4, gone on with 2, then 1: the bits of a run without a break") {
+  const TemporaryDirectory directory;
+  const std::string parts = directory / "parts", whole = directory / "whole";
+  CHECK(run_program(small(150) + whole).code == 0);
+  for (const char* workers : {"4", "2"}) {
+    const bool first = workers[0] == '4';
+    const Started run(
+        first ? small(150) + parts + " --workers 4" : "train --resume " + parts + " --workers 2",
+        directory / "output");
+    wait_for(parts, run, !first);
+    ::kill(run.process, SIGINT);
+    const int code = run.wait();
+    CAPTURE(read_file(directory / "output"));
+    CHECK((code == 130 || code == 0));  // 0: on a fast machine it was done by then
+    if (code == 130) CHECK(count(read_file(directory / "output"), "stopped and saved") == 1);
+  }
+  CHECK(run_program("train --resume " + parts).code == 0);
+  same_files(whole, parts);
+}
+
+TEST_CASE(
+    "--workers: each worker killed in turn; one line names it, and the next ones go on from its checkpoint") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run", steps = small(100000);
+  for (size_t rank = 0; rank < 4; ++rank) {
+    CAPTURE(rank);
+    fs::remove(directory / "output");
+    const Started started(rank == 0 ? steps + run + " --workers 4" : "train --resume " + run + " --workers 4",
+                          directory / "output");
+    wait_for(run, started, rank > 0);
+    ::usleep(50'000 * static_cast<unsigned>(rank));
+    const std::vector<pid_t> workers = started.workers();
+    REQUIRE(workers.size() == 4);
+    const auto start = std::chrono::steady_clock::now();
+    ::kill(workers[rank], SIGKILL);
+    CHECK(started.wait() == 2);
+    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+    const std::string output = read_file(directory / "output");
+    CAPTURE(output);
+    CHECK(count(output, "chapbook: ") == 1);
+    CHECK(output.find(fmt::format("chapbook: worker {} (process {}) was killed by signal 9", rank,
+                                  workers[rank])) != output.npos);
+    for (const pid_t worker : workers) CHECK(::kill(worker, 0) != 0);
+  }
+}
+
+TEST_CASE("--workers: what cannot be is one line") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run";
+  const auto refused = [&](const std::string& arguments, const std::string& says) {
+    const auto [code, output] = run_program(arguments);
+    CAPTURE(output);
+    CHECK(code == 2);
+    CHECK(count(output, "chapbook: ") == 1);
+    CHECK(output.find(says) != output.npos);
+  };
+  refused(small(10) + run + " --workers 3", "3 workers: their number is a power of two, up to 64");
+  refused(small(10) + run + " --workers 8 --set accumulation=4 --set batch=1",
+          "shards (8) must cut a step of 4 x 1");
+  refused(small(10) + run + " --workers 2 --set context=1000000", "the data has");
+  CHECK_FALSE(fs::exists(run));
+  CHECK(run_program(small(10) + run + " --workers 2").code == 0);
+  refused("train --resume " + run + " --workers 8", "its step has 4 shards, for up to 4 workers");
+  refused(small(10) + run + " --workers 2", "is a run already");
+  refused("train --resume /nonexistent --workers 2", "there is no run '/nonexistent'");
+}
