@@ -41,6 +41,8 @@ void add_generate(CLI::App& program);
 void add_predict(CLI::App& program);
 void add_xray(CLI::App& program);
 void add_serve(CLI::App& program);
+void add_replay(CLI::App& program);
+void add_export(CLI::App& program);
 void add_profile(CLI::App& program);
 void add_bench(CLI::App& program);
 void add_runs(CLI::App& program);  // runs, compare, board, report

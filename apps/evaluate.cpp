@@ -7,19 +7,25 @@
 #include "apps/report/progress.h"
 #include "apps/run/evaluation.h"
 #include "apps/run/model_directory.h"
+#include "data/answers.h"
 
 namespace chapbook {
 namespace {
 
-void run(const std::string& path, const std::string& data, int64_t batch, int64_t stride) {
+void run(const std::string& path, const std::string& data, int64_t batch, int64_t stride,
+         const std::string& answer_after) {
   const Model model = load_model(path);
   const EvaluationText text = evaluation_text(data, model.tokenizer);
   const int64_t context = model.network->context();
+  std::vector<bool> counted;
+  if (!answer_after.empty())
+    counted = answers(text.tokens, model.tokenizer.encode(answer_after), model.tokenizer.end_of_text());
   Progress progress("evaluating", 1);
   const Score score = evaluate(*model.network, text.tokens,
                                {.batch = batch,
                                 .stride = stride,
                                 .accuracy = true,
+                                .counted = counted.empty() ? nullptr : &counted,
                                 .progress = [&](int64_t done, int64_t of, const Score& so_far) {
                                   progress.update(static_cast<double>(done) / static_cast<double>(of),
                                                   fmt::format("loss {:.4f}", so_far.loss));
@@ -34,7 +40,9 @@ void run(const std::string& path, const std::string& data, int64_t batch, int64_
              stride == 0 || stride == context ? "side by side" : fmt::format("{} apart", stride));
   fmt::print("loss            {:.4f} nats a token\nperplexity      {:.2f}\n", score.loss,
              std::exp(score.loss));
-  if (text.bytes > 0)
+  if (!counted.empty())
+    fmt::print("bits per byte   not of answers alone\n");
+  else if (text.bytes > 0)
     fmt::print("bits per byte   {:.4f} (of {} bytes; each story's end is predicted, but is no byte)\n",
                bits_per_byte(score, static_cast<int64_t>(text.tokens.size()), text.bytes), text.bytes);
   else
@@ -46,7 +54,7 @@ void run(const std::string& path, const std::string& data, int64_t batch, int64_
 
 void add_evaluate(CLI::App& program) {
   struct Options {
-    std::string run, data;
+    std::string run, data, answer_after;
     int64_t batch = 8, stride = 0;
   };
   auto options = std::make_shared<Options>();
@@ -66,8 +74,14 @@ void add_evaluate(CLI::App& program) {
                   "side by side")
       ->check(whole_number(0))
       ->capture_default_str();
+  command
+      .add_option("--answer-after", options->answer_after,
+                  "only what comes after this text in each story counts, as after Story:")
+      ->type_name("TEXT");
   command.footer("Example: ./chapbook evaluate runs/tiny --data valid.txt");
-  command.callback([options] { run(options->run, options->data, options->batch, options->stride); });
+  command.callback([options] {
+    run(options->run, options->data, options->batch, options->stride, options->answer_after);
+  });
 }
 
 }  // namespace chapbook

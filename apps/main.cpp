@@ -63,6 +63,8 @@ int run(int argc, char** argv) {
   add_xray(program);
   add_serve(program);
   add_runs(program);
+  add_replay(program);
+  add_export(program);
   add_profile(program);
   add_bench(program);
   add_common_options(program);

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -41,6 +42,15 @@ void print_line(std::string_view line) {
   std::fflush(stdout);
 }
 
+// A model that is there has its sizes; only as many tokens at once as it sees may be fewer.
+void check_sizes_not_set(const std::vector<std::string>& assignments) {
+  for (const std::string& assignment : assignments) {
+    const std::string name = assignment.substr(0, assignment.find('='));
+    check(name == "context" || !is_of_model(name), "--from: the model has its own {}; leave out --set {}",
+          name, assignment);
+  }
+}
+
 // Worker 0 speaks, fetches and keeps the run's files.
 std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
   RunOptions& options = arguments.run;
@@ -48,7 +58,15 @@ std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
   if (arguments.resume.empty()) {
     options.settings = arguments.settings->settings();
     options.numbered = options.directory.empty();
-    if (options.numbered) options.directory = "runs/" + arguments.settings->preset;
+    const bool fine_tunes = !options.from.from.empty();
+    if (fine_tunes) {
+      const auto& assignments = arguments.settings->assignments;
+      check_sizes_not_set(assignments);
+      const auto of_context = [](const std::string& each) { return each.starts_with("context="); };
+      if (std::any_of(assignments.begin(), assignments.end(), of_context))
+        options.from.window = options.settings.context;
+    }
+    if (options.numbered) options.directory = "runs/" + (fine_tunes ? "tuned" : arguments.settings->preset);
     if (team.rank() == 0 && is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, say, team);
   }
@@ -69,10 +87,18 @@ void look(Arguments& arguments) {
   RunOptions& options = arguments.run;
   options.settings = arguments.settings->settings();
   if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
+  check(options.from.from.empty(), "--check and --find-rate look at a new model; leave out --from");
   options.directory = fmt::format("runs/trial-{}", ::getpid());
-  const NewDirectory taken_away(options.directory);
-  const TrainingData data =
-      open_training_data(std::filesystem::path(options.directory) / data_directory(options));
+  // Once they are open the files may go; Ctrl-C before that waits for it.
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  const TrainingData data = [&] {
+    const NewDirectory taken_away(options.directory);
+    return open_training_data(std::filesystem::path(options.directory) / data_directory(options));
+  }();
+  if (interrupted) std::exit(130);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
   options.settings.vocabulary = data.train.info().vocabulary_size;
   if (arguments.check) {
     const int wrong = check_training(options.settings, data, print_line);
@@ -178,6 +204,21 @@ void add_train(CLI::App& program) {
   command
       .add_option("--tokenizer", options->run.tokenizer, "a tokenizer there is; without it, one is learned")
       ->type_name("DIR");
+  CLI::Option* from = command.add_option(
+      "--from", options->run.from.from,
+      "go on from a model that is there, a run or a Hugging Face directory: its sizes and its tokenizer; see "
+      "the settings of fine-tuning");
+  from->type_name("DIR");
+  command
+      .add_option("--new-words", options->run.from.words,
+                  "a file of words, one a line, that the tokenizer is to have as tokens")
+      ->type_name("FILE")
+      ->needs(from);
+  command
+      .add_option("--old-text", options->run.from.old_text,
+                  "the loss on it before and after, to see what is forgotten; of a run its validation text")
+      ->type_name("FILE")
+      ->needs(from);
   command.add_option("--stories", options->run.stories, "how many built-in stories")
       ->check(whole_number(2, 100'000'000))
       ->capture_default_str()
@@ -198,11 +239,20 @@ void add_train(CLI::App& program) {
                    "look for a learning rate instead: rate.svg and a number");
   options->fetch = add_fetch_options(command);
   options->settings = add_settings_options(command);
+  command
+      .add_option_function<std::string>(  // after --set, which replaces all assignments
+          "--break",
+          [options](const std::string& name) { options->settings->assignments.push_back("fault=" + name); },
+          "train with a mistake in it, to see what that looks like: the setting fault; apps/run/faults.cpp "
+          "lists them")
+      ->type_name("NAME");
   command.footer(
       "Examples:\n"
       "  ./chapbook train\n"
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
       "  ./chapbook train --data tinystories --preset story\n"
+      "  ./chapbook train --from runs/story --data letters.txt --set steps=300 --set rate=3e-4\n"
+      "  ./chapbook train --from runs/story --data letters.txt --set learn=lora --set rate=3e-3\n"
       "  ./chapbook train --check --data train.txt\n"
       "  ./chapbook train --find-rate --preset small\n"
       "  ./chapbook train --resume runs/tiny");

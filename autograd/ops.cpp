@@ -391,7 +391,8 @@ Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntro
 Variable linear_cross_entropy(const Variable& x, const Variable& weight, const Tensor& targets,
                               CrossEntropy options) {
   const bool wanted = is_recording() && (x.wants_gradient() || weight.wants_gradient());
-  const HeadLoss head = linear_cross_entropy(x.value(), weight.value(), targets, options, wanted);
+  const HeadLoss head = linear_cross_entropy(x.value(), weight.value(), targets, options, wanted,
+                                             wanted && weight.wants_gradient());
   return record("linear_cross_entropy", head.loss, {{std::array{x, weight}, [head](const Tensor& dloss) {
                                                        return linear_cross_entropy_backward(head, dloss);
                                                      }}});

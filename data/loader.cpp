@@ -29,6 +29,14 @@ void check_batch(std::span<int32_t> inputs, std::span<int32_t> targets, int64_t 
         inputs.size(), targets.size());
 }
 
+// Leaves out targets that do not count, the first of which is token `first`. Gives how many.
+int64_t ignore(const std::vector<bool>* counted, int64_t first, std::span<int32_t> targets) {
+  int64_t ignored = 0;
+  for (size_t i = 0; counted && i < targets.size(); ++i)
+    if (!counted->at(static_cast<size_t>(first) + i)) targets[i] = ignored_target, ++ignored;
+  return ignored;
+}
+
 }  // namespace
 
 uint64_t permuted_index(uint64_t index, uint64_t size, uint64_t key) {
@@ -49,8 +57,13 @@ uint64_t permuted_index(uint64_t index, uint64_t size, uint64_t key) {
 }
 
 Loader::Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, LoaderState state,
-               LoaderOrder order)
-    : tokens_(tokens), batch_size_(batch_size), context_(context), state_(state), order_(order) {
+               LoaderOrder order, const std::vector<bool>* counted)
+    : tokens_(tokens),
+      batch_size_(batch_size),
+      context_(context),
+      state_(state),
+      order_(order),
+      counted_(counted) {
   check_sizes(tokens, batch_size, context, context + 1);
   check(state.epoch >= 0 && state.position >= 0, "loader: epoch {} and position {} must not be negative",
         state.epoch, state.position);
@@ -95,6 +108,7 @@ void Loader::next(std::span<int32_t> inputs, std::span<int32_t> targets) {
     const uint16_t* window = tokens_.data() + next_window();
     std::copy_n(window, context_, inputs.data() + row * context_);
     std::copy_n(window + 1, context_, targets.data() + row * context_);
+    ignore(counted_, window + 1 - tokens_.data(), targets.subspan(row * context_, context_));
   }
 }
 
@@ -109,8 +123,13 @@ void TokenIds::copy(int64_t begin, int64_t count, int32_t* to) const {
     std::copy_n(wide_.begin() + begin, count, to);
 }
 
-EvaluationLoader::EvaluationLoader(TokenIds tokens, int64_t batch_size, int64_t context, int64_t stride)
-    : tokens_(tokens), batch_size_(batch_size), context_(context), stride_(stride == 0 ? context : stride) {
+EvaluationLoader::EvaluationLoader(TokenIds tokens, int64_t batch_size, int64_t context, int64_t stride,
+                                   const std::vector<bool>* counted)
+    : tokens_(tokens),
+      batch_size_(batch_size),
+      context_(context),
+      stride_(stride == 0 ? context : stride),
+      counted_(counted) {
   check_sizes(tokens, batch_size, context, 2);
   check(stride >= 0 && stride <= context,
         "loader: windows of {} tokens cannot begin {} apart: some would be passed over", context, stride);
@@ -135,7 +154,8 @@ int64_t EvaluationLoader::batch(int64_t index, std::span<int32_t> inputs, std::s
     const int64_t first = window == 0 ? 0 : context_ - stride_;  // the targets before were the last window's
     tokens_.copy(begin, length, inputs.data() + row * context_);
     tokens_.copy(begin + first + 1, length - first, targets.data() + row * context_ + first);
-    counted += length - first;
+    counted += length - first -
+               ignore(counted_, begin + first + 1, targets.subspan(row * context_ + first, length - first));
   }
   return counted;
 }

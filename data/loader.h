@@ -31,9 +31,10 @@ struct LoaderState {
 // batch may begin in one epoch and end in the next.
 class Loader {
  public:
-  // The tokens must outlive the loader. Throws Error unless there are at least context + 1 of them.
+  // The tokens must outlive the loader. Throws Error unless there are at least context + 1 of them. Of tokens
+  // that are not `counted`, where that is told (see answers.h), the targets are ignored.
   Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, LoaderState state,
-         LoaderOrder order = LoaderOrder::epochs);
+         LoaderOrder order = LoaderOrder::epochs, const std::vector<bool>* counted = nullptr);
 
   // Fills the next batch; inputs and targets: (B, T), row by row.
   void next(std::span<int32_t> inputs, std::span<int32_t> targets);
@@ -52,6 +53,7 @@ class Loader {
   int64_t batch_size_, context_;
   LoaderState state_;
   LoaderOrder order_;
+  const std::vector<bool>* counted_;
 };
 
 // Ids where they lie: 16 bits wide, as in token files, or 32, as a tokenizer gives them.
@@ -76,8 +78,9 @@ class TokenIds {
 // padded with input 0 and ignored targets.
 class EvaluationLoader {
  public:
-  // The tokens must outlive the loader. Throws Error unless there are at least 2 of them.
-  EvaluationLoader(TokenIds tokens, int64_t batch_size, int64_t context, int64_t stride = 0);
+  // The tokens must outlive the loader. Throws Error unless there are at least 2 of them. `counted` as above.
+  EvaluationLoader(TokenIds tokens, int64_t batch_size, int64_t context, int64_t stride = 0,
+                   const std::vector<bool>* counted = nullptr);
 
   int64_t batches() const;
   int64_t targets() const { return tokens_.size() - 1; }  // that count, in all batches
@@ -90,6 +93,7 @@ class EvaluationLoader {
 
   TokenIds tokens_;
   int64_t batch_size_, context_, stride_;
+  const std::vector<bool>* counted_;
 };
 
 // Where `index` goes in a random permutation of 0 .. size - 1 that belongs to the key, computed without a

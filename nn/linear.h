@@ -1,4 +1,6 @@
-// Linear: y = x W + b, or with what the result is to be added to, y = x W + b + residual.
+// Linear: y = x W + b, or with what the result is to be added to, y = x W + b + residual. Beside the matrix
+// there may be a way of low rank (LoRA, Hu et al. 2021), + alpha / rank (x A) B, which learns where the
+// matrix does not.
 #pragma once
 #include <cmath>
 
@@ -9,9 +11,11 @@ namespace chapbook {
 
 // The weight is (in, out), as in GPT-2's checkpoints: a row of x times the matrix.
 struct Linear : Module {
-  Variable weight;   // (in, out)
-  Variable bias;     // (out), or nothing
-  double deviation;  // of the first weights: 1 / sqrt(in) makes y as large as x (LeCun et al. 1998)
+  Variable weight;          // (in, out)
+  Variable bias;            // (out), or nothing
+  double deviation;         // of the first weights: 1 / sqrt(in) makes y as large as x (LeCun et al. 1998)
+  Variable lora_A, lora_B;  // (in, rank), (rank, out), or nothing; see nn/adapt.h
+  double lora_alpha = 0;
 
   Linear(int64_t in, int64_t out, bool with_bias, Backend& backend = default_backend())
       : weight(Variable::parameter(Tensor::zeros({in, out}, DType::f32, backend))),
@@ -20,8 +24,12 @@ struct Linear : Module {
   }
 
   Variable operator()(const Variable& x, const Variable& residual = {}) const {  // (..., in) -> (..., out)
-    return linear(x, weight, bias, residual);
+    const Variable y = linear(x, weight, bias, residual);
+    return lora_A ? linear(linear(x, lora_A, {}) * lora_scale(), lora_B, {}, y) : y;
   }
+  double lora_scale() const { return lora_alpha / static_cast<double>(lora_A.size(1)); }
+  // Whether its matrix learns and nothing stands beside it: then it may be a part of a fused op.
+  bool plain() const { return !lora_A && weight.wants_gradient(); }
 
   void initialise(Random& random) override {
     start_random(weight, deviation, random);
@@ -30,6 +38,8 @@ struct Linear : Module {
   void parts(PartVisitor& visit) override {
     visit("weight", weight);
     visit("bias", bias);
+    visit("lora_A", lora_A);
+    visit("lora_B", lora_B);
   }
 };
 

@@ -13,11 +13,13 @@ struct MLP : Module {
   MLP(int64_t width, bool bias, Backend& backend = default_backend())
       : c_fc(width, 4 * width, bias, backend), c_proj(4 * width, width, bias, backend) {}
 
-  // x (..., C): residual + c_proj(gelu(c_fc(x))), in one op unless dropout stands between or somebody looks.
+  // x (..., C): residual + c_proj(gelu(c_fc(x))), in one op unless dropout stands between, not all of it
+  // learns, or somebody looks.
   Variable operator()(const Variable& x, const Variable& residual) const {
     const Within within("mlp");
     if (watched()) return dropout.add(residual, c_proj, named("neurons", gelu(c_fc(x))));
     const auto inside = [&](const Variable& added) {
+      if (!c_fc.plain() || !c_proj.plain()) return c_proj(gelu(c_fc(x)), added);
       return chapbook::mlp(x, c_fc.weight, c_fc.bias, c_proj.weight, c_proj.bias, added);
     };
     return dropout.active() ? residual + dropout(inside({})) : inside(residual);

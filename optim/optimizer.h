@@ -18,6 +18,7 @@ class Optimizer {
   // stays as it is.
   virtual void step(double rate, const Tensor& gradient_scale = {}) = 0;
   void clear_gradients();
+  void take_back_step() { --steps_; }  // one that changed nothing
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   int64_t steps() const { return steps_; }

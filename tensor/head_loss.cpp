@@ -35,7 +35,7 @@ static Tensor room_for_logits(int64_t rows, int64_t filled, int64_t V, const Ten
 }
 
 HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
-                              CrossEntropy options, bool with_gradients) {
+                              CrossEntropy options, bool with_gradients, bool with_dw) {
   const char* op = "linear_cross_entropy";
   check(is_float(x.dtype()) && (weight.dtype() == x.dtype() || weight.dtype() == wide(x.dtype())),
         "{}: a weight of {} does not go with {}", op, name_of(weight.dtype()), name_of(x.dtype()));
@@ -60,8 +60,10 @@ HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tenso
   Tensor dx, dw;  // of all rows of w, also those that fill it up
   if (with_gradients) {
     dx = Tensor::like(rows);
-    dw = Tensor::empty({filled, C}, weight.dtype(), backend);
     head.dx = dx.reshape(x.shape());
+  }
+  if (with_dw) {
+    dw = Tensor::empty({filled, C}, weight.dtype(), backend);
     head.dw = dw.slice(0, 0, V);
   }
   const Tensor held = room_for_logits(tile, filled, V, w);
@@ -76,15 +78,16 @@ HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tenso
     backend.cross_entropy_backward(logits.view(), part_ids.view(), options, log_sum.view(), head.count.view(),
                                    logits.view());
     backend.matmul(all.view(), w.view(), dx.view().slice(0, i, end), {});
-    backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
-                   {.residual = i > 0 ? dw.view() : View{}});
+    if (with_dw)
+      backend.matmul(all.view().transpose(0, 1), part.view(), dw.view(),
+                     {.residual = i > 0 ? dw.view() : View{}});
   }
   return head;
 }
 
 // In their own memory if that is f32, else through f32, where dloss / count does not vanish.
 std::array<Tensor, 2> linear_cross_entropy_backward(const HeadLoss& head, const Tensor& dloss) {
-  check(head.dx && head.dw,
+  check(static_cast<bool>(head.dx),
         "linear_cross_entropy_backward: the gradients were not wanted on the way forward");
   check(dloss.count() == 1, "linear_cross_entropy_backward: the loss's gradient is {}, not one number",
         dloss.shape());
@@ -94,7 +97,7 @@ std::array<Tensor, 2> linear_cross_entropy_backward(const HeadLoss& head, const 
     y.backend().binary(Binary::mul, y.view(), scale.view().broadcast_to(y.shape()), y.view());
     return y.to(gradient.dtype());
   };
-  return {scaled(head.dx), scaled(head.dw)};
+  return {scaled(head.dx), head.dw ? scaled(head.dw) : head.dw};
 }
 
 }  // namespace chapbook

@@ -101,10 +101,10 @@ Tensor cross_entropy_backward(const Tensor& logits, const Tensor& targets, Cross
 struct HeadLoss {
   Tensor loss;    // rank 0
   Tensor count;   // the rows that count, or 1 if none does: what the sum was divided by to get the loss
-  Tensor dx, dw;  // of that sum, if gradients were wanted
+  Tensor dx, dw;  // of that sum, if gradients were wanted; dw only with_dw
 };
 HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& w, const Tensor& targets, CrossEntropy options,
-                              bool with_gradients);
+                              bool with_gradients, bool with_dw);
 std::array<Tensor, 2> linear_cross_entropy_backward(const HeadLoss& head, const Tensor& dloss);  // dx, dw
 int64_t logits_at_once(int64_t rows, int64_t vocabulary, const Backend& backend);
 

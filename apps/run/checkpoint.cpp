@@ -12,16 +12,22 @@
 namespace chapbook {
 
 namespace fs = std::filesystem;
+
 void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
                const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
-  write_directory(run + "/last", [&](const std::string& directory) {
+  save_as("last", run, state, trainer, optimizer, model, tokenizer);
+}
+
+void save_as(const std::string& name, const std::string& run, const RunState& state, const Trainer& trainer,
+             const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
+  write_directory(run + "/" + name, [&](const std::string& directory) {
     save_model(model, tokenizer, directory);
     save_tensors(directory + "/optimizer.safetensors", optimizer);
-    const Json json = {
-        {"trainer", trainer.state()},       {"best_loss", state.best_loss},
-        {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},
-        {"seconds", state.seconds},         {"data", state.data},
-        {"data_is", state.data_is},         {"settings", to_json(state.settings)}};
+    Json json = {{"trainer", trainer.state()},       {"best_loss", state.best_loss},
+                 {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},
+                 {"seconds", state.seconds},         {"data", state.data},
+                 {"data_is", state.data_is},         {"settings", to_json(state.settings)}};
+    if (!state.begun_from.is_null()) json["begun_from"] = state.begun_from;
     write_file(directory + "/trainer.json", json.dump(2) + "\n");
   });
 }
@@ -31,10 +37,9 @@ void save_best(const std::string& run, LanguageModel& model, const Tokenizer& to
                   [&](const std::string& directory) { save_model(model, tokenizer, directory); });
 }
 
-void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
-               const Tokenizer& tokenizer) {
-  write_directory(fmt::format("{}/step-{:09}", run, step),
-                  [&](const std::string& directory) { save_model(model, tokenizer, directory); });
+void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
+  save_as(fmt::format("step-{:09}", trainer.steps()), run, state, trainer, optimizer, model, tokenizer);
   std::vector<fs::path> kept;  // whose names sort like their steps
   for (const auto& entry : fs::directory_iterator(run)) {
     const std::string name = entry.path().filename().string();
@@ -52,8 +57,12 @@ void check_has_last(const std::string& run) {
 }
 
 SavedRun load_last(const std::string& run) {
-  const std::string last = whole_directory(run + "/last"), path = last + "/trainer.json";
   check_has_last(run);
+  return load_saved(whole_directory(run + "/last"));
+}
+
+SavedRun load_saved(const std::string& directory) {
+  const std::string path = directory + "/trainer.json";
   try {
     const Json json = parse_json(read_file(path));
     SavedRun saved;
@@ -65,8 +74,9 @@ SavedRun load_last(const std::string& run) {
     saved.state.seconds = json.at("seconds");
     saved.state.data = json.at("data");
     saved.state.data_is = json.at("data_is");
+    saved.state.begun_from = json.value("begun_from", Json());
     read_settings(saved.state.settings, json.at("settings").dump());
-    saved.optimizer = load_tensors(last + "/optimizer.safetensors").tensors;
+    saved.optimizer = load_tensors(directory + "/optimizer.safetensors").tensors;
     return saved;
   } catch (const Json::exception& error) {
     fail("{}: not what Chapbook writes: {}", path, error.what());

@@ -1,7 +1,8 @@
 // Checkpoints of a run: RUN/last, from which training goes on, and RUN/best, the model of the lowest
 // validation loss. Each is a model directory (apps/run/model_directory.h); `last` also holds
-// optimizer.safetensors and trainer.json. A checkpoint is written to a directory of its own, synced, and put
-// in place at once: a kill at any instant leaves a complete one.
+// optimizer.safetensors and trainer.json, as do RUN/step-N, where they are kept, and RUN/broken, where a run
+// stood before a step that gave no finite numbers. A checkpoint is written to a directory of its own, synced,
+// and put in place at once: a kill at any instant leaves a complete one.
 #pragma once
 #include <string>
 
@@ -20,7 +21,8 @@ struct RunState {
   double best_loss = 0;     // lowest validation loss so far
   int64_t evaluations = 0;  // so far
   int64_t evaluations_since_best = 0;
-  double seconds = 0;  // of training, over all its sittings
+  double seconds = 0;    // of training, over all its sittings
+  Json begun_from = {};  // of a model that was there, see fine_tuning.h
 };
 
 // `optimizer` is Trainer::optimizer_state().
@@ -28,9 +30,11 @@ void save_last(const std::string& run, const RunState& state, const Trainer& tra
                const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
 
-// The model as RUN/step-N; of the older ones only the last `keep` - 1 stay.
-void save_step(const std::string& run, int64_t step, int64_t keep, LanguageModel& model,
-               const Tokenizer& tokenizer);
+// The same as RUN/NAME; of RUN/step-N only the last `keep` stay.
+void save_as(const std::string& name, const std::string& run, const RunState& state, const Trainer& trainer,
+             const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
+void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
+               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {
@@ -40,6 +44,8 @@ struct SavedRun {
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);
+SavedRun load_saved(
+    const std::string& directory);            // last, a step-N, or what a step left that could not be done
 void check_has_last(const std::string& run);  // throws unless there is something to load
 
 }  // namespace chapbook

@@ -56,7 +56,7 @@ static double loss_and_hits(const LanguageModel& model, const Tensor& tokens,
 Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOptions& options) {
   NoGrad no_grad;
   const int64_t context = model.context();
-  const EvaluationLoader loader(tokens, options.batch, context, options.stride);
+  const EvaluationLoader loader(tokens, options.batch, context, options.stride, options.counted);
   const int64_t batches =
       options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
   const Shape shape{options.batch, context};
@@ -83,7 +83,7 @@ Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOpti
       score.targets += each.targets, score.top1 += each.top1, score.top5 += each.top5;
     }
     check(std::isfinite(sum), "the model's loss is {}: its weights are broken", sum);
-    score.loss = sum / static_cast<double>(score.targets);
+    score.loss = sum / static_cast<double>(std::max<int64_t>(1, score.targets));
     if (options.progress) options.progress(std::min(i + team.size(), batches), batches, score);
   }
   return score;

@@ -23,6 +23,7 @@ struct EvaluationOptions {
   int64_t batches = 0;    // at most so many; 0: all
   int64_t stride = 0;     // tokens between the beginnings of windows; 0: side by side
   bool accuracy = false;  // counts top1 and top5, for which logits are made, a few rows at a time
+  const std::vector<bool>* counted = nullptr;  // of each token, whether it is a target; nothing: all are
   std::function<void(int64_t batch, int64_t of, const Score& so_far)> progress = {};
   Team* team = &alone();  // whose workers share the batches, and all have the score
 };

@@ -13,6 +13,8 @@
 
 namespace chapbook {
 
+struct GgufModel;  // apps/run/gguf.h
+
 // What training a model costs, counted from its sizes before there is one.
 struct ModelCosts {
   int64_t parameters, embeddings;  // of which in embeddings, the head's table with them
@@ -28,11 +30,14 @@ struct Family {
   // A model of these sizes, whose numbers are yet to be drawn or read.
   std::unique_ptr<LanguageModel> (*make)(const Settings& settings, Backend& backend);
   ModelCosts (*costs)(const Settings& settings, const Backend& backend);
+  // The settings of a model that is there, as far as settings can say them.
+  void (*describe)(const LanguageModel& model, Settings& settings);
 
   // Files: the model's config.json, without what only the tokenizer knows, and its tensors as
   // model.safetensors has them.
   Json (*config)(const LanguageModel& model);
   NamedTensors (*to_file)(LanguageModel& model);
+  GgufModel (*gguf)(LanguageModel& model);  // for llama.cpp
   // And back. Throws for what config.json asks for and Chapbook does not do.
   std::unique_ptr<LanguageModel> (*open)(const ConfigFile& config, NamedTensors tensors);
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "apps/run/family.h"
+#include "apps/run/gguf.h"
 #include "nn/gpt.h"
 #include "tensor/json.h"
 
@@ -43,6 +44,13 @@ ModelCosts costs(const Settings& settings, const Backend& backend) {
           .flops_per_token = training_flops_per_token(config),
           .activation_bytes = activation_bytes(config, settings.batch, settings.recompute,
                                                dtype_named(settings.precision), backend)};
+}
+
+void describe(const LanguageModel& model, Settings& settings) {
+  const GPTConfig& config = dynamic_cast<const GPT&>(model).config();
+  settings.layers = config.layers, settings.heads = config.heads, settings.width = config.width;
+  settings.context = config.context, settings.vocabulary = config.vocabulary;
+  settings.bias = config.bias, settings.dropout = config.dropout;
 }
 
 Json config_json(const LanguageModel& model) {
@@ -106,6 +114,34 @@ NamedTensors to_file(LanguageModel& model) {
   return tensors;
 }
 
+GgufModel gguf(LanguageModel& model) {
+  const GPTConfig& config = dynamic_cast<const GPT&>(model).config();
+  const auto number = [](int64_t value) { return static_cast<uint32_t>(value); };
+  GgufModel file{.architecture = "gpt2",
+                 .numbers = {{"context_length", number(config.context)},
+                             {"embedding_length", number(config.width)},
+                             {"feed_forward_length", number(4 * config.width)},
+                             {"block_count", number(config.layers)},
+                             {"attention.head_count", number(config.heads)}},
+                 .fractions = {{"attention.layer_norm_epsilon", LayerNorm::epsilon}},
+                 .tensors = {}};
+  const std::pair<const char*, const char*> parts[] = {{"transformer.wte.", "token_embd."},
+                                                       {"transformer.wpe.", "position_embd."},
+                                                       {"transformer.ln_f.", "output_norm."},
+                                                       {"transformer.h.", "blk."},
+                                                       {".ln_1.", ".attn_norm."},
+                                                       {".attn.c_attn.", ".attn_qkv."},
+                                                       {".attn.c_proj.", ".attn_output."},
+                                                       {".ln_2.", ".ffn_norm."},
+                                                       {".mlp.c_fc.", ".ffn_up."},
+                                                       {".mlp.c_proj.", ".ffn_down."}};
+  for (auto& [name, tensor] : to_file(model)) {
+    const bool turns = name.find(".c_") != std::string::npos && tensor.rank() == 2;
+    file.tensors.emplace_back(renamed(name, parts), turns ? tensor.transpose(0, 1) : tensor);
+  }
+  return file;
+}
+
 bool all_zero(const Tensor& x) {
   const std::vector<float> numbers = x.to(DType::f32).to_vector<float>();
   return std::all_of(numbers.begin(), numbers.end(), [](float number) { return number == 0; });
@@ -148,6 +184,7 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 }  // namespace
 
 extern const Family gpt2_family;
-const Family gpt2_family = {"gpt2", "bias=true", check_sizes, make, costs, config_json, to_file, open};
+const Family gpt2_family = {"gpt2",   "bias=true", check_sizes, make, costs,
+                            describe, config_json, to_file,     gguf, open};
 
 }  // namespace chapbook

@@ -1,6 +1,7 @@
 // The family llama: its settings, and its files, which are those of LlamaForCausalLM in Hugging Face's
 // transformers. Names of tensors are the same here and there; matrices lie as (out, in) there.
 #include "apps/run/family.h"
+#include "apps/run/gguf.h"
 #include "nn/llama.h"
 #include "tensor/json.h"
 
@@ -45,6 +46,15 @@ ModelCosts costs(const Settings& settings, const Backend& backend) {
           .flops_per_token = training_flops_per_token(config),
           .activation_bytes = activation_bytes(config, settings.batch, settings.recompute,
                                                dtype_named(settings.precision), backend)};
+}
+
+void describe(const LanguageModel& model, Settings& settings) {
+  const LlamaConfig& config = dynamic_cast<const Llama&>(model).config();
+  settings.layers = config.layers, settings.heads = config.heads, settings.width = config.width;
+  settings.key_heads = config.key_heads, settings.inner = config.inner, settings.tied = config.tied;
+  settings.context = config.context, settings.vocabulary = config.vocabulary;
+  settings.bias = config.attention_bias, settings.dropout = config.dropout;
+  settings.rope_theta = config.rope_theta;
 }
 
 Json config_json(const LanguageModel& model) {
@@ -128,6 +138,53 @@ NamedTensors to_file(LanguageModel& model) {
   return tensors;
 }
 
+// llama.cpp turns neighbours, transformers and we numbers half a head apart: rows of queries and keys change
+// places.
+Tensor with_neighbours(const Tensor& tensor, int64_t heads) {
+  const int64_t rows = tensor.size(0);
+  const Tensor apart = tensor.reshape({heads, 2, rows / heads / 2, tensor.count() / rows});
+  return apart.transpose(1, 2).as_contiguous().reshape(tensor.shape());
+}
+
+GgufModel gguf(LanguageModel& model) {
+  const LlamaConfig& config = dynamic_cast<const Llama&>(model).config();
+  const auto number = [](int64_t value) { return static_cast<uint32_t>(value); };
+  GgufModel file{.architecture = "llama",
+                 .numbers = {{"context_length", number(config.context)},
+                             {"embedding_length", number(config.width)},
+                             {"feed_forward_length", number(config.inner)},
+                             {"block_count", number(config.layers)},
+                             {"attention.head_count", number(config.heads)},
+                             {"attention.head_count_kv", number(config.key_heads)},
+                             {"attention.key_length", number(config.head_width)},
+                             {"attention.value_length", number(config.head_width)},
+                             {"rope.dimension_count", number(config.head_width)},
+                             {"vocab_size", number(config.vocabulary)}},
+                 .fractions = {{"attention.layer_norm_rms_epsilon", static_cast<float>(config.norm_epsilon)},
+                               {"rope.freq_base", static_cast<float>(config.rope_theta)}},
+                 .tensors = {}};
+  const std::pair<const char*, const char*> parts[] = {{"model.embed_tokens.", "token_embd."},
+                                                       {"model.norm.", "output_norm."},
+                                                       {"lm_head.", "output."},
+                                                       {"model.layers.", "blk."},
+                                                       {".input_layernorm.", ".attn_norm."},
+                                                       {".post_attention_layernorm.", ".ffn_norm."},
+                                                       {".self_attn.q_proj.", ".attn_q."},
+                                                       {".self_attn.k_proj.", ".attn_k."},
+                                                       {".self_attn.v_proj.", ".attn_v."},
+                                                       {".self_attn.o_proj.", ".attn_output."},
+                                                       {".mlp.gate_proj.", ".ffn_gate."},
+                                                       {".mlp.up_proj.", ".ffn_up."},
+                                                       {".mlp.down_proj.", ".ffn_down."}};
+  for (auto& [name, tensor] : to_file(model)) {
+    const int64_t heads = name.find("q_proj") != std::string::npos   ? config.heads
+                          : name.find("k_proj") != std::string::npos ? config.key_heads
+                                                                     : 0;
+    file.tensors.emplace_back(renamed(name, parts), heads > 0 ? with_neighbours(tensor, heads) : tensor);
+  }
+  return file;
+}
+
 std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors) {
   for (auto& [name, tensor] : tensors) tensor = turned(name, tensor);
   return filled<Llama>(read_config(file), tensors, file);
@@ -136,6 +193,7 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 }  // namespace
 
 extern const Family llama_family;
-const Family llama_family = {"llama", "bias=false", check_sizes, make, costs, config_json, to_file, open};
+const Family llama_family = {"llama",  "bias=false", check_sizes, make, costs,
+                             describe, config_json,  to_file,     gguf, open};
 
 }  // namespace chapbook

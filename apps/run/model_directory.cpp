@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <set>
 
+#include "apps/run/adapter.h"
 #include "apps/run/family.h"
 #include "data/tokenizer_file.h"
+#include "nn/adapt.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
 #include "tensor/safetensors.h"
@@ -14,15 +16,19 @@ namespace chapbook {
 namespace fs = std::filesystem;
 
 void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory) {
-  const Family& its = family(model.family());
   const int32_t end = tokenizer.end_of_text();
-  Json config = its.config(model);
-  config.update({{"bos_token_id", end}, {"eos_token_id", end}, {"dtype", "float32"}});
-  write_file(directory + "/config.json", config.dump(2) + "\n");
+  if (has_low_rank(model)) {
+    save_adapter(model, "../base", directory);
+  } else {
+    const Family& its = family(model.family());
+    Json config = its.config(model);
+    config.update({{"bos_token_id", end}, {"eos_token_id", end}, {"dtype", "float32"}});
+    write_file(directory + "/config.json", config.dump(2) + "\n");
+    save_tensors(directory + "/model.safetensors", its.to_file(model), {{"format", "pt"}});
+  }
   const Json generation = {
       {"bos_token_id", end}, {"eos_token_id", end}, {"do_sample", true}, {"chapbook_after_end", true}};
   write_file(directory + "/generation_config.json", generation.dump(2) + "\n");
-  save_tensors(directory + "/model.safetensors", its.to_file(model), {{"format", "pt"}});
   save_tokenizer(tokenizer, directory);
 }
 
@@ -86,13 +92,21 @@ static NamedTensors load_weights(const std::string& directory) {
 }
 
 std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
+  if (has_adapter(directory)) {
+    const std::string below = base_of_adapter(directory);
+    check(!has_adapter(below), "{}: an adapter of an adapter; export the one below first", directory);
+    std::unique_ptr<LanguageModel> model = load_network(below);
+    load_adapter(*model, directory);
+    return model;
+  }
   const ConfigFile config(directory + "/config.json");
   return family(config).open(config, load_weights(directory));
 }
 
 std::string model_directory(const std::string& path) {
   for (const std::string& candidate : {path, path + "/best", path + "/last"})
-    if (const std::string directory = whole_directory(candidate); fs::exists(directory + "/config.json"))
+    if (const std::string directory = whole_directory(candidate);
+        fs::exists(directory + "/config.json") || has_adapter(directory))
       return directory;
   check(fs::exists(path), "there is no '{}'", path);
   fail("'{}' is no model and no run: it has no config.json, and neither has a 'best' or 'last' inside", path);
@@ -107,13 +121,16 @@ static bool begins_after_end(const std::string& directory) {
 
 Model load_model(const std::string& path) {
   const std::string directory = model_directory(path);
-  Tokenizer tokenizer = load_tokenizer(directory);
+  // An adapter from elsewhere mostly comes without a tokenizer.
+  const bool without = has_adapter(directory) && !fs::exists(directory + "/tokenizer.json");
+  const std::string texts = without ? base_of_adapter(directory) : directory;
+  Tokenizer tokenizer = load_tokenizer(texts);
   std::unique_ptr<LanguageModel> network = load_network(directory);
   check(tokenizer.vocabulary_size() <= network->vocabulary(),
         "{}: the tokenizer has {} tokens, the model only {}", directory, tokenizer.vocabulary_size(),
         network->vocabulary());
-  std::vector<int32_t> ends = ends_in(directory, network->vocabulary());
-  return {std::move(network), std::move(tokenizer), std::move(ends), begins_after_end(directory)};
+  std::vector<int32_t> ends = ends_in(texts, network->vocabulary());
+  return {std::move(network), std::move(tokenizer), std::move(ends), begins_after_end(texts)};
 }
 
 }  // namespace chapbook

@@ -18,7 +18,9 @@ struct Model {
   bool after_end = true;           // it was trained on texts that begin after <|endoftext|>
 };
 
-// Writes into an existing directory.
+// Writes into an existing directory. Of a model with ways of low rank (nn/adapt.h) only these are written,
+// and
+// ../base is named as the model they belong to.
 void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory);
 
 // A model directory, or a run: its `best` model, else its `last`. Throws one line naming the file that is

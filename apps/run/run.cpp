@@ -10,11 +10,15 @@
 #include "apps/report/machine.h"
 #include "apps/report/memory.h"
 #include "apps/run/corpus.h"
-#include "apps/run/evaluation.h"
 #include "apps/run/family.h"
+#include "apps/run/faults.h"
+#include "apps/run/origin.h"
+#include "apps/run/run_parts.h"
 #include "apps/run/run_record.h"
+#include "data/answers.h"
 #include "data/sha256.h"
 #include "data/tokenizer_file.h"
+#include "nn/adapt.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -36,8 +40,13 @@ TrainingData open_training_data(const std::string& directory) {
   return data;
 }
 
+// Whether they are token files already.
+static bool is_prepared(const std::string& data) {
+  return !data.empty() && fs::exists(fs::path(data) / "train.bin");
+}
+
 std::string data_directory(const RunOptions& options) {
-  if (!options.data.empty() && fs::exists(fs::path(options.data) / "train.bin")) {
+  if (is_prepared(options.data)) {
     check(options.valid.empty() && options.tokenizer.empty(),
           "'{}' holds token files, which have their own validation part and tokenizer", options.data);
     return fs::absolute(options.data).lexically_normal();
@@ -53,8 +62,15 @@ std::string data_directory(const RunOptions& options) {
 
 // ---- How a run begins
 
+static std::string learning_line(LanguageModel& model) {
+  int64_t learning = 0;
+  for (const Parameter& each : learning_parameters(model)) learning += each.variable.value().count();
+  return fmt::format("learning   {} of them, {:.2f}%", short_count(static_cast<double>(learning)),
+                     100.0 * static_cast<double>(learning) / static_cast<double>(count_parameters(model)));
+}
+
 static void describe(const std::string& run, const Settings& settings, const TrainingData& data,
-                     const LanguageModel& model, const Team& team, const Run::Say& say) {
+                     LanguageModel& model, const Team& team, const Run::Say& say) {
   const auto& train = data.train.info();
   const bool built_in = train.text == "built-in stories";
   say(fmt::format("run        {}", run));
@@ -67,7 +83,8 @@ static void describe(const std::string& run, const Settings& settings, const Tra
   say(fmt::format("model      {}{} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
                   settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers, settings.heads,
                   settings.width, settings.context, settings.vocabulary,
-                  short_count(static_cast<double>(model_costs(settings).parameters))));
+                  short_count(static_cast<double>(count_parameters(model)))));
+  if (settings.learn != "all") say(learning_line(model));
   if (settings.accumulation > 1)
     say(fmt::format("step       {} tokens: {} batches of {} x {}",
                     settings.accumulation * settings.batch * settings.context, settings.accumulation,
@@ -94,13 +111,10 @@ static void describe(const std::string& run, const Settings& settings, const Tra
 
 // How many steps fit in the minutes, measured on this model, data and machine. Nothing of the run moves: what
 // is measured is another model.
-static int64_t steps_in(double minutes, const Settings& settings, const TrainingData& data, Team& team,
-                        const Run::Say& say) {
+static int64_t steps_in(double minutes, const Settings& settings, const TrainingData& data,
+                        std::unique_ptr<LanguageModel> model, Team& team, const Run::Say& say) {
   Settings trial = settings;
   trial.steps = 1 << 20;
-  const std::unique_ptr<LanguageModel> model = make_model(trial);
-  Random random{1};
-  model->initialise(random);
   Trainer trainer(trial, *model, data.train.tokens(), team);
   trainer.step();  // the first one also takes its memory from the system
   const auto start = Clock::now();
@@ -115,6 +129,19 @@ static int64_t steps_in(double minutes, const Settings& settings, const Training
   const int64_t steps = std::max<int64_t>(1, static_cast<int64_t>(minutes * 60 / (step * (1 + evaluation))));
   say(fmt::format("time       {:.3f} s a step: {} minutes are {} steps", step, minutes, steps));
   return steps;
+}
+
+std::vector<bool> answers_in(const TokenFile& file, const Settings& settings, const Tokenizer& tokenizer) {
+  if (settings.answer_after.empty()) return {};
+  try {
+    return answers(file.tokens(), tokenizer.encode(settings.answer_after), tokenizer.end_of_text());
+  } catch (const Error& error) {
+    fail("answer_after={}: {}: {}", settings.answer_after, file.info().text, error.what());
+  }
+}
+
+const std::vector<bool>* if_any(const std::vector<bool>& counted) {
+  return counted.empty() ? nullptr : &counted;
 }
 
 // Before the first step, since afterwards it is too late.
@@ -133,8 +160,10 @@ Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunSta
       state_(std::move(state)),
       settings_(state_.settings),
       data_(std::move(data)),
+      train_answers_(answers_in(data_.train, settings_, data_.tokenizer)),
+      valid_answers_(answers_in(data_.valid, settings_, data_.tokenizer)),
       model_(std::move(model)),
-      trainer_(settings_, *model_, data_.train.tokens(), team),
+      trainer_(settings_, *model_, data_.train.tokens(), team, if_any(train_answers_)),
       say_(std::move(say)),
       fresh_(!saved) {
   if (saved) trainer_.restore(saved->trainer, saved->optimizer);
@@ -150,8 +179,19 @@ static std::string identity(const TrainingData& data) {
                      data.train.hash(), data.valid.size(), data.valid.hash());
 }
 
-static os::File lock_run(const std::string& directory) {
+os::File lock_run(const std::string& directory) {
   return os::File::to_lock(directory + "/lock", fmt::format("the run '{}'", directory));
+}
+
+void check_same_data(const std::string& directory, const RunState& state, const TrainingData& data) {
+  check(identity(data) == state.data_is,
+        "'{}' cannot go on: its data in {} are {}, but it began with {}; put those back", directory,
+        (fs::path(directory) / state.data).string(), identity(data), state.data_is);
+}
+
+Settings without_graph(Settings settings) {
+  settings.graph = false;
+  return settings;
 }
 
 // What is found out only after an hour is found out too late.
@@ -160,17 +200,24 @@ static void try_saving(const std::string& directory, const Run::Say& say) {
     say("files      the file system cannot exchange two directories: a checkpoint takes two renames");
 }
 
+// A fault that is to be seen is in the backend that all is computed on from now on.
+void break_as(const Settings& settings, const Run::Say& say) {
+  if (settings.fault == "none") return;
+  say(fmt::format("BROKEN     on purpose: {}", settings.fault));
+  set_default_backend(with_fault(default_backend(), settings.fault));
+}
+
 std::unique_ptr<Run> Run::resume(const std::string& directory, Say say, Team& team) {
   check_has_last(directory);
   std::optional<os::File> lock;
   if (team.rank() == 0) lock.emplace(lock_run(directory));
   const SavedRun saved = load_last(directory);
+  break_as(saved.state.settings, say);
   Model model = load_model(directory + "/last");
   TrainingData data = open_training_data(fs::path(directory) / saved.state.data);
   check_same_tokenizer(data.train, model.tokenizer.hash());
-  check(identity(data) == saved.state.data_is,
-        "'{}' cannot go on: its data in {} are {}, but it began with {}; put those back", directory,
-        (fs::path(directory) / saved.state.data).string(), identity(data), saved.state.data_is);
+  check_same_data(directory, saved.state, data);
+  choose_what_learns(*model.network, saved.state.settings);
   const int64_t shards = saved.state.settings.shards;
   check(shards % team.size() == 0,
         "'{}' cannot go on with {} workers: its step has {} shards, for up to {} workers", directory,
@@ -205,9 +252,13 @@ static void begin_files(const std::string& directory, const Settings& settings) 
 std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   RunOptions options = given;
   Settings settings = options.settings;
+  break_as(settings, say);
   settings.shards = std::max<int64_t>(settings.shards, team.size());
   check_settings(settings);
   checked_precision(settings, default_backend());
+  const bool fine_tunes = !options.from.from.empty();
+  check(fine_tunes || settings.learn == "all", "learn={} is for a model that is there: --from",
+        settings.learn);
   std::optional<NewDirectory> made;
   std::optional<os::File> lock;
   std::string data_path;
@@ -222,23 +273,42 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
     check(!fs::exists(whole_directory(options.directory + "/last")),
           "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", options.directory);
     try_saving(options.directory, say);
+    if (fine_tunes) {
+      begin_with(options.from, options.directory + "/base");
+      say(fmt::format("from       {}", options.from.from));
+      if (!is_prepared(options.data)) options.tokenizer = options.directory + "/base";
+    }
     data_path = data_directory(options);
   }
   const std::string directory = told(team, options.directory);
   data_path = told(team, data_path);
+  std::optional<Model> base;
+  if (fine_tunes) base = load_model(directory + "/base");
   TrainingData data = open_training_data(fs::path(directory) / data_path);
-  if (settings.vocabulary != data.train.info().vocabulary_size)
+  if (base) {
+    check_same_tokenizer(data.train, base->tokenizer.hash());
+    settings = settings_with(settings, *base->network, options.from.window);
+  } else if (settings.vocabulary != data.train.info().vocabulary_size) {
     say(fmt::format("vocabulary {} as the tokenizer has it, not {}", data.train.info().vocabulary_size,
                     settings.vocabulary));
-  settings.vocabulary = data.train.info().vocabulary_size;
-  std::unique_ptr<LanguageModel> model = make_model(settings);
-  Random random{static_cast<uint64_t>(settings.seed)};
-  model->initialise(random);
+    settings.vocabulary = data.train.info().vocabulary_size;
+  }
+  const auto model_to_begin_with = [&] {
+    std::unique_ptr<LanguageModel> model = base ? load_network(directory + "/base") : make_model(settings);
+    Random random{static_cast<uint64_t>(settings.seed)};
+    if (!base) model->initialise(random);
+    choose_what_learns(*model, settings);
+    return model;
+  };
+  std::unique_ptr<LanguageModel> model = model_to_begin_with();
   describe(directory, settings, data, *model, team, say);
   check_all_the_same(team, settings, identity(data));
-  if (settings.minutes > 0) settings.steps = steps_in(settings.minutes, settings, data, team, say);
+  if (settings.minutes > 0)
+    settings.steps = steps_in(settings.minutes, settings, data, model_to_begin_with(), team, say);
   settings.warmup = std::min(settings.warmup, settings.steps);
   RunState state{.settings = settings, .data = data_path, .data_is = identity(data)};
+  if (base) state.begun_from = begun_from(options.from, *base, settings.batch);
+  base.reset();
   if (team.rank() == 0) begin_files(directory, settings);
   std::unique_ptr<Run> run(new Run(std::move(lock), team, directory, std::move(state), std::move(data),
                                    std::move(model), nullptr, std::move(say)));
@@ -260,7 +330,8 @@ void Run::save() {
   const NamedTensors optimizer = trainer_.optimizer_state();  // which all workers give
   if (!first_worker()) return;
   save_last(directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
-  if (settings_.keep > 0) save_step(directory_, trainer_.steps(), settings_.keep, *model_, data_.tokenizer);
+  if (settings_.keep > 0)
+    save_step(directory_, settings_.keep, state_, trainer_, optimizer, *model_, data_.tokenizer);
 }
 
 Sampling Run::sampling(int64_t tokens) const {
@@ -286,11 +357,19 @@ void Run::check_first_loss(double loss) const {
   say_(fmt::format("first loss {:.3f}, expected near ln {} = {:.3f}", loss, settings_.vocabulary, expected));
 }
 
+Score Run::validation_score(const LanguageModel& model, int64_t batches, Team& team) const {
+  return evaluate(
+      model, data_.valid.tokens(),
+      {.batch = settings_.batch, .batches = batches, .counted = if_any(valid_answers_), .team = &team});
+}
+
 void Run::evaluate_now(std::optional<Progress>& progress) {
-  const EvaluationOptions options{
-      .batch = settings_.batch, .batches = settings_.eval_batches, .team = &team_};
+  const EvaluationOptions options{.batch = settings_.batch,
+                                  .batches = settings_.eval_batches,
+                                  .counted = if_any(train_answers_),
+                                  .team = &team_};
   const double train = evaluate(*model_, data_.train.tokens(), options).loss;
-  const double valid = evaluate(*model_, data_.valid.tokens(), options).loss;
+  const double valid = validation_score(*model_, settings_.eval_batches, team_).loss;
   const bool best = state_.evaluations == 0 || valid < state_.best_loss;
   ++state_.evaluations;
   state_.evaluations_since_best = best ? 0 : state_.evaluations_since_best + 1;
@@ -326,6 +405,26 @@ void Run::log_step(const Trainer::Step& step, double speed, Progress& progress) 
       fmt::format("loss {:.3f}  rate {:.1e}  {} tokens/s", step.loss, step.rate, short_count(speed)));
 }
 
+// A step that gives no finite numbers leaves the run as it was before, and that is kept to be looked at.
+Trainer::Step Run::next_step() {
+  try {
+    return trainer_.step();
+  } catch (const NotFinite& error) {
+    const NamedTensors optimizer = trainer_.optimizer_state();  // which all workers give
+    if (!first_worker()) throw;
+    save_as("broken", directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
+    Origin origin(*model_);
+    try {
+      Trainer again(without_graph(settings_), *model_, data_.train.tokens(), alone(), if_any(train_answers_));
+      again.restore(trainer_.state(), optimizer);
+      again.step();
+    } catch (const NotFinite&) {
+    }
+    fail("{}\n  It begins in {}. See it again:  ./chapbook replay {} --step {}", error.what(), origin.text(),
+         directory_, trainer_.steps() + 1);
+  }
+}
+
 void Run::train(const volatile std::sig_atomic_t& stop) {
   model_->backend().blocks().reset_peak();  // what was measured before is no part of the run
   const auto due = [&](int64_t every) { return every > 0 && trainer_.steps() % every == 0; };
@@ -334,9 +433,15 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
     progress.emplace("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
   while (!done() && !any(team_, stop)) {
     const auto before = Clock::now();
-    const Trainer::Step step = trainer_.step();
+    const Trainer::Step step = next_step();
     const double speed = static_cast<double>(trainer_.tokens_per_step()) / seconds_since(before);
-    if (trainer_.steps() == 1 && fresh_) {
+    if (step.skipped > 0) {
+      if (progress) progress->clear();
+      say_(fmt::format(
+          "step {:>6}  skipped {} times {} tokens: gradients of up to {:.3g}, where {:.3g} was done",
+          trainer_.steps(), step.skipped, trainer_.tokens_per_step(), step.outlier, step.gradient_norm));
+    }
+    if (trainer_.steps() == 1 && fresh_ && state_.begun_from.is_null()) {
       if (progress) progress->clear();
       check_first_loss(step.loss);
     }
@@ -355,30 +460,43 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
                      state_.evaluations_since_best));
 }
 
+// Bits for a byte of the text, or of the answers in it.
+static double bits_of(const Score& score, const TokenFile& file, const std::vector<bool>& answers,
+                      const Tokenizer& tokenizer) {
+  if (answers.empty()) return bits_per_byte(score, file.info().tokens, file.info().text_bytes);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < answers.size(); ++i)
+    if (answers[i] && file.tokens()[i] != tokenizer.end_of_text())
+      bytes += static_cast<int64_t>(tokenizer.token_bytes(file.tokens()[i]).size());
+  return bits_per_byte(score, score.targets, bytes);
+}
+
 void Run::finish() {
   const size_t peak = peak_bytes();  // before there is a second model
   const int64_t steps_here = std::max<int64_t>(1, trainer_.steps() - first_step_);
   const double sent = static_cast<double>(team_.bytes_sent()) / static_cast<double>(steps_here);
   const std::unique_ptr<LanguageModel> best = load_network(whole_directory(directory_ + "/best"));
-  const Score score = evaluate(*best, data_.valid.tokens(), {.batch = settings_.batch});
-  const double bits = bits_per_byte(score, data_.valid.info().tokens, data_.valid.info().text_bytes);
+  const Score score = validation_score(*best, 0, alone());
+  const double bits = bits_of(score, data_.valid, valid_answers_, data_.tokenizer);
   const double trained_for = seconds();
-  const Json results = {{"machine", machine_json()},
-                        {"data",
-                         {{"train", data_.train.info().text},
-                          {"train_tokens", data_.train.size()},
-                          {"valid", data_.valid.info().text},
-                          {"valid_tokens", data_.valid.size()},
-                          {"valid_bytes", data_.valid.info().text_bytes}}},
-                        {"settings", to_json(settings_)},
-                        {"parameters", count_parameters(*best)},
-                        {"steps", trainer_.steps()},
-                        {"tokens", trainer_.tokens()},
-                        {"seconds", std::round(trained_for * 10) / 10},
-                        {"valid_loss", score.loss},
-                        {"valid_perplexity", std::exp(score.loss)},
-                        {"valid_bits_per_byte", bits},
-                        {"peak_bytes", peak}};
+  Json results = {{"machine", machine_json()},
+                  {"data",
+                   {{"train", data_.train.info().text},
+                    {"train_tokens", data_.train.size()},
+                    {"valid", data_.valid.info().text},
+                    {"valid_tokens", data_.valid.size()},
+                    {"valid_bytes", data_.valid.info().text_bytes}}},
+                  {"settings", to_json(settings_)},
+                  {"parameters", count_parameters(*best)},
+                  {"steps", trainer_.steps()},
+                  {"tokens", trainer_.tokens()},
+                  {"seconds", std::round(trained_for * 10) / 10},
+                  {"valid_loss", score.loss},
+                  {"valid_perplexity", std::exp(score.loss)},
+                  {"valid_bits_per_byte", bits},
+                  {"peak_bytes", peak}};
+  if (!state_.begun_from.is_null())
+    results["begun_from"] = forgetting(state_.begun_from, *best, data_.tokenizer, settings_.batch);
   write_file(directory_ + "/results.json", results.dump(2) + "\n");
   write_file(directory_ + "/loss.svg", svg(loss_curve(read_metrics(directory_ + "/metrics.csv"),
                                                       fmt::format("Loss of {}", directory_))));
@@ -392,6 +510,10 @@ void Run::finish() {
       "valid      loss {:.4f}, perplexity {:.2f}, {:.4f} bits per byte, over all {} validation tokens (best "
       "model)",
       score.loss, std::exp(score.loss), bits, score.targets));
+  if (const auto& old = results["begun_from"]; old.contains("old_text"))
+    say_(fmt::format("old text   loss {:.4f}, which was {:.4f} before: {} tokens of {}",
+                     old["loss_after"].get<double>(), old["loss_before"].get<double>(),
+                     old["old_tokens"].get<int64_t>(), old["old_text"].get<std::string>()));
   const RunRecord record = read_run(directory_);
   write_report(record);
   write_events(record);

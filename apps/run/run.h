@@ -11,12 +11,24 @@
 
 #include "apps/report/progress.h"
 #include "apps/run/checkpoint.h"
+#include "apps/run/evaluation.h"
+#include "apps/run/fine_tuning.h"
 #include "apps/run/generator.h"
 #include "apps/run/metrics.h"
 #include "apps/run/trainer.h"
 #include "data/token_file.h"
 
 namespace chapbook {
+
+// One step of a run, done again: what it computed, and whether the log says the same.
+struct Replayed {
+  int64_t from = 0;  // the checkpoint's step; 0: the beginning
+  Trainer::Step step;
+  std::vector<std::pair<std::string, double>> norms;  // of the gradient of each parameter
+  std::string sha256;                                 // of all parameters after the step
+  std::string origin;                                 // of the first number that is not finite, or nothing
+  std::optional<double> logged_loss;                  // of metrics.csv
+};
 
 // Token files with the tokenizer that made them.
 struct TrainingData {
@@ -33,6 +45,7 @@ struct RunOptions {
   bool numbered = false;       // the first that is free of directory, directory-2, directory-3, ...
   int64_t stories = 20000;     // how many built-in ones
   double valid_share = 0.02;   // of a text without `valid`, set aside
+  FineTuning from = {};  // the model to begin with; its sizes and tokenizer take the place of the settings'
   Settings settings = {};
 };
 
@@ -51,6 +64,10 @@ class Run {
   // The run of that directory, from its last checkpoint; it ends with the bits of one without a break, by
   // however many workers.
   static std::unique_ptr<Run> resume(const std::string& directory, Say say, Team& team = alone());
+
+  // Step `step` of the run, from the last checkpoint before it or from its beginning; nothing of the run
+  // changes.
+  static Replayed replay(const std::string& directory, int64_t step);
 
   // Until the steps are done, or until `stop` is set; then saves.
   void train(const volatile std::sig_atomic_t& stop);
@@ -73,7 +90,10 @@ class Run {
   void evaluate_now(std::optional<Progress>& progress);  // in worker 0 there is one
   void save();
   void sample(int64_t tokens);  // tells a story, shows it and keeps it
+  Trainer::Step next_step();
   Sampling sampling(int64_t tokens) const;
+  // On the validation text, or on the answers in it.
+  Score validation_score(const LanguageModel& model, int64_t batches, Team& team) const;
 
   std::optional<os::File> lock_;  // worker 0's
   Team& team_;
@@ -81,6 +101,7 @@ class Run {
   RunState state_;
   Settings settings_;
   TrainingData data_;
+  std::vector<bool> train_answers_, valid_answers_;  // where only these count
   std::unique_ptr<LanguageModel> model_;
   Trainer trainer_;
   std::unique_ptr<MetricsLog> log_;

@@ -9,6 +9,7 @@
 
 #include "apps/report/nearest.h"
 #include "apps/run/family.h"
+#include "apps/run/faults.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -48,6 +49,7 @@ Allowed at_least(double low) { return {.low = low}; }
 Allowed between(double low, double high) { return {low, high}; }
 Allowed up_to_below(double low, double high) { return {low, high, false, true}; }
 Allowed above_up_to(double low, double high) { return {low, high, true, false}; }
+Allowed any_text() { return {}; }
 Allowed one_of(std::vector<std::string> words) { return {.words = std::move(words)}; }
 
 std::string number(double x) { return fmt::format("{}", x); }
@@ -56,6 +58,8 @@ std::string number(double x) { return fmt::format("{}", x); }
 template <class T>
 std::string phrase(const Allowed& allowed) {
   if constexpr (std::is_same_v<T, bool>) return "true or false";
+  if constexpr (std::is_same_v<T, std::string>)
+    if (allowed.words.empty()) return "any text";
   if constexpr (std::is_same_v<T, std::string>) return fmt::format("{}", fmt::join(allowed.words, ", "));
   const auto bound = [](double x) {
     return std::is_same_v<T, double> ? number(x) : fmt::format("{}", static_cast<int64_t>(x));
@@ -74,8 +78,9 @@ bool read(const Json& value, const Allowed& allowed, T& result) {
     if (!value.is_boolean()) return false;
     result = value.get<bool>();
   } else if constexpr (std::is_same_v<T, std::string>) {
-    if (!value.is_string() || std::find(allowed.words.begin(), allowed.words.end(),
-                                        value.get<std::string>()) == allowed.words.end())
+    if (!value.is_string()) return false;
+    if (!allowed.words.empty() && std::find(allowed.words.begin(), allowed.words.end(),
+                                            value.get<std::string>()) == allowed.words.end())
       return false;
     result = value.get<std::string>();
   } else {
@@ -210,6 +215,19 @@ void check_settings(const Settings& settings) {
         "into equal parts",
         step.shards, step.accumulation, step.batch);
   family(settings.family).check(settings);
+}
+
+bool is_of_model(const std::string& name) {
+  Settings settings;
+  std::string group;
+  bool is = false;
+  visit_settings(
+      settings,
+      [&](const std::string& candidate, auto&, const Allowed&, const std::string&) {
+        is = is || (candidate == name && group == "model");
+      },
+      [&](const std::string& next) { group = next; });
+  return is;
 }
 
 Json to_json(const Settings& settings) {

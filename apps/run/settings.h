@@ -30,6 +30,8 @@ void read_settings_file(Settings& settings, const std::string& path);
 // Throws where settings contradict each other, as when heads do not divide width.
 void check_settings(const Settings& settings);
 
+bool is_of_model(const std::string& name);  // of the group "model": its sizes and kind
+
 // A step is batch x accumulation sequences, cut into `shards`. Each is some whole batches, or a part of one.
 struct ShardsOfStep {
   int64_t batches, rows;  // of each shard; of each batch, what is computed at once

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "apps/run/faults.h"
+#include "nn/adapt.h"
 #include "optim/clip.h"
 #include "tensor/host_backend.h"
 #include "tensor/json.h"
@@ -49,19 +51,22 @@ DType checked_precision(const Settings& settings, const Backend& backend) {
 // Different streams of random numbers from one seed, so that one more draw here moves nothing there.
 static constexpr uint64_t dropout_stream = 0x64726f70;
 
-Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens, Team& team)
-    : settings_(settings),
+Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens, Team& team,
+                 const std::vector<bool>* counted)
+    : settings_(with_fault(settings)),
       shard_(shards_of(settings)),
       model_(model),
       team_(team),
       data_(tokens),
+      counted_(counted),
       precision_(checked_precision(settings, model.backend())),
-      schedule_(make_schedule(settings)),
-      slices_(parameters(model), settings.shards),
+      schedule_(make_schedule(settings_)),
+      slices_(learning_parameters(model), settings.shards),
       parts_(parts_of(team.rank(), team.size(), static_cast<int>(settings.shards))),
       own_(slices_.pieces(parts_.first, parts_.last)),
       optimizer_(make_optimizer(settings, slices_.leaves(own_))),
-      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}),
+      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)},
+              LoaderOrder::epochs, counted),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
       next_inputs_(shard_.rows * settings.context),
       next_targets_(shard_.rows * settings.context),
@@ -119,6 +124,8 @@ Trainer::Sums Trainer::accumulate() {
   for (int64_t shard = 0; shard < own; ++shard) {
     for (int64_t i = 0; i < shard_.batches; ++i) {
       loader_.next(next_inputs_, next_targets_);
+      spoil_batch(settings_.fault, next_inputs_, next_targets_,
+                  model_.vocabulary());  // if it is to be broken
       const Tensor of_batch = forward_and_backward();
       loss = loss ? loss + of_batch : of_batch;
     }
@@ -224,8 +231,29 @@ Trainer::Sums Trainer::sum_of_all(const Tensor& loss) {
 
 // ---- A step
 
-Trainer::Step Trainer::step() {
-  const double rate = schedule_(steps());
+// Batches whose gradient is far longer than usual are passed over, and a step is done with the next ones. The
+// usual is a running mean of the norms of steps that were done. What does not end after ten times is no
+// outlier.
+Trainer::Sums Trainer::without_outliers(Sums sums, Step& step) {
+  constexpr int64_t most = 10;
+  constexpr double memory = 0.95;
+  const auto norm = [&] { return sums.norm.item() * sums.share; };
+  while (usual_norm_ > 0 && !(norm() <= settings_.skip_above * usual_norm_) && step.skipped < most) {
+    step.outlier = std::isfinite(norm()) ? std::max(step.outlier, norm()) : norm();
+    ++step.skipped;
+    clear_gradients();
+    sums = accumulate();
+  }
+  usual_norm_ = usual_norm_ > 0 ? memory * usual_norm_ + (1 - memory) * norm() : norm();
+  return sums;
+}
+
+Trainer::Step Trainer::step(const Look& look) {
+  const LoaderState batches_before = loader_.state();
+  const uint64_t draws_before = dropout_random_.counter;
+  const LossScaler scaler_before = scaler_;
+  const double usual_before = usual_norm_;
+  Step result{0, schedule_(steps()), 0};
   Sums sums = accumulate();
   if (precision_ == DType::f16) {  // here the host waits for the norm: the next scale depends on it
     while (true) {
@@ -236,18 +264,27 @@ Trainer::Step Trainer::step() {
       sums = accumulate();
     }
   }
+  if (settings_.skip_above > 0) sums = without_outliers(std::move(sums), result);
+  if (look) look(slices_.parameters(), sums.share);
   // The mean of the gradients is taken where they are used. The scale is not finite where the loss or the
   // norm is not: the step then changes nothing.
-  optimizer_->step(rate, clip_scale(sums.norm, settings_.clip, sums.share) + sums.loss * 0);
+  optimizer_->step(result.rate, clip_scale(sums.norm, settings_.clip, sums.share) + sums.loss * 0);
   clear_gradients();
   if (team_.size() > 1) all_gather(team_, static_cast<int>(slices_.parts()), weights());
   // Only now does the host wait for the device.
-  const Step result{sums.loss.item() / static_cast<double>(batches()), rate, sums.norm.item() * sums.share};
-  check(std::isfinite(result.loss) && std::isfinite(result.gradient_norm),
-        "step {}: the loss is {} and the gradient's norm {}; training cannot go on from here. A lower rate "
-        "or clip may help",
-        steps(), result.loss, result.gradient_norm);
-  return result;
+  result.loss = sums.loss.item() / static_cast<double>(batches());
+  result.gradient_norm = sums.norm.item() * sums.share;
+  if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return result;
+  const int64_t step = steps();
+  optimizer_->take_back_step();
+  loader_ = Loader(data_, shard_.rows, settings_.context, batches_before, LoaderOrder::epochs, counted_);
+  dropout_random_.counter = draws_before;
+  scaler_ = scaler_before;
+  usual_norm_ = usual_before;
+  throw NotFinite(fmt::format(
+      "step {}: the loss is {} and the gradient's norm {}; training cannot go on from here. A lower rate "
+      "or clip may help",
+      step, result.loss, result.gradient_norm));
 }
 
 void Trainer::clear_gradients() {
@@ -262,6 +299,7 @@ Json Trainer::state() const {
                 {"dropout_counter", dropout_random_.counter}};
   if (precision_ == DType::f16)
     state["loss_scaler"] = {{"scale", scaler_.scale}, {"good_steps", scaler_.good_steps}};
+  if (settings_.skip_above > 0) state["usual_norm"] = usual_norm_;
   return state;
 }
 
@@ -312,13 +350,15 @@ void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
           settings_.steps);
     load_optimizer(optimizer_state, step);
     const auto& loader = state.at("loader");
-    loader_ = Loader(data_, settings_.batch, settings_.context,
-                     {loader.at("seed"), loader.at("epoch"), loader.at("position")});
+    loader_ =
+        Loader(data_, shard_.rows, settings_.context,
+               {loader.at("seed"), loader.at("epoch"), loader.at("position")}, LoaderOrder::epochs, counted_);
     dropout_random_.counter = state.at("dropout_counter");
     if (precision_ == DType::f16) {
       const auto& scaler = state.at("loss_scaler");
       scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
     }
+    usual_norm_ = state.value("usual_norm", 0.0);
   } catch (const Json::exception& error) {
     fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }

@@ -27,12 +27,17 @@ Schedule make_schedule(const Settings& settings);
 // What the settings ask for; throws where the backend cannot train in it.
 DType checked_precision(const Settings& settings, const Backend& backend);
 
+struct NotFinite : Error {
+  using Error::Error;
+};
+
 class Trainer {
  public:
-  // The tokens and the team must outlive the trainer. All workers of a team make the same calls, with models
-  // of the same numbers.
+  // The tokens and the team must outlive the trainer. What learns is what wants a gradient (see nn/adapt.h);
+  // of tokens that are not `counted` the targets are ignored. All workers of a team make the same calls, with
+  // models of the same numbers.
   Trainer(const Settings& settings, LanguageModel& model, std::span<const uint16_t> tokens,
-          Team& team = alone());
+          Team& team = alone(), const std::vector<bool>* counted = nullptr);
   ~Trainer() {
     model_.train_with(nullptr);
     model_.compute_in(DType::f32);
@@ -43,9 +48,14 @@ class Trainer {
     double loss;  // mean of the step's batches, before the update; nats per token
     double rate;
     double gradient_norm;  // before clipping
+    int64_t skipped = 0;   // batches of outliers that were passed over before, see the setting skip_above
+    double outlier = 0;    // the largest norm among them
   };
-  // In f16, batches whose gradients overflow are passed over: see optim/scaler.h.
-  Step step();
+  // In f16, batches whose gradients overflow are passed over: see optim/scaler.h. Where loss or norm is not
+  // finite it throws NotFinite, and the trainer is where it was before the step. `look` gets the gradients of
+  // the step, of which each counts `share` times, before they are used.
+  using Look = std::function<void(const std::vector<Parameter>& parameters, double share)>;
+  Step step(const Look& look = {});
 
   bool recorded() const { return pass_.recorded(); }  // passes are done from a recording
   int64_t steps() const { return optimizer_->steps(); }
@@ -64,6 +74,7 @@ class Trainer {
     double share;       // what the gradients, and with them the norm, are to be multiplied with
   };
   Sums accumulate();
+  Sums without_outliers(Sums sums, Step& step);
   int64_t batches() const { return settings_.shards * shard_.batches; }  // of a step, of all workers
   double loss_scale() const { return precision_ == DType::f16 ? scaler_.scale : 1; }
   Tensor forward_and_backward();  // of the next batch; gives its loss
@@ -85,6 +96,7 @@ class Trainer {
   LanguageModel& model_;
   Team& team_;
   std::span<const uint16_t> data_;
+  const std::vector<bool>* counted_;
   DType precision_;
   Schedule schedule_;
   Slices slices_;                   // of all parameters, one part for each shard
@@ -97,6 +109,7 @@ class Trainer {
   TreeSum sum_;
   std::vector<int32_t> next_inputs_, next_targets_;
   LossScaler scaler_;                // in f16
+  double usual_norm_ = 0;            // of the gradients lately, where outliers are skipped; 0: not known yet
   Tensor inputs_, targets_, dloss_;  // what each batch starts from: tokens, and the loss's gradient
   RecordedPass pass_;
 };

@@ -81,3 +81,15 @@ TEST_CASE("train --check leaves nothing behind") {
   CHECK(outcome.output.find("ok      gradients") != std::string::npos);
   CHECK(std::filesystem::is_empty(directory.path));
 }
+
+TEST_CASE("train --check that is interrupted, early or late, leaves nothing behind") {
+  for (const char* seconds : {"0.05", "0.5", "2"}) {
+    CAPTURE(seconds);
+    const TemporaryDirectory directory;
+    const Outcome outcome = run_program("train --check --stories 3000 --set width=256",
+                                        "cd " + directory.path + "; timeout --foreground -s INT " + seconds);
+    CAPTURE(outcome.output);
+    CHECK(outcome.code != 0);
+    CHECK(std::filesystem::is_empty(directory.path));
+  }
+}

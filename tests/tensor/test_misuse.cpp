@@ -195,7 +195,7 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("cross_entropy_backward", mixed, [=] { cross_entropy_backward(x, ids, {}, two, o.far({})); });
 
   const auto head = [](const Tensor& x, const Tensor& weight, const Tensor& targets) {
-    return linear_cross_entropy(x, weight, targets, {}, false);
+    return linear_cross_entropy(x, weight, targets, {}, false, false);
   };
   row("linear_cross_entropy", ": a weight of i32 does not go with f32", [=] { head(x, i32, ids); });
   row("linear_cross_entropy", ": a weight of f64 does not go with f32", [=] { head(x, f64, ids); });
@@ -216,9 +216,10 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("linear_cross_entropy_backward", ": the gradients were not wanted on the way forward",
       [=] { linear_cross_entropy_backward(head(x, x, ids), one); });
   row("linear_cross_entropy_backward", ": the loss's gradient is (2,), not one number",
-      [=] { linear_cross_entropy_backward(linear_cross_entropy(x, x, ids, {}, true), two); });
-  row("linear_cross_entropy_backward", "div: f64 and f32 do not mix; convert one with to()",
-      [=] { linear_cross_entropy_backward(linear_cross_entropy(x, x, ids, {}, true), one.to(DType::f64)); });
+      [=] { linear_cross_entropy_backward(linear_cross_entropy(x, x, ids, {}, true, true), two); });
+  row("linear_cross_entropy_backward", "div: f64 and f32 do not mix; convert one with to()", [=] {
+    linear_cross_entropy_backward(linear_cross_entropy(x, x, ids, {}, true, true), one.to(DType::f64));
+  });
   row("logits_at_once", ": a vocabulary of 0", [=] { (void)logits_at_once(1, 0, o.here); });
 
   // Attention.

@@ -1,0 +1,19 @@
+// What run.cpp and replay.cpp share of a run.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "apps/run/run.h"
+
+namespace chapbook {
+
+os::File lock_run(const std::string& directory);
+// Throws unless the token files hold what they held when the run began.
+void check_same_data(const std::string& directory, const RunState& state, const TrainingData& data);
+// Where only answers count (the setting answer_after): which of the tokens are. Else empty.
+std::vector<bool> answers_in(const TokenFile& file, const Settings& settings, const Tokenizer& tokenizer);
+const std::vector<bool>* if_any(const std::vector<bool>& counted);
+void break_as(const Settings& settings, const Run::Say& say);  // see faults.h
+Settings without_graph(Settings settings);  // a pass from a recording shows no ops
+
+}  // namespace chapbook

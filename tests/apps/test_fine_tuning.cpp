@@ -1,0 +1,278 @@
+// Training that begins with a model that is there: what it learns, what it keeps, what it leaves behind for
+// other programs, and that it can be stopped and gone on with.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "apps/run/adapter.h"
+#include "apps/run/family.h"
+#include "apps/run/run.h"
+#include "data/answers.h"
+#include "data/new_words.h"
+#include "nn/adapt.h"
+#include "tensor/files.h"
+#include "tensor/safetensors.h"
+#include "tests/apps/program.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace chapbook;
+namespace fs = std::filesystem;
+
+namespace {
+
+volatile std::sig_atomic_t never = 0;
+void no_one(std::string_view) {}
+
+const std::string golden = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/peft/";
+
+// A run of a second from built-in stories, to begin from.
+RunOptions small_run(const std::string& directory, const std::string& family = "gpt2") {
+  RunOptions options{.directory = directory, .stories = 200};
+  Settings& s = options.settings;
+  set(s, "family", family);
+  s.layers = 2, s.heads = 2, s.width = 32, s.context = 16, s.vocabulary = 400, s.batch = 8, s.steps = 60;
+  s.warmup = 5, s.rate = 1e-2, s.eval_every = 30, s.eval_batches = 4, s.save_every = 0, s.sample_every = 0;
+  return options;
+}
+
+RunOptions tuned_from(const std::string& from, const std::string& directory, const std::string& learn) {
+  RunOptions options = small_run(directory);
+  options.from.from = from;
+  options.settings.learn = learn, options.settings.lora_rank = 2, options.settings.rate = 3e-3;
+  return options;
+}
+
+// Other text than the built-in stories.
+void write_other_text(const std::string& path) {
+  std::string text;
+  for (int i = 0; i < 400; ++i)
+    text += fmt::format("Line {} of the log: the valve {} is {}.\n<|endoftext|>\n", i * 7 % 100,
+                        "ABCDEF"[i % 6], i % 3 == 0 ? "open" : "closed");
+  write_file(path, text);
+}
+
+double distance(const Tensor& a, const Tensor& b) {
+  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
+  double apart = 0, length = 0;
+  for (size_t i = 0; i < y.size(); ++i) apart += (x.at(i) - y[i]) * (x.at(i) - y[i]), length += y[i] * y[i];
+  return std::sqrt(apart / length);
+}
+
+Tensor some_tokens() {
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 32; ++i) ids.push_back(i * 11 % 300);
+  return Tensor::from(ids, {2, 16});
+}
+
+}  // namespace
+
+TEST_CASE("adapters that PEFT wrote give PEFT's logits, and are written again as they were") {
+  for (const std::string name : {"gpt2", "llama"}) {
+    CAPTURE(name);
+    const std::string directory = golden + name;
+    const NamedTensors of = load_tensors(directory + "/golden.safetensors").tensors;
+    const std::map<std::string, Tensor> numbers(of.begin(), of.end());
+    const std::unique_ptr<LanguageModel> model = load_network(directory);
+    CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
+    const TemporaryDirectory copy;
+    save_adapter(*model, "elsewhere", copy.path);
+    const auto sorted = [](const std::string& path) {
+      std::map<std::string, std::vector<float>> all;
+      for (const auto& [key, tensor] : load_tensors(path + "/adapter_model.safetensors").tensors)
+        all[key] = tensor.to_vector<float>();
+      return all;
+    };
+    CHECK(sorted(copy.path) == sorted(directory));
+    merge_low_rank(*model);
+    CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
+  }
+}
+
+TEST_CASE("adapters that Chapbook does not do, or that fit another model, are refused in one line") {
+  const TemporaryDirectory directory;
+  for (const char* file : {"/adapter_config.json", "/adapter_model.safetensors"})
+    fs::copy_file(golden + "gpt2" + file, directory.path + file);
+  const std::string path = directory / "adapter_config.json";
+  auto good = nlohmann::ordered_json::parse(read_file(path));
+  good["base_model_name_or_path"] = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/gpt2/with_bias";
+  const auto refused = [&](const nlohmann::ordered_json& change, const std::string& why) {
+    auto config = good;
+    config.update(change);
+    write_file(path, config.dump());
+    CHECK_THROWS_WITH_AS(load_network(directory.path), doctest::Contains(why.c_str()), Error);
+  };
+  refused({{"peft_type", "IA3"}}, "'peft_type' is \"IA3\"; Chapbook only knows \"LORA\"");
+  refused({{"use_dora", true}}, "'use_dora'");
+  refused({{"use_rslora", true}}, "'use_rslora'");
+  refused({{"modules_to_save", {"wte"}}}, "'modules_to_save'");
+  refused({{"rank_pattern", {{"c_attn", 8}}}}, "only knows one rank for all");
+  refused({{"r", 4}}, "misshapen: base_model.model.transformer.h.0.attn.c_attn.lora_A.weight");
+  refused({{"base_model_name_or_path", "some/model"}}, "is not here");
+  refused({{"base_model_name_or_path", std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/llama/grouped"}},
+          "no product is to have");
+  refused({{"base_model_name_or_path", std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/gpt2/no_bias"}}, "");
+}
+
+TEST_CASE(
+    "a model learns other text, by all its weights, its last blocks, or low rank, and resumes bit for bit") {
+  const TemporaryDirectory directory;
+  const std::string text = directory / "other.txt";
+  write_other_text(text);
+  for (const std::string family : {"gpt2", "llama"}) {
+    const std::string from = directory / family;
+    const auto source = Run::start(small_run(from, family), no_one);
+    source->train(never);
+    const double before = [&] {
+      const Model model = load_model(from);
+      return evaluate(*model.network, evaluation_text(text, model.tokenizer).tokens).loss;
+    }();
+    for (const std::string learn : {"all", "last", "lora"}) {
+      CAPTURE(family);
+      CAPTURE(learn);
+      const std::string whole = from + "-" + learn, parts = whole + "-parts";
+      RunOptions options = tuned_from(from, whole, learn);
+      options.data = text;
+      const auto run = Run::start(options, no_one);
+      run->train(never);
+      run->finish();
+      const auto results = nlohmann::json::parse(read_file(whole + "/results.json"));
+      CHECK(results.at("valid_loss") < (learn == "all" ? 0.8 * before : before - 0.1));
+      const auto& old = results.at("begun_from");
+      CHECK(old.at("loss_before") < old.at("loss_after"));  // something is forgotten
+
+      options.directory = parts;
+      volatile std::sig_atomic_t soon = 0;
+      int evaluations = 0;
+      Run::start(options, [&](std::string_view line) {
+        if (line.starts_with("step ") && ++evaluations == 1) soon = 1;
+      })->train(soon);
+      const auto resumed = Run::resume(parts, no_one);
+      CHECK(resumed->trainer().steps() == 30);
+      resumed->train(never);
+      const std::string weights = learn == "lora" ? "/adapter_model.safetensors" : "/model.safetensors";
+      for (const std::string& name :
+           {"/last" + weights, std::string("/last/optimizer.safetensors"), "/best" + weights})
+        CHECK_MESSAGE(read_file(whole + name) == read_file(parts + name), name);
+
+      // Two numbers of state for each that learns, and no other.
+      const std::unique_ptr<LanguageModel> model = load_network(whole + "/last");
+      choose_what_learns(*model, options.settings);
+      int64_t learning = 0, states = 0;
+      for (const Parameter& each : learning_parameters(*model)) learning += each.variable.value().count();
+      for (const auto& [name, tensor] : run->trainer().optimizer_state()) states += tensor.count();
+      CHECK(states == 2 * learning);
+      CHECK((learning < count_parameters(*model) / 2) == (learn != "all"));
+      // What does not learn is as it was.
+      const NamedTensors now = state(*model), then = state(*load_network(whole + "/base"));
+      for (const Parameter& each : parameters(*model))
+        for (const auto& [name, tensor] : then)
+          if (name == each.name && !each.variable.wants_gradient())
+            CHECK(tensor.to_vector<float>() == each.variable.value().to_vector<float>());
+    }
+    // Merged and not merged are one model.
+    const std::unique_ptr<LanguageModel> apart = load_network(from + "-lora/best"),
+                                         merged = load_network(from + "-lora/best");
+    REQUIRE(has_low_rank(*apart));
+    merge_low_rank(*merged);
+    CHECK(distance((*merged)(some_tokens()).value(), (*apart)(some_tokens()).value()) <= 1e-6);
+  }
+}
+
+TEST_CASE("new words are one token each; old tokens and their rows stay bit for bit") {
+  const TemporaryDirectory directory;
+  const std::string from = directory / "source", to = directory / "tuned", words = directory / "words";
+  Run::start(small_run(from), no_one)->train(never);
+  write_file(words, "Zorblax\nvalve\n\n Zorblaxian\n");
+  write_other_text(directory / "other.txt");
+  RunOptions options = tuned_from(from, to, "all");
+  options.from.words = words, options.data = directory / "other.txt";
+  Run::start(options, no_one);
+  const Model before = load_model(from), after = load_model(to + "/base");
+  for (const char* word : {" Zorblax", " valve", " Zorblaxian"}) {
+    CAPTURE(word);
+    CHECK(before.tokenizer.encode(word).size() > 1);
+    CHECK(after.tokenizer.encode(word).size() == 1);
+    CHECK(after.tokenizer.decode(after.tokenizer.encode(word)) == word);
+  }
+  CHECK(after.tokenizer.end_of_text() == before.tokenizer.end_of_text());
+  CHECK(after.network->vocabulary() == after.tokenizer.vocabulary_size());
+  const NamedTensors old = state(*before.network), grown = state(*after.network);
+  for (size_t i = 0; i < old.size(); ++i) {
+    const Tensor now = grown[i].second;
+    CHECK(now.slice(0, 0, old[i].second.size(0)).to_vector<float>() == old[i].second.to_vector<float>());
+    CHECK((now.size(0) > old[i].second.size(0)) == old[i].first.ends_with("wte.weight"));
+  }
+  // A new row is the mean of the rows of its parts.
+  const int64_t id = after.tokenizer.encode(" valve")[0];
+  const std::vector<int32_t> parts = before.tokenizer.encode(" valve");
+  const Tensor row = grown[0].second.slice(0, id, id + 1);
+  Tensor sum = Tensor::zeros(row.shape());
+  for (const int32_t part : parts) sum = sum + old[0].second.slice(0, part, part + 1);
+  CHECK(distance(row * static_cast<double>(parts.size()), sum) <= 1e-6);
+  CHECK_THROWS_WITH_AS(with_words(before.tokenizer, {" two words"}),
+                       "' two words' is not one word: the tokenizer cuts it", Error);
+}
+
+TEST_CASE("only answers count, where that is asked for") {
+  // Stories 5 7 9 | 8 4 0 and 6 0; the answer comes after 7 9.
+  const std::vector<uint16_t> tokens = {5, 7, 9, 8, 4, 0, 6, 0, 7, 7, 9, 3};
+  const std::vector<int32_t> marker = {7, 9};
+  const std::vector<bool> counted = answers(tokens, marker, 0);
+  CHECK(counted == std::vector<bool>{0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1});
+  const std::vector<int32_t> nowhere = {9, 7};
+  CHECK_THROWS_AS(answers(tokens, nowhere, 0), Error);
+
+  std::vector<int32_t> inputs(6), targets(6);
+  const EvaluationLoader evaluation(tokens, 1, 6, 0, &counted);
+  CHECK(evaluation.batch(0, inputs, targets) == 3);
+  CHECK(targets == std::vector<int32_t>{-100, -100, 8, 4, 0, -100});
+  CHECK(evaluation.batch(1, inputs, targets) == 1);
+  Loader loader(tokens, 1, 6, {.seed = 1}, LoaderOrder::random, &counted);
+  for (int i = 0; i < 20; ++i) {
+    loader.next(inputs, targets);
+    for (size_t t = 0; t < 6; ++t)
+      CHECK((targets[t] == -100 || targets[t] == 8 || targets[t] == 4 || targets[t] == 0 || targets[t] == 3));
+  }
+
+  const TemporaryDirectory directory;
+  std::string text;
+  for (int i = 0; i < 300; ++i)
+    text += fmt::format("Words: {} {}\nStory:\nThe {} was red.\n<|endoftext|>\n", i * 37 % 101, i * 53 % 97,
+                        i % 2 ? "fox" : "dog");
+  write_file(directory / "questions.txt", text);
+  RunOptions options = small_run(directory / "run");
+  options.data = directory / "questions.txt", options.settings.check_first_loss = false;
+  options.settings.answer_after = "Story:";
+  const auto run = Run::start(options, no_one);
+  run->train(never);
+  run->finish();
+  const auto results = nlohmann::json::parse(read_file(directory / "run/results.json"));
+  CHECK(results.at("valid_loss") <
+        0.5);  // the numbers of the question cannot be learned; one of two words is left
+  options.directory = directory / "other", options.settings.answer_after = "Tale:";
+  CHECK_THROWS_WITH_AS(Run::start(options, no_one), doctest::Contains("answer_after=Tale:"), Error);
+  CHECK_FALSE(fs::exists(directory / "other"));
+}
+
+TEST_CASE("train --from: what cannot be is one line, and leaves nothing behind") {
+  const TemporaryDirectory directory;
+  const std::string before = "cd " + directory.path + ";";
+  const std::string model = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/llama/sharded";
+  const auto refused = [&](const std::string& arguments, const std::string& why) {
+    const Outcome outcome = run_program("train " + arguments, before);
+    CAPTURE(outcome.output);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.output.find(why) != std::string::npos);
+    CHECK(fs::is_empty(directory.path));
+  };
+  refused("--from nowhere", "there is no 'nowhere'");
+  refused("--from " + model + " --set layers=9", "the model has its own layers; leave out --set layers=9");
+  refused("--from " + model + " --set context=1000", "context=1000: the model sees 160 tokens");
+  refused("--set learn=lora", "learn=lora is for a model that is there: --from");
+  refused("--from " + model + " --set learn=last --set last_blocks=3",
+          "the last 3 blocks cannot learn: the model has 2");
+  refused("--new-words x", "--from");
+}

@@ -1,0 +1,85 @@
+// GGUF files: byte by byte what llama.cpp's own library writes, and every family's model in them. That
+// llama.cpp says the same as we do is seen with tests/golden/gguf_example.py.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <set>
+
+#include "apps/run/family.h"
+#include "apps/run/gguf.h"
+#include "tensor/files.h"
+#include "tests/apps/program.h"
+#include "tests/support/temporary_directory.h"
+
+using namespace chapbook;
+
+static const std::string golden = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/";
+
+TEST_CASE("a GGUF file has the bytes that llama.cpp's own library writes") {
+  std::vector<float> numbers;
+  for (int i = 0; i < 192; ++i) numbers.push_back(static_cast<float>(i * 37 % 101 - 50) / 7.0f);
+  std::fill(numbers.begin() + 160, numbers.end(), 0.0f);
+  const Tensor all = Tensor::from(numbers, {3, 64});
+  GgufFile file;
+  file.set("general.architecture", "gpt2");
+  file.set("gpt2.block_count", 3u);
+  file.set("gpt2.attention.layer_norm_epsilon", 1e-5f);
+  file.set("tokenizer.ggml.add_bos_token", true);
+  file.set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "\u0120b", "<|endoftext|>"});
+  file.set("tokenizer.ggml.token_type", std::vector<int32_t>{1, 1, 3});
+  file.add("exact", all.select(0, 0).slice(0, 0, 5), "f32");
+  file.add("half", all.slice(0, 0, 2).slice(1, 0, 33), "f16");
+  file.add("packed", all, "q8_0");
+  const TemporaryDirectory directory;
+  file.write(directory / "example.gguf");
+  CHECK(read_file(directory / "example.gguf") == read_file(golden + "example.gguf"));
+  CHECK_THROWS_WITH_AS(file.add("odd", all.slice(1, 0, 33), "q8_0"),
+                       "odd: q8_0 packs 32 numbers of a row together, but its rows have 33; f16 takes any",
+                       Error);
+  CHECK_THROWS_WITH_AS(file.add("odd", all, "q4_0"), "there is no type 'q4_0' here; there are f32, f16, q8_0",
+                       Error);
+}
+
+TEST_CASE("every family has all of its numbers in the file, once, under names of llama.cpp") {
+  for (const Family& each : families()) {
+    CAPTURE(std::string(each.name));
+    Settings settings;
+    set(settings, "family", each.name);
+    settings.layers = 2, settings.heads = 4, settings.width = 32, settings.vocabulary = 300;
+    if (settings.family == "llama") settings.key_heads = 2, settings.tied = false;
+    const std::unique_ptr<LanguageModel> model = make_model(settings);
+    const GgufModel file = each.gguf(*model);
+    int64_t count = 0;
+    std::set<std::string> names;
+    for (const auto& [name, tensor] : file.tensors) {
+      count += tensor.count();
+      names.insert(name);
+      const bool known =
+          name.starts_with("blk.") || name.starts_with("token_embd.") || name.starts_with("output");
+      CHECK_MESSAGE((known || name == "position_embd.weight"), name);
+      CHECK_MESSAGE(name.find("proj") == std::string::npos, name);
+      CHECK(name.size() <= 64);
+    }
+    CHECK(count == count_parameters(*model));
+    CHECK(names.size() == file.tensors.size());
+  }
+}
+
+TEST_CASE("export: a file for llama.cpp, a directory for transformers, or one line") {
+  const TemporaryDirectory directory;
+  const std::string before = "cd " + directory.path + ";", from = golden + "llama/sharded";
+  const auto ran = [&](const std::string& arguments) {
+    return run_program("export " + from + " " + arguments, before);
+  };
+  CHECK(ran("--gguf a.gguf --type q8_0").code == 0);
+  CHECK(ran("--gguf b.gguf --type f32").code == 0);
+  CHECK(std::filesystem::file_size(directory / "b.gguf") >
+        2 * std::filesystem::file_size(directory / "a.gguf"));
+  CHECK(read_file(directory / "a.gguf").starts_with("GGUF"));
+  CHECK(ran("--to merged").code == 0);
+  CHECK(load_model(directory / "merged").network->family() == "llama");
+  CHECK(ran("--to merged").output.find("'merged' is there already") != std::string::npos);
+  CHECK(ran("").code == 2);
+  CHECK(ran("--gguf c.gguf --type q4").output.find("there is no type 'q4' here") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(directory / "c.gguf"));
+}
