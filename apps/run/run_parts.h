@@ -14,6 +14,6 @@ void check_same_data(const std::string& directory, const RunState& state, const 
 std::vector<bool> answers_in(const TokenFile& file, const Settings& settings, const Tokenizer& tokenizer);
 const std::vector<bool>* if_any(const std::vector<bool>& counted);
 void break_as(const Settings& settings, const Run::Say& say);  // see faults.h
-Settings without_graph(Settings settings);  // a pass from a recording shows no ops
+Settings without_graph(Settings settings);                     // a pass from a recording shows no ops
 
 }  // namespace chapbook
