@@ -5,7 +5,7 @@ namespace chapbook {
 Watch::Watch() : before_(current_watch) { current_watch = this; }
 Watch::~Watch() { current_watch = before_; }
 
-void Within::enter(const std::string& part, const std::source_location& where) {
+void Within::enter(const std::string& part, const SourceLine& where) {
   length_ = watch_->path_.size();
   where_ = watch_->where_;
   watch_->path_ += part + '.';

@@ -2,12 +2,20 @@
 // they record; layers give names to what they have made, "2.attention.heads", which is all that looking
 // inside a model and changing it needs (apps/run/xray.h). Without one, a name costs one comparison.
 #pragma once
-#include <source_location>
 #include <string>
 
 #include "autograd/variable.h"
 
 namespace chapbook {
+
+// Of the caller, where it is the default of a parameter: std::source_location, which clang 14 does not have.
+struct SourceLine {
+  const char* file = "";
+  int line = 0;
+  static SourceLine current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
 
 class Watch {
  public:
@@ -22,13 +30,13 @@ class Watch {
 
   // Where the computation is: "2.attention.", and the line of the layer that says so.
   const std::string& path() const { return path_; }
-  const std::source_location& where() const { return where_; }
+  const SourceLine& where() const { return where_; }
 
  private:
   friend class Within;
   Watch* before_;
   std::string path_;
-  std::source_location where_;
+  SourceLine where_;
 };
 
 inline thread_local Watch* current_watch = nullptr;
@@ -42,12 +50,10 @@ inline Variable named(std::string_view name, const Variable& x) {
 // While it lives, a part of this name is being computed.
 class Within {
  public:
-  explicit Within(std::string_view part, const std::source_location& where = std::source_location::current())
-      : watch_(current_watch) {
+  explicit Within(std::string_view part, SourceLine where = SourceLine::current()) : watch_(current_watch) {
     if (watch_) enter(std::string(part), where);
   }
-  explicit Within(int64_t part, const std::source_location& where = std::source_location::current())
-      : watch_(current_watch) {
+  explicit Within(int64_t part, SourceLine where = SourceLine::current()) : watch_(current_watch) {
     if (watch_) enter(std::to_string(part), where);
   }
   ~Within() {
@@ -56,12 +62,12 @@ class Within {
   Within(const Within&) = delete;
 
  private:
-  void enter(const std::string& part, const std::source_location& where);
+  void enter(const std::string& part, const SourceLine& where);
   void leave();
 
   Watch* watch_;
   size_t length_ = 0;  // of the path before
-  std::source_location where_;
+  SourceLine where_;
 };
 
 }  // namespace chapbook

@@ -20,11 +20,11 @@ double norm_of(const Tensor& x) {
   return global_norm({&dense, 1}).item();
 }
 
-std::string short_path(const std::source_location& where) {
-  if (where.line() == 0) return "";
-  const std::filesystem::path path = where.file_name();
+std::string short_path(const SourceLine& where) {
+  if (where.line == 0) return "";
+  const std::filesystem::path path = where.file;
   return fmt::format("{}/{}:{}", path.parent_path().filename().string(), path.filename().string(),
-                     where.line());
+                     where.line);
 }
 
 // Watches a pass: each op, the values of some names, and on the way back the gradient of each.
