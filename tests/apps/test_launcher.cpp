@@ -12,7 +12,7 @@ TEST_CASE("the scripts are sound bash") {
     CAPTURE(script);
     const auto [code, output] = shell("bash -n '" + root + "/" + script + "'");
     CHECK_MESSAGE(code == 0, output);
-    if (shell("command -v shellcheck").first != 0) {
+    if (shell("command -v shellcheck").code != 0) {
       MESSAGE("shellcheck is not installed, so the scripts were only parsed");
       continue;
     }
@@ -68,5 +68,5 @@ TEST_CASE("the launcher's help needs no build, from any directory and through a 
     CHECK(output.find("./chapbook train") != std::string::npos);
     CHECK(output.find("set -euo") == std::string::npos);
   }
-  CHECK(shell("test -e '" + root + "/build/none'").first != 0);
+  CHECK(shell("test -e '" + root + "/build/none'").code != 0);
 }

@@ -10,7 +10,6 @@
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
-using Json = nlohmann::json;
 
 // A step of 10 ms: 1 ms of them to write down, 7 ms in five calls.
 static StepProfile example() {
