@@ -29,9 +29,9 @@ struct Answer {
 Answer answer_of(const std::string& number) {
   static const nlohmann::json all = [] {
     std::vector<std::string> objects, targets = libraries_of_checks();
-    for (const char* source :
-         {"docs/exercises/answers.cpp", "apps/run/settings.cpp", "apps/run/config_file.cpp",
-          "apps/run/family.cpp", "apps/run/family_gpt2.cpp", "apps/run/family_llama.cpp"})
+    for (const char* source : {"docs/exercises/answers.cpp", "apps/run/settings.cpp",
+                               "apps/run/config_file.cpp", "apps/run/family.cpp", "apps/run/family_gpt2.cpp",
+                               "apps/run/family_llama.cpp", "apps/run/faults.cpp", "apps/run/gguf.cpp"})
       objects.push_back(object_of(source));
     targets.insert(targets.end(), objects.begin(), objects.end());
     build_targets(targets);
