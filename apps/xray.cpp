@@ -95,16 +95,16 @@ void print_table(const Options& options) {
   } else {
     text = evaluation_text(options.file, model.tokenizer);
   }
-  const int64_t tokens = static_cast<int64_t>(text.tokens.size());
+  // The end of text that a text is put after is given, and not predicted.
+  const bool after_end = options.file.empty() && options.after_end.value_or(model.after_end);
+  const int64_t tokens = static_cast<int64_t>(text.tokens.size()) - after_end;
   const auto measured = [&](const std::vector<Cut>& cuts) {
     const Surgeon surgeon(there, cuts);
     return evaluate(*model.network, text.tokens).loss;
   };
   const double whole = measured({});
   // Bits per byte and nats per token differ by a factor, which the text decides.
-  const double factor =
-      text.bytes > 0 ? static_cast<double>(tokens) / static_cast<double>(text.bytes) / std::numbers::ln2
-                     : NAN;
+  const double factor = text.bytes > 0 ? bits_per_byte({.loss = 1}, tokens, text.bytes) : NAN;
   std::vector<Cut> parts;
   for (const std::string& part : options.off) parts.push_back(read_cut(part, there));
   if (parts.empty()) {

@@ -49,9 +49,11 @@ const Tensor& Variable::gradient() const {
 }
 
 void Variable::set_gradient(Tensor gradient) const {
-  if (!node_) return;  // a constant has none to set
-  check(!gradient || gradient.shape() == node_->shape, "gradient: {} for a value of shape {}",
-        gradient.shape(), node_->shape);
+  if (!gradient && !node_) return;  // a constant has none to clear
+  check(node_ && node_->edges.empty() && !node_->used, "gradient: only a parameter keeps its gradient");
+  check(!gradient || (gradient.shape() == node_->shape && gradient.dtype() == value_.dtype()),
+        "gradient: {} in {} for a value of shape {} in {}", gradient.shape(), name_of(gradient.dtype()),
+        node_->shape, name_of(value_.dtype()));
   node_->gradient_ = std::move(gradient);
 }
 

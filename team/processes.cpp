@@ -301,7 +301,9 @@ class Watcher {
     for (Watched& worker : workers_) {
       if (worker.ended || worker.process == 0) continue;
       ::kill(worker.process, SIGKILL);
-      ::waitpid(worker.process, &worker.status, 0);
+      // One that waits for a disk dies when the disk answers; the others' line is not kept waiting for it.
+      for (int tries = 0; tries < 100 && ::waitpid(worker.process, &worker.status, WNOHANG) == 0; ++tries)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
       worker.ended = true;
     }
   }

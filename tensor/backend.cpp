@@ -67,7 +67,9 @@ static std::atomic<Backend*> chosen = nullptr;
 Backend& default_backend() {
   if (!chosen) {
     const char* name = std::getenv("CHAPBOOK_BACKEND");
-    chosen = &backend(name && *name ? std::string_view(name) : backend_names().front());
+    Backend* found = &backend(name && *name ? std::string_view(name) : backend_names().front());
+    Backend* none = nullptr;  // opening took a while: what somebody has chosen meanwhile stays
+    chosen.compare_exchange_strong(none, found);
   }
   return *chosen;
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "data/loader.h"
 #include "tensor/kernel_call.h"
 #include "tensor/ops.h"
 
@@ -25,6 +26,7 @@ class Faulty : public Backend {
   void synchronize() override { wrapped_.synchronize(); }
   bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
   int64_t numbers_at_once() const override { return wrapped_.numbers_at_once(); }
+  Backend& sound() const { return wrapped_; }
 
  protected:
   void without_kernel(KernelCall& call) override { call.on(wrapped_); }
@@ -214,6 +216,11 @@ Backend& with_fault(Backend& wrapped, const std::string& name) {
   return *made.back();
 }
 
+Backend& without_fault(Backend& backend) {
+  const auto* faulty = dynamic_cast<Faulty*>(&backend);
+  return faulty ? faulty->sound() : backend;
+}
+
 Settings with_fault(Settings settings) {
   if (settings.fault == "rate_ten_times") settings.rate *= 10;
   return settings;
@@ -225,7 +232,8 @@ void spoil_batch(const std::string& fault, std::span<int32_t> inputs, std::span<
   if (fault == "two_ahead") std::rotate(targets.begin(), targets.begin() + 1, targets.end());
   if (fault == "other_tokenizer")
     for (const auto& ids : {inputs, targets})
-      for (int32_t& id : ids) id = static_cast<int32_t>(vocabulary - 1 - id);
+      for (int32_t& id : ids)
+        if (id != ignored_target) id = static_cast<int32_t>(vocabulary - 1 - id);
 }
 
 }  // namespace chapbook

@@ -1,6 +1,6 @@
 // Mistakes on purpose: what training looks like when a line is wrong. A fault is a backend that hands every
-// call on to another one and computes something else in one of them, or a change of settings or of batches:
-// nothing of the program knows that it is broken.
+// call on to another one and computes something else in one of them, or a change of settings or of batches,
+// which the trainer asks for: no model, layer or kernel knows that it is broken.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -23,7 +23,8 @@ std::vector<std::string> fault_names();  // "none", and all of them
 // `wrapped` with that mistake in it, or itself where the mistake is elsewhere. It lives as long as the
 // program.
 Backend& with_fault(Backend& wrapped, const std::string& name);
-Settings with_fault(Settings settings);  // by their own setting `fault`
+Backend& without_fault(Backend& backend);  // what it wraps, or itself
+Settings with_fault(Settings settings);    // by their own setting `fault`
 // What a training batch becomes.
 void spoil_batch(const std::string& fault, std::span<int32_t> inputs, std::span<int32_t> targets,
                  int64_t vocabulary);

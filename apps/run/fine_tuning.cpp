@@ -37,14 +37,14 @@ Tensor with_rows(const Tensor& table, const Tokenizer& before, const Tokenizer& 
   return Tensor::from(numbers, {rows, C}, table.backend());
 }
 
-// The old text, in tokens: of a token file those that are in it, which new words have not changed.
-std::vector<int32_t> old_tokens(const std::string& path, const Tokenizer& tokenizer) {
+// The old text, in tokens of the model that is begun with: new words change none of them.
+std::vector<int32_t> old_tokens(const std::string& path, const std::string& from) {
   constexpr size_t most = 100'000;
+  const Tokenizer tokenizer = load_model(from).tokenizer;
   std::vector<int32_t> tokens;
   if (path.ends_with(".bin")) {
     const TokenFile file = TokenFile::open(path);
-    check(file.info().vocabulary_size <= tokenizer.vocabulary_size(), "{}: was made with another tokenizer",
-          path);
+    check_same_tokenizer(file, tokenizer.hash());
     tokens.assign(file.tokens().begin(), file.tokens().end());
   } else {
     tokens = evaluation_text(path, tokenizer).tokens;
@@ -92,7 +92,8 @@ Settings settings_with(Settings settings, const LanguageModel& model, int64_t wi
   family(model.family()).describe(model, settings);
   check(window <= settings.context, "context={}: the model sees {} tokens", window, settings.context);
   if (window > 0) settings.context = window;
-  return settings;
+  check_settings(settings);
+  return with_accumulation(settings);  // at the model's context
 }
 
 void choose_what_learns(LanguageModel& model, const Settings& settings) {
@@ -105,22 +106,27 @@ void choose_what_learns(LanguageModel& model, const Settings& settings) {
   });
 }
 
-Json begun_from(const FineTuning& options, const Model& base, int64_t batch) {
+// Where begun_from keeps the old text: its own place may be gone when the run ends.
+static std::string kept_in(const std::string& base) { return base + "/old_text.safetensors"; }
+
+Json begun_from(const FineTuning& options, const Model& model, const std::string& base, int64_t batch) {
   Json begun = {{"from", options.from}};
   const std::string old = options.old_text.empty() ? validation_of(options.from) : options.old_text;
   if (old.empty()) return begun;
-  const std::vector<int32_t> tokens = old_tokens(old, base.tokenizer);
+  const std::vector<int32_t> tokens = old_tokens(old, options.from);
+  save_tensors(kept_in(base), {{"tokens", Tensor::from(tokens, {static_cast<int64_t>(tokens.size())})}});
   begun["old_text"] = fs::absolute(old).lexically_normal().string();
   begun["old_tokens"] = tokens.size();
-  begun["loss_before"] = evaluate(*base.network, tokens, {.batch = batch}).loss;
+  begun["loss_before"] = evaluate(*model.network, tokens, {.batch = batch}).loss;
   return begun;
 }
 
-Json forgetting(const Json& begun_from, const LanguageModel& model, const Tokenizer& tokenizer,
-                int64_t batch) {
+Json forgetting(const Json& begun_from, const LanguageModel& model, const std::string& base, int64_t batch) {
   Json all = begun_from;
-  if (all.contains("old_text"))
-    all["loss_after"] = evaluate(model, old_tokens(all["old_text"], tokenizer), {.batch = batch}).loss;
+  if (!all.contains("old_text")) return all;
+  const NamedTensors kept = load_tensors(kept_in(base)).tensors;
+  const std::vector<int32_t> tokens = kept.front().second.to_vector<int32_t>();
+  all["loss_after"] = evaluate(model, tokens, {.batch = batch}).loss;
   return all;
 }
 

@@ -29,10 +29,9 @@ Settings settings_with(Settings settings, const LanguageModel& model, int64_t wi
 void choose_what_learns(LanguageModel& model, const Settings& settings);
 
 // What RunState::begun_from holds: where the model comes from, and what it was worth on its old text, if
-// there is one.
-Json begun_from(const FineTuning& options, const Model& base, int64_t batch);
+// there is one. Keeps the first 100,000 tokens of that text in the directory `base`.
+Json begun_from(const FineTuning& options, const Model& model, const std::string& base, int64_t batch);
 // The loss on that text again: {"from", "old_text", "old_tokens", "loss_before", "loss_after"}.
-Json forgetting(const Json& begun_from, const LanguageModel& model, const Tokenizer& tokenizer,
-                int64_t batch);
+Json forgetting(const Json& begun_from, const LanguageModel& model, const std::string& base, int64_t batch);
 
 }  // namespace chapbook

@@ -111,8 +111,6 @@ void GgufFile::write(const std::string& path) const {
   file.close();
 }
 
-// ---- A model
-
 std::string renamed(std::string name, std::span<const std::pair<const char*, const char*>> parts) {
   for (const auto& [from, to] : parts)
     if (const size_t at = name.find(from); at != name.npos)

@@ -202,9 +202,9 @@ static void try_saving(const std::string& directory, const Run::Say& say) {
 
 // A fault that is to be seen is in the backend that all is computed on from now on.
 void break_as(const Settings& settings, const Run::Say& say) {
-  if (settings.fault == "none") return;
-  say(fmt::format("BROKEN     on purpose: {}", settings.fault));
-  set_default_backend(with_fault(default_backend(), settings.fault));
+  Backend& sound = without_fault(default_backend());  // a run before may have had one
+  set_default_backend(with_fault(sound, settings.fault));
+  if (settings.fault != "none") say(fmt::format("BROKEN     on purpose: {}", settings.fault));
 }
 
 std::unique_ptr<Run> Run::resume(const std::string& directory, Say say, Team& team) {
@@ -307,7 +307,11 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
     settings.steps = steps_in(settings.minutes, settings, data, model_to_begin_with(), team, say);
   settings.warmup = std::min(settings.warmup, settings.steps);
   RunState state{.settings = settings, .data = data_path, .data_is = identity(data)};
-  if (base) state.begun_from = begun_from(options.from, *base, settings.batch);
+  if (base) {
+    const std::string begun =
+        team.rank() == 0 ? begun_from(options.from, *base, directory + "/base", settings.batch).dump() : "";
+    state.begun_from = parse_json(told(team, begun));
+  }
   base.reset();
   if (team.rank() == 0) begin_files(directory, settings);
   std::unique_ptr<Run> run(new Run(std::move(lock), team, directory, std::move(state), std::move(data),
@@ -411,7 +415,11 @@ Trainer::Step Run::next_step() {
     return trainer_.step();
   } catch (const NotFinite& error) {
     const NamedTensors optimizer = trainer_.optimizer_state();  // which all workers give
-    if (!first_worker()) throw;
+    const auto wait_for_the_first = [&] { told(team_, 0); };
+    if (!first_worker()) {
+      wait_for_the_first();  // whose work is lost when one of a team ends
+      throw;
+    }
     save_as("broken", directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
     Origin origin(*model_);
     try {
@@ -420,8 +428,11 @@ Trainer::Step Run::next_step() {
       again.step();
     } catch (const NotFinite&) {
     }
-    fail("{}\n  It begins in {}. See it again:  ./chapbook replay {} --step {}", error.what(), origin.text(),
-         directory_, trainer_.steps() + 1);
+    wait_for_the_first();
+    const std::string begins =  // nothing where only a fused op, or the sum of all squares, is not finite
+        origin.text().empty() ? "" : fmt::format("It begins in {}. ", origin.text());
+    fail("{}\n  {}See it again:  ./chapbook replay {} --step {}", error.what(), begins, directory_,
+         trainer_.steps() + 1);
   }
 }
 
@@ -496,7 +507,7 @@ void Run::finish() {
                   {"valid_bits_per_byte", bits},
                   {"peak_bytes", peak}};
   if (!state_.begun_from.is_null())
-    results["begun_from"] = forgetting(state_.begun_from, *best, data_.tokenizer, settings_.batch);
+    results["begun_from"] = forgetting(state_.begun_from, *best, directory_ + "/base", settings_.batch);
   write_file(directory_ + "/results.json", results.dump(2) + "\n");
   write_file(directory_ + "/loss.svg", svg(loss_curve(read_metrics(directory_ + "/metrics.csv"),
                                                       fmt::format("Loss of {}", directory_))));

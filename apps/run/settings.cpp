@@ -185,7 +185,7 @@ void read_settings_file(Settings& settings, const std::string& path) {
   }
 }
 
-static Settings with_accumulation(Settings settings) {
+Settings with_accumulation(Settings settings) {
   if (settings.batch_tokens > 0)
     settings.accumulation = settings.batch_tokens / (settings.batch * settings.context);
   return settings;

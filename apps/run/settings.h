@@ -27,6 +27,9 @@ void set(Settings& settings, const std::string& assignment);  // "name=value"
 void read_settings(Settings& settings, const std::string& json);
 void read_settings_file(Settings& settings, const std::string& path);
 
+// With batch_tokens, the accumulation that it asks for at this batch and context.
+Settings with_accumulation(Settings settings);
+
 // Throws where settings contradict each other, as when heads do not divide width.
 void check_settings(const Settings& settings);
 

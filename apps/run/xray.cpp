@@ -172,10 +172,17 @@ Variable loss_of(const Model& model, const Variable& stream, std::span<const int
   return cross_entropy(model.network->scores(slice(stream, 1, from, to)), batch_of_one(targets, model));
 }
 
+void check_places(const std::vector<Cut>& cuts, size_t tokens) {
+  for (const Cut& cut : cuts)
+    check(cut.place < static_cast<int64_t>(tokens), "x-ray: there is no place {}; the text has 0 to {}",
+          cut.place, tokens - 1);
+}
+
 }  // namespace
 
 XRay xray(const Model& model, std::vector<int32_t> ids, const XRayOptions& options) {
   check(!ids.empty(), "x-ray: there is no token");
+  check_places(options.cuts, ids.size());
   check(options.top > 0 && options.temperature > 0, "x-ray: top and temperature must be more than 0");
   const int64_t T = static_cast<int64_t>(ids.size());
   XRay seen;
@@ -213,6 +220,7 @@ XRay xray(const Model& model, std::vector<int32_t> ids, const XRayOptions& optio
 
 WayBack way_back(const Model& model, std::span<const int32_t> ids, int64_t place,
                  const XRayOptions& options) {
+  check_places(options.cuts, ids.size());
   check(place > 0 && place < static_cast<int64_t>(ids.size()),
         "x-ray: the way back begins at a token from 1 to {}, not {}", ids.size() - 1, place);
   clear_gradients(*model.network);

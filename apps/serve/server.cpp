@@ -184,7 +184,10 @@ Json ModelServer::see_inside(Json body) {
   if (asked.prompts.size() != 1) refuse("prompt", "'prompt' must be one text");
   const Model& model = asked.model->model;
   const std::vector<int32_t>& ids = asked.prompts.front().ids;
-  const int64_t T = static_cast<int64_t>(ids.size());
+  const int64_t T = static_cast<int64_t>(ids.size()), most = 512;  // stories wait meanwhile
+  if (T > most)
+    refuse("prompt", fmt::format("the text has {} tokens; an x-ray here takes up to {}, ./chapbook xray more",
+                                 T, most));
   if (!from.is_null() && !from.is_string()) refuse("from", "'from' must be a text");
   if (!back.is_null() && !(back.is_number_integer() && back >= 1 && back < T))
     refuse("back", fmt::format("'back' must be a token from 1 to {}", T - 1));

@@ -35,7 +35,7 @@ class XRay {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.data && this.draw());
   }
   show(data) {
-    const same = this.data && data.ids.join() === this.data.ids.join();
+    const same = this.data && data.ids.join() === this.data.ids.join() && data.layers === this.data.layers && data.heads === this.data.heads;
     this.data = data;
     this.ways = {};
     this.weights = [];
@@ -207,7 +207,8 @@ class XRay {
   async way() {
     const place = this.place, data = this.data;
     if (place === 0) return null;
-    this.ways[place] ??= this.back(place, this.cuts);
+    const ways = this.ways;
+    ways[place] ??= this.back(place, this.cuts).catch(error => { delete ways[place]; throw error; });  // asked for again next time
     const way = await this.ways[place];
     return this.place === place && this.data === data ? way : undefined;
   }
@@ -295,6 +296,9 @@ class XRay {
       const data = await this.operate(cuts);
       this.cuts = cuts;
       this.show(data);
-    } catch (error) { this.panel.querySelector(".wrong").textContent = error.message; }
+    } catch (error) {
+      const said = this.panel.querySelector(".wrong");  // gone where another tab was chosen meanwhile
+      if (said) said.textContent = error.message;
+    }
   }
 }

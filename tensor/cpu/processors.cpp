@@ -1,5 +1,9 @@
 #include "tensor/cpu/processors.h"
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -19,8 +23,17 @@ static double quota_of(const std::filesystem::path& group) {
   return known && time > 0 && of > 0 ? time / of : std::numeric_limits<double>::infinity();
 }
 
+// hardware_concurrency counts processors that are on, not those that taskset or a container leaves us.
+static unsigned allowed() {
+#ifdef __linux__
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) return static_cast<unsigned>(CPU_COUNT(&mask));
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
 int processors(const std::string& root) {
-  double most = std::max(1u, std::thread::hardware_concurrency());
+  double most = allowed();
   std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {  // "0::/a/b" is version 2's, "4:cpu,cpuacct:/a/b" 1's
     const size_t first = line.find(':'), second = line.find(':', first + 1);

@@ -70,6 +70,9 @@ void ThreadPool::start(int threads) {
     stop();  // the caller's own thread is left
     fail("threads: the system gives {} of {} ({}); --threads or CHAPBOOK_THREADS ask for fewer", there,
          threads, error.code().message());
+  } catch (...) {  // memory for a thread: those there are must end before the pool does
+    stop();
+    throw;
   }
 }
 

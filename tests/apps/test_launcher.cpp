@@ -26,8 +26,8 @@ static std::string launcher_alone(const chapbook::TemporaryDirectory& directory)
   return "cd '" + directory.path + "' && sed 's/^interval=10/interval=1/' '" + root + "/chapbook' >chapbook" +
          R"(
 set -e
-mkdir -p build/release bin tensor autograd nn optim data apps docs/tool bench
-touch CMakeLists.txt
+mkdir -p build/release bin cmake tensor autograd nn optim data team apps
+touch CMakeLists.txt CMakePresets.json
 echo 'build chapbook: phony' >build/release/build.ninja
 printf '#!/bin/sh\necho started' >build/release/chapbook
 printf '#!/bin/sh\necho [1/3] a; sleep 3; echo [2/3] b; echo [3/3] c' >bin/ninja
@@ -53,7 +53,7 @@ until [ -s build/release/lock ]; do sleep 0.1; done
 )";
   const auto [code, output] = shell(start + "./chapbook plan; flock -n build/release/lock true && echo free");
   CHECK(output == "started\n");  // and the other one still builds
-  const auto [late_code, late] = shell(start + "touch -d tomorrow apps/new.cpp; ./chapbook plan");
+  const auto [late_code, late] = shell(start + "touch -d tomorrow team/new.cpp; ./chapbook plan");
   CHECK(late_code == 0);
   CHECK(late.starts_with("chapbook: waiting for another command, which builds test_apps (process 7)\n"));
   CHECK(late.ends_with("\nstarted\n"));

@@ -10,24 +10,9 @@
 #include "apps/run/family.h"
 #include "apps/run/trainer.h"
 #include "tensor/reference/reference_backend.h"
+#include "tests/apps/little_run.h"
 
 using namespace chapbook;
-
-// Tokens with something to learn: each is the one before plus 1, 2 or 3.
-static std::vector<uint16_t> tokens(int64_t count) {
-  Random random{3};
-  std::vector<uint16_t> ids(count);
-  for (int64_t i = 1; i < count; ++i) ids[i] = static_cast<uint16_t>((ids[i - 1] + 1 + random.below(3)) % 40);
-  return ids;
-}
-
-static Settings small() {
-  Settings settings;
-  settings.layers = 2, settings.heads = 2, settings.width = 16, settings.context = 12,
-  settings.vocabulary = 40;
-  settings.batch = 8, settings.steps = 30, settings.warmup = 5, settings.rate = 1e-2;
-  return settings;
-}
 
 static std::unique_ptr<LanguageModel> fresh(const Settings& settings) {
   std::unique_ptr<LanguageModel> model = make_model(settings);
@@ -37,7 +22,7 @@ static std::unique_ptr<LanguageModel> fresh(const Settings& settings) {
 }
 
 static std::vector<double> losses(const Settings& settings, int64_t steps) {
-  const std::vector<uint16_t> data = tokens(2000);
+  const std::vector<uint16_t> data = little_tokens(2000);
   const auto gpt = fresh(settings);
   Trainer trainer(settings, *gpt, data);
   std::vector<double> result;
@@ -46,7 +31,7 @@ static std::vector<double> losses(const Settings& settings, int64_t steps) {
 }
 
 TEST_CASE("the same seed gives the same bits, and another seed others") {
-  Settings settings = small();
+  Settings settings = little_settings();
   settings.dropout = 0.2;
   const std::vector<double> first = losses(settings, 10);
   CHECK(first == losses(settings, 10));
@@ -57,7 +42,7 @@ TEST_CASE("the same seed gives the same bits, and another seed others") {
 }
 
 TEST_CASE("accumulated batches are one larger batch") {
-  Settings whole = small(), halves = small();
+  Settings whole = little_settings(), halves = little_settings();
   halves.batch = 4;
   halves.accumulation = 2;
   // SGD, because AdamW does not see a gradient's scale, and a clip that always acts, so that the norm of the
@@ -73,8 +58,8 @@ TEST_CASE("accumulated batches are one larger batch") {
 }
 
 TEST_CASE("an evaluation counts each target once, whatever the batch") {
-  const Settings settings = small();
-  const std::vector<uint16_t> data = tokens(100);
+  const Settings settings = little_settings();
+  const std::vector<uint16_t> data = little_tokens(100);
   const auto gpt = fresh(settings);
   // By hand: windows of 12 inputs from 0, 12, ..., the last of 3.
   double total = 0;
@@ -99,7 +84,7 @@ TEST_CASE("bits per byte: nats become bits, tokens become bytes") {
 }
 
 TEST_CASE("every schedule rises in the warm-up and ends where it should") {
-  Settings settings = small();
+  Settings settings = little_settings();
   settings.steps = 105, settings.rate = 1, settings.min_rate = 0.1;
   for (const char* name : {"constant", "linear", "cosine", "wsd", "restarts"}) {
     CAPTURE(name);
@@ -117,8 +102,8 @@ TEST_CASE("every schedule rises in the warm-up and ends where it should") {
 }
 
 TEST_CASE("a loss that is no number ends the training with a word on what to do") {
-  const std::vector<uint16_t> data = tokens(2000);
-  const Settings settings = small();
+  const std::vector<uint16_t> data = little_tokens(2000);
+  const Settings settings = little_settings();
   const auto gpt = fresh(settings);
   const Tensor weight = parameters(*gpt).front().variable.value();
   weight.backend().fill(weight.view(), std::nan(""));
@@ -138,7 +123,7 @@ TEST_CASE("a loss that is no number ends the training with a word on what to do"
 }
 
 TEST_CASE("in bf16 and f16 ten steps stay beside f32's, and the same seed gives the same bits") {
-  Settings settings = small();
+  Settings settings = little_settings();
   settings.dropout = 0.1, settings.accumulation = 2;
   const std::vector<double> exact = losses(settings, 10);
   for (const std::string precision : {"bf16", "f16"}) {
@@ -159,7 +144,7 @@ TEST_CASE("in bf16 and f16 ten steps stay beside f32's, and the same seed gives 
 }
 
 TEST_CASE("in bf16 and f16 a model learns as much as in f32") {
-  Settings settings = small();
+  Settings settings = little_settings();
   settings.steps = 200;
   const double chance = std::log(3.0), exact = losses(settings, 200).back();  // one of three tokens follows
   CHECK(exact <= chance + 0.15);
@@ -187,8 +172,8 @@ struct SavedTraining {
 
 TEST_CASE(
     "an overflow in f16 passes batches over and halves the scale; resuming goes on from there, bit for bit") {
-  const std::vector<uint16_t> data = tokens(2000);
-  Settings settings = small();
+  const std::vector<uint16_t> data = little_tokens(2000);
+  Settings settings = little_settings();
   settings.precision = "f16";
   const auto gpt = fresh(settings), again = fresh(settings);
   Trainer trainer(settings, *gpt, data), resumed(settings, *again, data);
@@ -217,8 +202,8 @@ TEST_CASE(
 }
 
 TEST_CASE("gradients that no scale can save end the training in f16 too") {
-  const std::vector<uint16_t> data = tokens(2000);
-  Settings settings = small();
+  const std::vector<uint16_t> data = little_tokens(2000);
+  Settings settings = little_settings();
   settings.precision = "f16";
   const auto gpt = fresh(settings);
   const Tensor weight = parameters(*gpt).front().variable.value();
@@ -231,7 +216,7 @@ TEST_CASE("a precision the backend does not have is refused in one line") {
   struct Plain final : ReferenceBackend {
     bool trains_in(DType dtype) const override { return dtype == DType::f32; }
   } plain;
-  Settings settings = small();
+  Settings settings = little_settings();
   CHECK(checked_precision(settings, plain) == DType::f32);
   settings.precision = "bf16";
   CHECK_THROWS_WITH_AS(
@@ -240,13 +225,13 @@ TEST_CASE("a precision the backend does not have is refused in one line") {
 }
 
 TEST_CASE("a state that nobody saved is refused") {
-  const std::vector<uint16_t> data = tokens(2000);
-  const auto gpt = fresh(small());
-  Trainer trainer(small(), *gpt, data);
+  const std::vector<uint16_t> data = little_tokens(2000);
+  const auto gpt = fresh(little_settings());
+  Trainer trainer(little_settings(), *gpt, data);
   SavedTraining saved(trainer, *gpt);
   const nlohmann::ordered_json good = saved.trainer;
   for (const auto& [name, value] : {std::pair<const char*, Json>{"step", -1},
-                                    {"step", small().steps + 1},
+                                    {"step", little_settings().steps + 1},
                                     {"step", "1"},
                                     {"loader", 7},
                                     {"loader", {{"seed", 1}, {"epoch", 0}}},

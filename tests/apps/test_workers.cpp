@@ -8,23 +8,15 @@
 #include "apps/run/evaluation.h"
 #include "apps/run/family.h"
 #include "apps/run/trainer.h"
+#include "tests/apps/little_run.h"
 #include "tests/support/thread_team.h"
 
 using namespace chapbook;
 
-static std::vector<uint16_t> tokens(int64_t count) {
-  Random random{3};
-  std::vector<uint16_t> ids(count);
-  for (int64_t i = 1; i < count; ++i) ids[i] = static_cast<uint16_t>((ids[i - 1] + 1 + random.below(3)) % 40);
-  return ids;
-}
-
 static Settings small() {
-  Settings settings;
-  settings.layers = 2, settings.heads = 2, settings.width = 16, settings.context = 12,
-  settings.vocabulary = 40;
-  settings.batch = 4, settings.steps = 50, settings.warmup = 5, settings.rate = 1e-2, settings.shards = 8,
-  settings.accumulation = 8, settings.dropout = 0.1, settings.clip = 0.5;
+  Settings settings = little_settings();
+  settings.batch = 4, settings.steps = 50, settings.shards = 8, settings.accumulation = 8,
+  settings.dropout = 0.1, settings.clip = 0.5;
   return settings;
 }
 
@@ -38,7 +30,7 @@ struct Saved {
 
 // So many steps by so many workers, from the beginning or from what was saved.
 static Saved train(const Settings& settings, int workers, int64_t steps, const Saved* from = nullptr) {
-  static const std::vector<uint16_t> data = tokens(3000);
+  static const std::vector<uint16_t> data = little_tokens(3000);
   Saved saved;
   std::mutex mutex;
   std::vector<std::vector<float>> of_another;
@@ -141,7 +133,7 @@ TEST_CASE("shards are another order of the sum, so other bits, beside the old on
 
 TEST_CASE("the bytes of a step are the formula's, and the optimizer's state is held once by all together") {
   const Settings settings = small();
-  const std::vector<uint16_t> data = tokens(3000);
+  const std::vector<uint16_t> data = little_tokens(3000);
   for (const int workers : {1, 2, 4, 8}) {
     CAPTURE(workers);
     std::mutex mutex;

@@ -6,17 +6,12 @@
 #include <regex>
 #include <set>
 
+#include "tests/support/misuse.h"
 #include "tests/support/run_case.h"
 
 using namespace chapbook;
 
 namespace {
-
-struct Misuse {
-  std::string function;
-  std::string says;
-  std::function<void()> call;
-};
 
 std::vector<Misuse> misuses(Backend& here, Backend& elsewhere) {
   const auto make = [&](const Shape& shape, DType dtype = DType::f32) {
@@ -129,18 +124,7 @@ std::vector<Misuse> misuses(Backend& here, Backend& elsewhere) {
 TEST_CASE("every function of autograd/ops.h says in one line how it was used wrongly") {
   std::set<std::string> tested;
   for (Backend* here : tested_backends())
-    for (const Misuse& row : misuses(*here, backend(here->name() == "cpu" ? "reference" : "cpu"))) {
-      INFO(row.function, " on ", here->name());
-      std::string said = "nothing";
-      try {
-        row.call();
-        here->synchronize();  // a bad id is reported at once, or then
-      } catch (const Error& error) {
-        said = error.what();
-      }
-      CHECK(said == row.says);
-      tested.insert(row.function);
-    }
+    check_misuses(misuses(*here, backend(here->name() == "cpu" ? "reference" : "cpu")), *here, tested);
   // An op that has the name of a Tensor op says what that says, and needs no row here.
   std::set<std::string> below;
 #define CHAPBOOK_NAME(name, operations, formula) below.insert(#name);

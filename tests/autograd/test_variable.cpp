@@ -348,3 +348,20 @@ TEST_CASE("dropout: keeps the mean, drops the share it is told, passes gradients
   CHECK(numbers(dropout(x, 0.2, random).value()) != kept);  // the next draw is another
   CHECK(numbers(dropout(x, 0, random).value()) == numbers(x.value()));
 }
+
+TEST_CASE("a parameter's gradient is set, of its shape, and backward adds to it") {
+  const Variable x = parameter({3, -2});
+  x.set_gradient(Tensor::from<double>({10, 20}, {2}));
+  backward(sum(x * 5.0));
+  CHECK(numbers(x.gradient()) == List{15, 25});
+  CHECK_THROWS_WITH_AS(x.set_gradient(Tensor::zeros({3}, DType::f64)),
+                       doctest::Contains("(3,) in f64 for a value of shape (2,) in f64"), Error);
+  CHECK_THROWS_WITH_AS(x.set_gradient(Tensor::zeros({2})), doctest::Contains("in f32"), Error);
+  CHECK(numbers(x.gradient()) == List{15, 25});
+  x.clear_gradient();
+  CHECK(!x.gradient());
+  Variable(Tensor::zeros({2})).clear_gradient();  // a constant has none to clear, and takes none
+  for (const Variable& other : {Variable(Tensor::zeros({2})), x * 2.0})
+    CHECK_THROWS_WITH_AS(other.set_gradient(Tensor::zeros({2})), doctest::Contains("only a parameter"),
+                         Error);
+}

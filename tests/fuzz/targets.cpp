@@ -205,8 +205,9 @@ void round_trip(std::string_view text) {
 void read_command_line(std::string_view line) {
   CLI::App program("", "./chapbook");
   program.require_subcommand(1);
-  for (auto* add : {add_doctor, add_plan, add_download, add_bench, add_tokenizer, add_prepare, add_train,
-                    add_evaluate, add_generate, add_predict, add_serve, add_runs, add_profile})
+  for (auto* add :
+       {add_doctor, add_plan, add_download, add_bench, add_tokenizer, add_prepare, add_train, add_evaluate,
+        add_generate, add_predict, add_serve, add_runs, add_profile, add_xray, add_replay, add_export})
     add(program);
   struct Parsed {};
   program.parse_complete_callback([] { throw Parsed{}; });  // before a command would begin

@@ -1,6 +1,9 @@
 // Where the machine ends: threads, processors' time and memory that are not to be had, and two threads that
 // want the same.
 #include <doctest/doctest.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -55,7 +58,19 @@ TEST_CASE("a worker without memory is the caller's bad_alloc") {
 TEST_CASE("a quota of processors' time is as many threads") {
   const int all = processors();
   CHECK(all >= 1);
-  CHECK(processors("/nonexistent") == static_cast<int>(std::thread::hardware_concurrency()));
+  const int allowed = processors("/nonexistent");
+  CHECK(allowed <= static_cast<int>(std::thread::hardware_concurrency()));
+#ifdef __linux__
+  cpu_set_t mask, one;  // as taskset does, for this thread
+  REQUIRE(sched_getaffinity(0, sizeof(mask), &mask) == 0);
+  CHECK(allowed == CPU_COUNT(&mask));
+  CPU_ZERO(&one);
+  for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i)
+    if (CPU_ISSET(i, &mask)) CPU_SET(i, &one);
+  REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
+  CHECK(processors("/nonexistent") == 1);
+  REQUIRE(sched_setaffinity(0, sizeof(mask), &mask) == 0);
+#endif
   const struct {
     const char *what, *groups;  // /proc/self/cgroup
     std::vector<std::pair<const char*, const char*>> files;

@@ -8,17 +8,12 @@
 #include <regex>
 #include <set>
 
+#include "tests/support/misuse.h"
 #include "tests/support/run_case.h"
 
 using namespace chapbook;
 
 namespace {
-
-struct Misuse {
-  std::string function;
-  std::string says;
-  std::function<void()> call;
-};
 
 // Right operands on a backend, of which each row changes one.
 struct Operands {
@@ -309,18 +304,7 @@ TEST_CASE("every function of tensor/ops.h says in one line how it was used wrong
   std::set<std::string> tested;
   for (Backend* here : tested_backends()) {
     const Operands operands{*here, backend(here->name() == "cpu" ? "reference" : "cpu")};
-    for (const Misuse& each : misuses(operands)) {
-      INFO(each.function, " on ", here->name());
-      std::string said = "nothing";
-      try {
-        each.call();
-        here->synchronize();  // a bad id is reported at once, or then
-      } catch (const Error& error) {
-        said = error.what();
-      }
-      CHECK(said == each.says);
-      tested.insert(each.function);
-    }
+    check_misuses(misuses(operands), *here, tested);
   }
   // A declaration begins a line with its type: "Tensor softmax(const Tensor& x, ...".
   std::ifstream file(CHAPBOOK_SOURCE_DIR "/tensor/ops.h");
