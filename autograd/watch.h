@@ -1,6 +1,7 @@
 // Watch: who wants to see what is computed in this thread while it lives, and may change it. Ops tell it what
 // they record; layers give names to what they have made, "2.attention.heads", which is all that looking
-// inside a model and changing it needs (apps/run/xray.h). Without one, a name costs a comparison and a handle's copy.
+// inside a model and changing it needs (apps/run/xray.h). Without one, a name costs a comparison and a
+// handle's copy.
 #pragma once
 #include <string>
 
