@@ -15,6 +15,14 @@ namespace chapbook::cpu {
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
           const Epilogue& epilogue);
 
+// The same for numbers in bf16, where kernel_of_pairs() is not null: sums are f32, in an order that is the
+// kernel's, and are rounded once, after the epilogue. Operands of the epilogue may be f32 or bf16; `before`
+// is of y's type.
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<const bf16> a, Matrix<const bf16> b, Matrix<bf16> y,
+          const Epilogue& epilogue);
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<const bf16> a, Matrix<const bf16> b, Matrix<float> y,
+          const Epilogue& epilogue);
+
 // The same for m up to 16. It leaves out b_sums, which no such product has asked for, and a residual that is
 // y.
 void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
@@ -35,12 +43,24 @@ void set_gemm(std::string_view name);
 Gemm faster_gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
                  Matrix<float> y);
 
-// The epilogue for a part of y that holds a b already: rows i to i + rows, columns j to j + columns.
-void finish(const Epilogue& epilogue, Matrix<float> y, int64_t i, int64_t rows, int64_t j, int64_t columns);
+// The epilogue for a part of y, rows i to i + rows and columns j to j + columns, whose sums lie at `sums`; if
+// y is f32, that may be there.
+template <class Number>
+void finish(const Epilogue& epilogue, Matrix<float> sums, Matrix<Number> y, int64_t i, int64_t rows,
+            int64_t j, int64_t columns);
 
-// The vectors our own product uses: avx512, avx2 or portable, the widest this processor has unless
-// set_gemm_vectors or the environment variable CHAPBOOK_VECTORS say otherwise.
+// The vectors our own product uses: amx, avx512bf16, avx512, avx2 or portable, the widest this processor has
+// unless set_gemm_vectors or the environment variable CHAPBOOK_VECTORS say otherwise; amx-as-written and
+// avx512bf16-as-written compute on any processor what the first two do, slowly.
 std::string_view gemm_vectors();
 void set_gemm_vectors(std::string_view name);
+
+// Their innermost loops: for floats, and for pairs of bf16, which is null where there are no instructions for
+// them (gemm_kernel.h).
+template <class Unit>
+struct MicroKernel;
+struct Pair;
+const MicroKernel<float>* kernel_of_floats();
+const MicroKernel<Pair>* kernel_of_pairs();
 
 }  // namespace chapbook::cpu

@@ -3,5 +3,5 @@
 #include "tensor/cpu/gemm_kernel.h"
 
 namespace chapbook::cpu {
-constinit const MicroKernel avx2_kernel = Tables<8, 2, 6>::kernel("avx2");
+constinit const MicroKernel<float> avx2_kernel = Tables<Floats<8>, 2, 6>::kernel;
 }

@@ -2,5 +2,5 @@
 #include "tensor/cpu/gemm_kernel.h"
 
 namespace chapbook::cpu {
-constinit const MicroKernel avx512_kernel = Tables<16, 2, 14>::kernel("avx512");
+constinit const MicroKernel<float> avx512_kernel = Tables<Floats<16>, 2, 14>::kernel;
 }

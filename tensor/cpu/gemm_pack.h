@@ -1,20 +1,32 @@
-// Copying operands into panels: how a and b lie in memory when the innermost loop reads them.
+// Copying operands into panels: how a and b lie in memory when the innermost loop reads them. A panel is made
+// of units: floats, or pairs of bf16 that follow each other along k; the last pair of an odd k is filled up
+// with a zero, and so are the units up to a whole step of the kernel.
 #pragma once
 #include <algorithm>
+#include <bit>
+#include <cstring>
+#include <type_traits>
 
+#include "tensor/cpu/gemm_kernel.h"
 #include "tensor/cpu/matrix.h"
+#include "tensor/dtype.h"
 
 namespace chapbook::cpu {
 
-constexpr int64_t k_block = 512;  // numbers of a row that are multiplied before going to the next rows
-constexpr int64_t row_step = k_block + 16;  // rows of a panel of a then fall into different sets
+template <class Number>
+using UnitOf = std::conditional_t<std::is_same_v<Number, float>, float, Pair>;
+template <class Number>
+constexpr int64_t unit_size = sizeof(UnitOf<Number>) / sizeof(Number);  // in numbers
 
-typedef float Four __attribute__((vector_size(16), aligned(4)));
-inline Four& four(float* x) { return *reinterpret_cast<Four*>(x); }
-inline const Four& four(const float* x) { return *reinterpret_cast<const Four*>(x); }
+// Units of 4 bytes are moved as floats, which leaves their bits alone; numbers of 2 bytes may begin anywhere.
+typedef float Four __attribute__((vector_size(16), aligned(2), may_alias));
+inline Four& four(void* x) { return *static_cast<Four*>(x); }
+inline const Four& four(const void* x) { return *static_cast<const Four*>(x); }
 
-// to[p step + i] = from[i row + p] for i < 4 and p < 4.
-inline void transpose_four(const float* from, int64_t row, float* to, int64_t step) {
+// to[p step + i] = the unit at from + i row + p units, for i < 4 and p < 4; `row` in numbers, `step` in
+// units.
+template <class Number, class Unit>
+void transpose_four(const Number* from, int64_t row, Unit* to, int64_t step) {
   const Four a = four(from), b = four(from + row), c = four(from + 2 * row), d = four(from + 3 * row);
   const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
              ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
@@ -26,56 +38,98 @@ inline void transpose_four(const float* from, int64_t row, float* to, int64_t st
   four(to + 3 * step) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
-// Columns j to j + columns of b's rows p to p + k as a panel: `width` numbers for each row, missing ones 0.
-// With sums, adds up the columns on the way: first those of the panel by themselves, since a chain of all
-// rows would lose digits.
-template <int width>
-void pack_b(Matrix<const float> b, int64_t p, int64_t k, int64_t j, int64_t columns, float* panel,
-            double* sums) {
-  const float* from = b.at(p, j);
-  if (columns < width) {
-    std::fill(panel, panel + k * width, 0.0f);
-    for (int64_t row = 0; row < k; ++row)
-      for (int64_t column = 0; column < columns; ++column)
-        panel[row * width + column] = from[row * b.row_stride + column * b.column_stride];
-  } else if (b.column_stride == 1) {
-    for (int64_t row = 0; row < k; ++row) {
-      const float* x = from + row * b.row_stride;
-      std::copy(x, x + width, panel + row * width);
-    }
-  } else {
-    const int64_t whole = k / 4 * 4;
-    for (int64_t row = 0; row < whole; row += 4)
-      for (int column = 0; column < width; column += 4)
-        transpose_four(from + row + column * b.column_stride, b.column_stride, panel + row * width + column,
-                       width);
-    for (int64_t row = whole; row < k; ++row)
-      for (int column = 0; column < width; ++column)
-        panel[row * width + column] = from[row + column * b.column_stride];
-  }
-  if (!sums) return;
+// Units number p of rows of x that lie side by side, for `rows` of them: a stride of 1 between rows and
+// `step` between numbers along k, of which there are k.
+inline void units_side_by_side(const float* x, int64_t step, int64_t, int64_t p, int64_t rows, float* to) {
+  std::copy(x + p * step, x + p * step + rows, to);
+}
+inline void units_side_by_side(const bf16* x, int64_t step, int64_t k, int64_t p, int64_t rows, Pair* to) {
+  const bf16 *first = x + 2 * p * step, *second = first + step;
+  if (2 * p + 1 < k)
+    for (int64_t i = 0; i < rows; ++i) to[i] = {first[i].bits, second[i].bits};
+  else
+    for (int64_t i = 0; i < rows; ++i) to[i] = {first[i].bits, 0};
+}
+
+// The sums of the numbers in a panel's columns are added to sums, first those of the panel by themselves,
+// since a chain of all rows would lose digits.
+template <int width, class Unit>
+void add_sums(int64_t units, int64_t columns, const Unit* panel, double* sums) {
   float here[width] = {};
-  for (int64_t row = 0; row < k; ++row)
-    for (int column = 0; column < width; ++column) here[column] += panel[row * width + column];
+  for (int64_t p = 0; p < units; ++p)
+    for (int column = 0; column < width; ++column) {
+      const Unit x = panel[p * width + column];
+      if constexpr (std::is_same_v<Unit, float>)
+        here[column] += x;
+      else
+        here[column] +=
+            std::bit_cast<float>(uint32_t{x.first} << 16) + std::bit_cast<float>(uint32_t{x.second} << 16);
+    }
   for (int64_t column = 0; column < columns; ++column) sums[column] += here[column];
 }
 
-// Rows i to i + rows of a, k numbers of each from p, as a panel: row after row, row_step apart, or by column.
-inline void pack_a(Matrix<const float> a, int64_t i, int64_t rows, int64_t p, int64_t k, float* panel) {
-  const float* from = a.at(i, p);
-  const int64_t step = a.column_stride;
-  if (step == 1) {
-    for (int64_t row = 0; row < rows; ++row)
-      std::copy(from + row * a.row_stride, from + row * a.row_stride + k, panel + row * row_step);
-  } else if (a.row_stride == 1 && rows >= 8 && rows <= 16) {  // two copies of eight numbers that may overlap
-    for (int64_t column = 0; column < k; ++column)
-      for (const int64_t first : {int64_t{0}, rows - 8})
-        std::copy(from + column * step + first, from + column * step + first + 8,
-                  panel + column * rows + first);
+// Columns j to j + columns of b's rows p to p + k as a panel of `units` rows: `width` units each, missing
+// ones 0.
+template <int width, class Number, class Unit = UnitOf<Number>>
+void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t columns, Unit* panel,
+            int64_t units, double* sums) {
+  const Number* from = b.at(p, j);
+  const int64_t here = (k + unit_size<Number> - 1) / unit_size<Number>, whole = k / unit_size<Number> / 4 * 4;
+  std::fill(panel + here * width, panel + units * width, Unit{});
+  if (columns < width) std::fill(panel, panel + here * width, Unit{});
+  if (b.column_stride == 1) {
+    const int64_t across = columns < width ? columns : width;
+    for (int64_t row = 0; row < here; ++row)
+      units_side_by_side(from, b.row_stride, k, row, across, panel + row * width);
   } else {
-    for (int64_t column = 0; column < k; ++column)
-      for (int64_t row = 0; row < rows; ++row)
-        panel[column * rows + row] = from[row * a.row_stride + column * step];
+    const int64_t quick = columns < width ? 0 : whole;
+    for (int64_t row = 0; row < quick; row += 4)
+      for (int column = 0; column < width; column += 4)
+        transpose_four(from + row * unit_size<Number> + column * b.column_stride, b.column_stride,
+                       panel + row * width + column, width);
+    for (int64_t row = quick; row < here; ++row)
+      for (int64_t column = 0; column < columns; ++column) {
+        Unit& unit = panel[row * width + column] = {};
+        std::memcpy(&unit, from + row * unit_size<Number> + column * b.column_stride,
+                    sizeof(Number) * std::min(unit_size<Number>, k - row * unit_size<Number>));
+      }
+  }
+  if (sums) add_sums<width>(here, columns, panel, sums);
+}
+
+// Rows i to i + rows of a, k numbers of each from p, as a panel of `units` for each row: by column, or row
+// after row, `row_step` apart, for which a is turned where its columns are what lies side by side.
+template <class Number, class Unit = UnitOf<Number>>
+void pack_a(Matrix<const Number> a, int64_t i, int64_t rows, int64_t p, int64_t k, Unit* panel, int64_t units,
+            bool by_column, int64_t row_step) {
+  const Number* from = a.at(i, p);
+  const int64_t step = a.column_stride, here = (k + unit_size<Number> - 1) / unit_size<Number>;
+  if (step == 1) {
+    for (int64_t row = 0; row < rows; ++row) {
+      Unit* to = panel + row * row_step;
+      std::fill(to + here - 1, to + units, Unit{});
+      std::memcpy(to, from + row * a.row_stride, sizeof(Number) * k);
+    }
+  } else if (by_column) {
+    for (int64_t unit = 0; unit < here; ++unit)
+      if (rows >= 8 && rows <= 16)  // two copies of eight that may overlap
+        for (const int64_t first : {int64_t{0}, rows - 8})
+          units_side_by_side(from + first, step, k, unit, 8, panel + unit * rows + first);
+      else
+        units_side_by_side(from, step, k, unit, rows, panel + unit * rows);
+    std::fill(panel + here * rows, panel + units * rows, Unit{});
+  } else {
+    constexpr int64_t most_rows = 32;
+    Unit four_units[4 * most_rows] = {};
+    for (int64_t unit = 0; unit < units; unit += 4) {
+      for (int64_t n = 0; n < 4; ++n)
+        if (unit + n < here)
+          units_side_by_side(from, step, k, unit + n, rows, four_units + n * most_rows);
+        else
+          std::fill_n(four_units + n * most_rows, rows, Unit{});
+      for (int64_t row = 0; row < rows; row += 4)
+        transpose_four(four_units + row, most_rows, panel + row * row_step + unit, row_step);
+    }
   }
 }
 

@@ -2,5 +2,5 @@
 #include "tensor/cpu/gemm_kernel.h"
 
 namespace chapbook::cpu {
-constinit const MicroKernel portable_kernel = Tables<4, 2, 6>::kernel("portable");
+constinit const MicroKernel<float> portable_kernel = Tables<Floats<4>, 2, 6>::kernel;
 }

@@ -64,17 +64,21 @@ inline float largest_of(const float* x, int64_t n) {
 
 // Asks for n numbers that will be needed soon. Worth it where rows are short: by the time the processor sees
 // that they follow each other, the next one is due.
-inline void fetch(const float* x, int64_t n) {
-  for (int64_t j = 0; j < n; j += 16) __builtin_prefetch(x + j);
+template <class T>
+void fetch(const T* x, int64_t n) {
+  for (int64_t j = 0; j < n; j += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(x + j);
 }
 
 // Memory of this thread, kept from call to call. `Use` is a type that says what for: `struct Scores` where it
 // is asked for is enough. Only uses of different types may overlap.
 template <class Use, class T = float>
 T* scratch(int64_t count) {
+  constexpr int64_t line =
+      64 / sizeof(T);  // of the cache: vectors and tiles that cross none are loaded faster
   thread_local std::vector<T> memory;
-  if (static_cast<int64_t>(memory.size()) < count) memory.resize(count);
-  return memory.data();
+  if (static_cast<int64_t>(memory.size()) < count + line) memory.resize(count + line);
+  const auto at = reinterpret_cast<uintptr_t>(memory.data());
+  return memory.data() + (64 - at % 64) % 64 / sizeof(T);
 }
 
 }  // namespace chapbook::cpu

@@ -67,7 +67,7 @@ void merge_batch(View& a, View& b, View& y) {
 
 // f64 is for checking gradients: rows of y one by one.
 void product(int64_t m, int64_t n, int64_t k, Matrix<const double> a, Matrix<const double> b,
-             Matrix<double> y) {
+             Matrix<double> y, const Epilogue&, BlockCache&) {
   parallel_for(m, std::max<int64_t>(1, grain / (n * k)), [&](int64_t begin, int64_t end) {
     double* row = cpu::scratch<struct Row, double>(k);
     for (int64_t i = begin; i < end; ++i) {
@@ -89,7 +89,14 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<cons
     Borrowed trial(blocks, m * n * 4);  // y may hold what is to be added to
     choice = cpu::faster_gemm(m, n, k, a, b, {static_cast<float*>(trial.data), n, 1});
   }
-  (choice == cpu::Gemm::own ? cpu::gemm : cpu::gemm_openblas)(m, n, k, a, b, y, epilogue);
+  if (choice == cpu::Gemm::own) return cpu::gemm(m, n, k, a, b, y, epilogue);
+  cpu::gemm_openblas(m, n, k, a, b, y, epilogue);
+}
+
+template <class Result>
+void product(int64_t m, int64_t n, int64_t k, Matrix<const bf16> a, Matrix<const bf16> b, Matrix<Result> y,
+             const Epilogue& epilogue, BlockCache&) {
+  cpu::gemm(m, n, k, a, b, y, epilogue);
 }
 
 template <class T>
@@ -97,10 +104,20 @@ Matrix<T> entry(const View& x, int64_t offset) {
   return matrix<T>(x, x.as<std::remove_const_t<T>>() + offset);
 }
 
+// Whether the processor multiplies these as they are, bf16 by bf16.
+bool pairs_multiply(const View& a, const View& b, const View& y, const Epilogue& epilogue) {
+  const auto fits = [](const View& x) { return !x || x.dtype == DType::bf16 || x.dtype == DType::f32; };
+  return a.dtype == DType::bf16 && b.dtype == DType::bf16 && fits(y) && fits(epilogue.bias) &&
+         fits(epilogue.residual) && (!epilogue.before || epilogue.before.dtype == y.dtype) &&
+         fits(epilogue.b_sums) && cpu::kernel_of_pairs() && cpu::gemm_choice() != cpu::Gemm::openblas &&
+         cpu::dense_rows({epilogue.bias, epilogue.residual, epilogue.before, epilogue.b_sums});
+}
+
 }  // namespace
 
 void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
-  if (cpu::any_half({a, b, y})) {
+  const bool in_pairs = pairs_multiply(a, b, y, epilogue);
+  if (!in_pairs && cpu::any_half({a, b, y})) {
     Epilogue wide = epilogue;
     View none;  // GELU's x is written on the way forward and read on the way back
     View& before_written = wide.activation == Activation::gelu ? wide.before : none;
@@ -108,12 +125,11 @@ void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
     return cpu::in_f32(*this, {&a, &b, &wide.bias, &wide.residual, &before_read},
                        {&y, &wide.b_sums, &before_written}, [&] { matmul(a, b, y, wide); });
   }
-  const bool one_dtype = a.dtype == b.dtype && a.dtype == y.dtype;
-  const bool covered =
-      one_dtype && ((y.dtype == DType::f32 &&
-                     cpu::all_f32({epilogue.bias, epilogue.residual, epilogue.before, epilogue.b_sums}) &&
-                     cpu::dense_rows({epilogue.bias, epilogue.residual, epilogue.before, epilogue.b_sums})) ||
-                    (y.dtype == DType::f64 && epilogue.nothing()));
+  const bool in_f64 = a.dtype == DType::f64 && b.dtype == DType::f64 && y.dtype == DType::f64;
+  const std::initializer_list<View> more = {epilogue.bias, epilogue.residual, epilogue.before,
+                                            epilogue.b_sums};
+  const bool in_f32 = cpu::all_f32({a, b, y}) && cpu::all_f32(more) && cpu::dense_rows(more);
+  const bool covered = in_pairs || in_f32 || (in_f64 && epilogue.nothing());
   // The product is added to y as it is summed: an activation would change what y held, too.
   const bool changes_y = epilogue.residual.data == y.data && epilogue.activation != Activation::none;
   if (!covered || changes_y || a.shape[-1] == 0) return reference_backend().matmul(a, b, y, epilogue);
@@ -149,12 +165,14 @@ void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
   const int64_t at_once = std::max<int64_t>(1, 1000000 / (2 * m * n * k));
   parallel_for(batch.count(), at_once, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      if (y.dtype == DType::f32)
-        product(m, n, k, entry<const float>(a, offset(a, i)), entry<const float>(b, offset(b, i)),
-                entry<float>(y, offset(y, i)), epilogue, blocks());
-      else
-        product(m, n, k, entry<const double>(a, offset(a, i)), entry<const double>(b, offset(b, i)),
-                entry<double>(y, offset(y, i)));
+      const auto compute = [&]<class T, class Y>(Type<T>, Type<Y>) {
+        product(m, n, k, entry<const T>(a, offset(a, i)), entry<const T>(b, offset(b, i)),
+                entry<Y>(y, offset(y, i)), epilogue, blocks());
+      };
+      if (in_f64) compute(Type<double>(), Type<double>());
+      if (in_f32) compute(Type<float>(), Type<float>());
+      if (in_pairs && y.dtype == DType::f32) compute(Type<bf16>(), Type<float>());
+      if (in_pairs && y.dtype == DType::bf16) compute(Type<bf16>(), Type<bf16>());
     }
   });
 }
