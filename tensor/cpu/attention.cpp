@@ -70,34 +70,51 @@ void score(int64_t keys, int64_t D, const float* k, const float* columns, float*
     times_block(keys, std::min<int64_t>(64, D - d), k + d, D, 1, columns + d * block, block, y, block, d > 0);
 }
 
-// The rows (T, D) of one head.
+// The rows (T, D) of one head, read and written as f32.
 struct Head {
-  float* data;
-  int64_t count, size, step;
+  View x;
+  int64_t offset, count, size, step;
 
   Head(const View& x, int64_t index)
-      : data(x.as<float>() + offset_of(index, Shape(x.shape.size, 2), x.strides)),
+      : x(x),
+        offset(offset_of(index, Shape(x.shape.size, 2), x.strides)),
         count(x.shape[2]),
         size(x.shape[3]),
         step(x.strides[2]) {}
-  float* row(int64_t i) const { return data + i * step; }
+  const float* read(int64_t i, float* room) const { return cpu::read_row(x, offset + i * step, size, room); }
+  // f(row) writes it.
+  template <class F>
+  void write(int64_t i, F&& f) const {
+    float* const row = cpu::row_to_write(x, offset + i * step, scratch<struct WrittenRow>(size));
+    f(row);
+    cpu::write_row(row, size, x, offset + i * step);
+  }
 
   void copy_to(float* dense) const {
-    for (int64_t i = 0; i < count; ++i) std::copy(row(i), row(i) + size, dense + i * size);
+    for (int64_t i = 0; i < count; ++i) {
+      const float* from = read(i, dense + i * size);
+      if (from != dense + i * size) std::copy(from, from + size, dense + i * size);
+    }
   }
   // Up to a block of rows from `first`, times `scale`, as the columns of (size, block), and as rows of
   // `width` numbers; the rest 0.
   void columns_to(int64_t first, float scale, float* columns) const {
     const int64_t here = std::min(block, count - first);
+    float* const room = scratch<struct ReadRow>(size);
     std::fill(columns, columns + size * block, 0.0f);
-    for (int64_t j = 0; j < here; ++j)
-      for (int64_t d = 0; d < size; ++d) columns[d * block + j] = scale * row(first + j)[d];
+    for (int64_t j = 0; j < here; ++j) {
+      const float* from = read(first + j, room);
+      for (int64_t d = 0; d < size; ++d) columns[d * block + j] = scale * from[d];
+    }
   }
   void rows_to(int64_t first, float scale, float* dense, int64_t width) const {
     const int64_t here = std::min(block, count - first);
+    float* const room = scratch<struct ReadRow>(size);
     std::fill(dense, dense + block * width, 0.0f);
-    for (int64_t j = 0; j < here; ++j)
-      for (int64_t d = 0; d < size; ++d) dense[j * width + d] = scale * row(first + j)[d];
+    for (int64_t j = 0; j < here; ++j) {
+      const float* from = read(first + j, room);
+      for (int64_t d = 0; d < size; ++d) dense[j * width + d] = scale * from[d];
+    }
   }
 };
 
@@ -130,22 +147,31 @@ void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const f
   times_block(D, keys, v, 1, D, scores, block, result, block, false);
   for (int64_t j = 0; j < here; ++j) {
     const float share = 1 / sum[j];
-    for (int64_t d = 0; d < D; ++d) y.row(t0 + j)[d] = result[d * block + j] * share;
+    y.write(t0 + j, [&](float* row) {
+      for (int64_t d = 0; d < D; ++d) row[d] = result[d * block + j] * share;
+    });
     log_sum[(t0 + j) * log_sum_step] = largest[j] + std::log(sum[j]);
   }
 }
 
-// One query over its keys, read where they lie.
+// One query over its keys, read where they lie; values of a half type are widened first.
 void forward_query(const Head& q, int64_t t, const Head& k, const Head& v, float scale, const Head& y,
                    float* log_sum) {
   const int64_t D = q.size, keys = k.count - q.count + t + 1;
-  float* p = scratch<Scores>(keys);
-  for (int64_t s = 0; s < keys; ++s) p[s] = scale * cpu::dot(D, q.row(t), k.row(s));
+  float *p = scratch<Scores>(keys), *room = scratch<Columns>(2 * D);
+  const float* query = q.read(t, room);
+  for (int64_t s = 0; s < keys; ++s) p[s] = scale * cpu::dot(D, query, k.read(s, room + D));
   const float largest = cpu::largest_of(p, keys);
   for (int64_t s = 0; s < keys; ++s) p[s] = math::exp(p[s] - largest);
   const float sum = cpu::sum_of(keys, [&](int64_t s) { return p[s]; });
   for (int64_t s = 0; s < keys; ++s) p[s] /= sum;
-  cpu::add_rows<float>(keys, D, p, {v.data, v.step, 1}, y.row(t));
+  cpu::Matrix<const float> values = {v.x.as<float>() + v.offset, v.step, 1};
+  if (cpu::is_half(v.x)) {
+    float* const dense = scratch<Values>(v.count * D);
+    v.copy_to(dense);
+    values = {dense, D, 1};
+  }
+  y.write(t, [&](float* row) { cpu::add_rows<float>(keys, D, p, values, row); });
   *log_sum = largest + std::log(sum);
 }
 
@@ -167,7 +193,7 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
   float row_log_sum[block] = {}, dy_y[block] = {};  // where there is no query, q and dy are 0 and add nothing
   for (int64_t j = 0; j < here; ++j) {
     row_log_sum[j] = log_sum[(t0 + j) * log_sum_step];
-    dy_y[j] = cpu::dot(D, dy.row(t0 + j), y.row(t0 + j));
+    dy_y[j] = cpu::dot(D, dy.read(t0 + j, result), y.read(t0 + j, result + D));
   }
   for (int64_t key = 0; key < keys; ++key) {
     float *p_row = p + key * block, *ds_row = ds + key * block;
@@ -179,7 +205,9 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
   }
   times_block(D, keys, k, 1, D, ds, block, result, block, false);
   for (int64_t j = 0; j < here; ++j)
-    for (int64_t d = 0; d < D; ++d) dq.row(t0 + j)[d] = scale * result[d * block + j];
+    dq.write(t0 + j, [&](float* row) {
+      for (int64_t d = 0; d < D; ++d) row[d] = scale * result[d * block + j];
+    });
   q.rows_to(t0, scale, q_rows, width);
   dy.rows_to(t0, 1, dy_rows, width);
   for (int64_t d = 0; d < width; d += block) {
@@ -188,15 +216,12 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
   }
 }
 
-bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && cpu::dense_rows(views); }
+bool covered(std::initializer_list<View> views) { return cpu::up_to_f32(views) && cpu::dense_rows(views); }
 
 }  // namespace
 
 void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number, Out y_view,
                            Out log_sum_view) {
-  if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view}))
-    return cpu::in_f32(*this, {&q_view, &k_view, &v_view}, {&y_view, &log_sum_view},
-                       [&] { attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view); });
   if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
     return reference_backend().attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
   const Shape heads(q_view.shape.size, 2);
@@ -219,12 +244,6 @@ void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number,
 
 void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scale_number, In y_view,
                                     In log_sum_view, In dy_view, Out dq_view, Out dk_view, Out dv_view) {
-  if (cpu::any_half({q_view, k_view, v_view, y_view, log_sum_view, dy_view, dq_view, dk_view, dv_view}))
-    return cpu::in_f32(*this, {&q_view, &k_view, &v_view, &y_view, &log_sum_view, &dy_view},
-                       {&dq_view, &dk_view, &dv_view}, [&] {
-                         attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
-                                            dy_view, dq_view, dk_view, dv_view);
-                       });
   if (!covered({q_view, k_view, v_view, y_view, dy_view, dq_view, dk_view, dv_view}) ||
       !cpu::all_f32({log_sum_view}))
     return reference_backend().attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
@@ -247,8 +266,8 @@ void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scal
         backward_block(q, t0, S, keys, values, scale, y, log_sum, step, dy, dq, dk_sums, dv_sums, width);
     }
     for (int64_t s = 0; s < S; ++s) {
-      std::copy(dk_sums + s * width, dk_sums + s * width + D, dk.row(s));
-      std::copy(dv_sums + s * width, dv_sums + s * width + D, dv.row(s));
+      dk.write(s, [&](float* row) { std::copy_n(dk_sums + s * width, D, row); });
+      dv.write(s, [&](float* row) { std::copy_n(dv_sums + s * width, D, row); });
     }
   });
 }

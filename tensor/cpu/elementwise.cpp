@@ -13,6 +13,7 @@ namespace {
 
 using cpu::grain;
 using cpu::Loop;
+using cpu::scratch;
 
 // Operand and result may be the same memory, so each loop promises the compiler that elements do not depend
 // on each other (ivdep).
@@ -45,26 +46,68 @@ void binary_row(Formula formula, const X* a, int64_t da, const X* b, int64_t db,
   }
 }
 
+// Where rows of T begin, and where to write them: rows of halves are read and written through `room`.
+template <class T>
+const T* read(const View& x, int64_t offset, int64_t n, [[maybe_unused]] T* room) {
+  if constexpr (std::is_same_v<T, float>)
+    return cpu::read_row(x, offset, n, room);
+  else
+    return x.as<T>() + offset;
+}
+template <class Y>
+Y* to_write(const View& y, int64_t offset, [[maybe_unused]] Y* room) {
+  if constexpr (std::is_same_v<Y, float>)
+    return cpu::row_to_write(y, offset, room);
+  else
+    return y.as<Y>() + offset;
+}
+template <class Y>
+void written([[maybe_unused]] const Y* row, [[maybe_unused]] int64_t n, const View& y,
+             [[maybe_unused]] int64_t offset) {
+  if (cpu::is_half(y))
+    if constexpr (std::is_same_v<Y, float>) cpu::write_row(row, n, y, offset);
+}
+
+// How many numbers of a row are taken at once: those of halves stay in the first cache as f32.
+constexpr int64_t piece = 1024;
+int64_t at_once(std::initializer_list<View> views) { return cpu::any_half(views) ? piece : grain; }
+
 template <class T, class Y>
-void binary_loop(Binary op, const View& a, const View& b, const View& y) {
-  const Loop<3> loop(y.shape, {y.strides, a.strides, b.strides});
+void binary_loop(Binary op, const View& a, const View& b, const View& y, const Loop<3>& loop) {
+  const int64_t dy = loop.strides[0][-1], da = loop.strides[1][-1], db = loop.strides[2][-1];
+  const int64_t most = at_once({a, b, y});
   visit(op, [&](auto formula) {
     parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
+      T* const room = scratch<struct Operands, T>(2 * piece);
+      Y* const result = scratch<struct Result, Y>(piece);
       loop.run(begin, end, [&](const auto& at, int64_t n) {
-        binary_row(formula, a.as<T>() + at[1], loop.strides[1][-1], b.as<T>() + at[2], loop.strides[2][-1],
-                   y.as<Y>() + at[0], loop.strides[0][-1], n);
+        for (int64_t i = 0; i < n; i += most) {
+          const int64_t here = std::min(most, n - i), to_at = at[0] + i * dy;
+          const T* left = read(a, at[1] + i * da, da ? here : 1, room);
+          const T* right = read(b, at[2] + i * db, db ? here : 1, room + piece);
+          Y* to = to_write(y, to_at, result);
+          binary_row(formula, left, da, right, db, to, dy, here);
+          written(to, here, y, to_at);
+        }
       });
     });
   });
 }
 
 template <class T>
-void unary_loop(Unary op, const View& x, const View& y) {
-  const Loop<2> loop(y.shape, {y.strides, x.strides});
+void unary_loop(Unary op, const View& x, const View& y, const Loop<2>& loop) {
+  const int64_t dy = loop.strides[0][-1], dx = loop.strides[1][-1], most = at_once({x, y});
   visit(op, [&](auto formula) {
     parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
+      T* const room = scratch<struct Operands, T>(2 * piece);
       loop.run(begin, end, [&](const auto& at, int64_t n) {
-        unary_row(formula, x.as<T>() + at[1], loop.strides[1][-1], y.as<T>() + at[0], loop.strides[0][-1], n);
+        for (int64_t i = 0; i < n; i += most) {
+          const int64_t here = std::min(most, n - i), to_at = at[0] + i * dy;
+          const T* from = read(x, at[1] + i * dx, dx ? here : 1, room);
+          T* to = to_write(y, to_at, room + piece);
+          unary_row(formula, from, dx, to, dy, here);
+          written(to, here, y, to_at);
+        }
       });
     });
   });
@@ -92,24 +135,34 @@ void where_loop(const View& condition, const View& a, const View& b, const View&
 
 }  // namespace
 
+// Whether operands of half types, if any, have rows that can be read and written a piece at a time.
+template <int N>
+static bool dense_halves(const Loop<N>& loop, const std::array<View, N>& views) {
+  for (int i = 0; i < N; ++i)
+    if (cpu::is_half(views[i]) && loop.strides[i][-1] != 1 && (i == 0 || loop.strides[i][-1] != 0))
+      return false;
+  return true;
+}
+
 void CpuBackend::unary(Unary op, In x, Out y) {
-  if (cpu::any_half({x, y})) return cpu::in_f32(*this, {&x}, {&y}, [&] { unary(op, x, y); });
-  if (x.dtype == DType::f32 && y.dtype == DType::f32) return unary_loop<float>(op, x, y);
-  if (x.dtype == DType::f64 && y.dtype == DType::f64) return unary_loop<double>(op, x, y);
-  reference_backend().unary(op, x, y);
+  const Loop<2> loop(y.shape, {y.strides, x.strides});
+  if (x.dtype == DType::f64 && y.dtype == DType::f64) return unary_loop<double>(op, x, y, loop);
+  if (!cpu::up_to_f32({x, y})) return reference_backend().unary(op, x, y);
+  if (dense_halves<2>(loop, {y, x})) return unary_loop<float>(op, x, y, loop);
+  cpu::in_f32(*this, {&x}, {&y}, [&] { unary(op, x, y); });
 }
 
 void CpuBackend::binary(Binary op, In a, In b, Out y) {
-  if (cpu::any_half({a, b, y})) return cpu::in_f32(*this, {&a, &b}, {&y}, [&] { binary(op, a, b, y); });
-  const DType result = is_comparison(op) ? DType::u8 : a.dtype;
-  const bool covered = a.dtype == b.dtype && y.dtype == result;
-  if (covered && a.dtype == DType::f32)
-    return is_comparison(op) ? binary_loop<float, uint8_t>(op, a, b, y)
-                             : binary_loop<float, float>(op, a, b, y);
-  if (covered && a.dtype == DType::f64)
-    return is_comparison(op) ? binary_loop<double, uint8_t>(op, a, b, y)
-                             : binary_loop<double, double>(op, a, b, y);
-  reference_backend().binary(op, a, b, y);
+  const Loop<3> loop(y.shape, {y.strides, a.strides, b.strides});
+  const bool compares = is_comparison(op) && y.dtype == DType::u8;
+  const bool in_f64 = a.dtype == DType::f64 && b.dtype == DType::f64;
+  if (in_f64 && compares) return binary_loop<double, uint8_t>(op, a, b, y, loop);
+  if (in_f64 && y.dtype == DType::f64) return binary_loop<double, double>(op, a, b, y, loop);
+  if (!cpu::up_to_f32({a, b}) || !(compares || cpu::up_to_f32({y})))
+    return reference_backend().binary(op, a, b, y);
+  if (!dense_halves<3>(loop, {y, a, b}))
+    return cpu::in_f32(*this, {&a, &b}, {&y}, [&] { binary(op, a, b, y); });
+  compares ? binary_loop<float, uint8_t>(op, a, b, y, loop) : binary_loop<float, float>(op, a, b, y, loop);
 }
 
 void CpuBackend::where(In condition, In a, In b, Out y) {

@@ -71,7 +71,7 @@ struct Product {
   double* const sums_of_b = epilogue.b_sums ? scratch<struct SumsOfB, double>(n) : nullptr;
 
   const Split stretches = split(divide_up(k, step), largest_stretch / kernel.k_step);
-  const Split tiles = split(m, kernel.rows), row_blocks = split(tiles.parts, rows_at_once / kernel.rows);
+  const Split tiles = split(m, kernel.rows), row_blocks = shared_evenly(tiles.parts);
   // Nothing is shared out where there is little to do at all.
   const bool little = m * std::min(n, columns_at_once) * k < 500000;
 
@@ -102,6 +102,13 @@ struct Product {
   static constexpr int64_t largest_stretch = sums_in_y ? 512 : 1024;
   static constexpr int64_t row_step =
       largest_stretch + 16;  // rows of a panel of a then fall into different sets
+
+  // Blocks of rows, as many for each thread as for the others.
+  Split shared_evenly(int64_t tile_count) const {
+    const int64_t blocks = divide_up(tile_count, rows_at_once / kernel.rows),
+                  threads = thread_pool().threads();
+    return {tile_count, std::min(tile_count, divide_up(blocks, threads) * threads)};
+  }
 
   // Columns `begin` to `begin` + columns of y, as panels of b; a task computes a group of panels.
   struct Strip {
@@ -171,7 +178,8 @@ struct Product {
         }
       }
       if (p.last && (!sums_in_y || !epilogue.nothing()))
-        finish(epilogue, sums, y, first, rows, strip.begin + j, std::min(strip.columns, end * width) - j);
+        finish(epilogue, sums, view_of(y, m, n), first, rows, strip.begin + j,
+               std::min(strip.columns, end * width) - j);
     }
   }
 

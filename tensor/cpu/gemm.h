@@ -44,10 +44,15 @@ Gemm faster_gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<
                  Matrix<float> y);
 
 // The epilogue for a part of y, rows i to i + rows and columns j to j + columns, whose sums lie at `sums`; if
-// y is f32, that may be there.
-template <class Number>
-void finish(const Epilogue& epilogue, Matrix<float> sums, Matrix<Number> y, int64_t i, int64_t rows,
-            int64_t j, int64_t columns);
+// y is f32, that may be there. Its rows are dense.
+void finish(const Epilogue& epilogue, Matrix<float> sums, const View& y, int64_t i, int64_t rows, int64_t j,
+            int64_t columns);
+
+// A matrix whose rows are dense, as a view.
+template <class T>
+View view_of(Matrix<T> x, int64_t rows, int64_t columns) {
+  return {x.data, dtype_of<T>(), {rows, columns}, {x.row_stride, 1}};
+}
 
 // The vectors our own product uses: amx, avx512bf16, avx512, avx2 or portable, the widest this processor has
 // unless set_gemm_vectors or the environment variable CHAPBOOK_VECTORS say otherwise; amx-as-written and

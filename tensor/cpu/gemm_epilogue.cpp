@@ -3,27 +3,13 @@
 #include <algorithm>
 
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 #include "tensor/math.h"
 
 namespace chapbook::cpu {
 
 namespace {
-
-// n numbers of x from `offset` as f32: where they lie, or in `room`.
-const float* as_f32(const View& x, int64_t offset, int64_t n, float* room) {
-  if (x.dtype == DType::f32) return x.as<float>() + offset;
-  const bf16* from = x.as<bf16>() + offset;
-  for (int64_t c = 0; c < n; ++c) room[c] = static_cast<float>(from[c]);
-  return room;
-}
-
-void store(const float* from, int64_t n, float* to) {
-  if (to != from) std::copy(from, from + n, to);
-}
-void store(const float* from, int64_t n, bf16* to) {
-  for (int64_t c = 0; c < n; ++c) to[c] = bf16(from[c]);
-}
 
 // Not templates, since the compiler vectorises a loop around a long formula only where the formula stands
 // once.
@@ -37,36 +23,30 @@ void times_gelu_derivative(int64_t n, const float* x, float* y) {
 
 }  // namespace
 
-template <class Number>
-void finish(const Epilogue& epilogue, Matrix<float> sums, Matrix<Number> y, int64_t i, int64_t rows,
-            int64_t j, int64_t columns) {
+void finish(const Epilogue& epilogue, Matrix<float> sums, const View& y, int64_t i, int64_t rows, int64_t j,
+            int64_t columns) {
   float* const room = scratch<struct WidenedRow>(2 * columns);
-  const float* bias = epilogue.bias ? as_f32(epilogue.bias, j, columns, room + columns) : nullptr;
-  const auto row_of = [&](const View& x, int64_t row) {
-    return as_f32(x, row * x.strides[0] + j, columns, room);
-  };
-  const bool added_to = std::is_same_v<Number, float> && epilogue.residual.data == y.data;
+  const float* bias = epilogue.bias ? read_row(epilogue.bias, j, columns, room + columns) : nullptr;
+  const auto at = [&](const View& x, int64_t row) { return row * x.strides[0] + j; };
+  const bool added_to = y.dtype == DType::f32 && epilogue.residual.data == y.data;
   for (int64_t row = i; row < i + rows; ++row) {
     float* to = sums.at(row - i, 0);
     if (bias)
       for (int64_t c = 0; c < columns; ++c) to[c] += bias[c];
+    const View& before = epilogue.before;
     if (epilogue.activation == Activation::gelu) {
-      if (const View& before = epilogue.before)
-        store(to, columns, before.as<Number>() + row * before.strides[0] + j);
+      if (before) write_row(to, columns, before, at(before, row));
       apply_gelu(columns, to);
     }
     if (epilogue.activation == Activation::gelu_backward)
-      times_gelu_derivative(columns, row_of(epilogue.before, row), to);
+      times_gelu_derivative(columns, read_row(before, at(before, row), columns, room), to);
     if (epilogue.residual && !added_to) {
-      const float* residual = row_of(epilogue.residual, row);
+      const float* residual = read_row(epilogue.residual, at(epilogue.residual, row), columns, room);
 #pragma GCC ivdep
       for (int64_t c = 0; c < columns; ++c) to[c] += residual[c];
     }
-    store(to, columns, y.at(row, j));
+    write_row(to, columns, y, at(y, row));
   }
 }
-
-template void finish(const Epilogue&, Matrix<float>, Matrix<float>, int64_t, int64_t, int64_t, int64_t);
-template void finish(const Epilogue&, Matrix<float>, Matrix<bf16>, int64_t, int64_t, int64_t, int64_t);
 
 }  // namespace chapbook::cpu

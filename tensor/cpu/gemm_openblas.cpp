@@ -56,7 +56,8 @@ void gemm_openblas(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matri
     if (rows <= 0 || columns <= 0) return;
     cblas_sgemm(CblasRowMajor, a_order, b_order, static_cast<int>(rows), static_cast<int>(columns),
                 static_cast<int>(k), 1, a.at(i, 0), a_step, b.at(0, j), b_step, keep, y.at(i, j), y_step);
-    if (!epilogue.nothing()) finish(epilogue, {y.at(i, j), y.row_stride, 1}, y, i, rows, j, columns);
+    if (!epilogue.nothing())
+      finish(epilogue, {y.at(i, j), y.row_stride, 1}, view_of(y, m, n), i, rows, j, columns);
   });
   if (!epilogue.b_sums) return;
   constexpr int64_t some = 64, piece = 512;  // columns; rows that are added up by themselves

@@ -38,17 +38,36 @@ void transpose_four(const Number* from, int64_t row, Unit* to, int64_t step) {
   four(to + 3 * step) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
-// Units number p of rows of x that lie side by side, for `rows` of them: a stride of 1 between rows and
-// `step` between numbers along k, of which there are k.
+// Eight units side by side at once.
+constexpr int64_t eight = 8;
+inline void eight_units(const float* x, float* to) { std::copy(x, x + eight, to); }
+inline void eight_units(const bf16* first, const bf16* second, Pair* to) {
+  typedef uint16_t Eight __attribute__((vector_size(16), aligned(2), may_alias));
+  const Eight a = *reinterpret_cast<const Eight*>(first), b = *reinterpret_cast<const Eight*>(second);
+  Eight* const pairs = reinterpret_cast<Eight*>(to);
+  pairs[0] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  pairs[1] = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// Unit number p of each of `rows` rows of x that lie side by side: a stride of 1 between rows and `step`
+// between numbers along k, of which there are k. Eights may overlap.
 inline void units_side_by_side(const float* x, int64_t step, int64_t, int64_t p, int64_t rows, float* to) {
-  std::copy(x + p * step, x + p * step + rows, to);
+  const float* from = x + p * step;
+  if (rows < eight) return static_cast<void>(std::copy(from, from + rows, to));
+  for (int64_t i = 0; i + eight < rows; i += eight) eight_units(from + i, to + i);
+  eight_units(from + rows - eight, to + rows - eight);
 }
 inline void units_side_by_side(const bf16* x, int64_t step, int64_t k, int64_t p, int64_t rows, Pair* to) {
   const bf16 *first = x + 2 * p * step, *second = first + step;
-  if (2 * p + 1 < k)
-    for (int64_t i = 0; i < rows; ++i) to[i] = {first[i].bits, second[i].bits};
-  else
-    for (int64_t i = 0; i < rows; ++i) to[i] = {first[i].bits, 0};
+  if (2 * p + 1 >= k || rows < eight) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const uint16_t beyond = 0;
+      to[i] = {first[i].bits, 2 * p + 1 < k ? second[i].bits : beyond};
+    }
+    return;
+  }
+  for (int64_t i = 0; i + eight < rows; i += eight) eight_units(first + i, second + i, to + i);
+  eight_units(first + rows - eight, second + rows - eight, to + rows - eight);
 }
 
 // The sums of the numbers in a panel's columns are added to sums, first those of the panel by themselves,
@@ -78,9 +97,11 @@ void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t col
   std::fill(panel + here * width, panel + units * width, Unit{});
   if (columns < width) std::fill(panel, panel + here * width, Unit{});
   if (b.column_stride == 1) {
-    const int64_t across = columns < width ? columns : width;
     for (int64_t row = 0; row < here; ++row)
-      units_side_by_side(from, b.row_stride, k, row, across, panel + row * width);
+      if (columns == width)
+        units_side_by_side(from, b.row_stride, k, row, width, panel + row * width);
+      else
+        units_side_by_side(from, b.row_stride, k, row, columns, panel + row * width);
   } else {
     const int64_t quick = columns < width ? 0 : whole;
     for (int64_t row = 0; row < quick; row += 4)
@@ -112,11 +133,7 @@ void pack_a(Matrix<const Number> a, int64_t i, int64_t rows, int64_t p, int64_t 
     }
   } else if (by_column) {
     for (int64_t unit = 0; unit < here; ++unit)
-      if (rows >= 8 && rows <= 16)  // two copies of eight that may overlap
-        for (const int64_t first : {int64_t{0}, rows - 8})
-          units_side_by_side(from + first, step, k, unit, 8, panel + unit * rows + first);
-      else
-        units_side_by_side(from, step, k, unit, rows, panel + unit * rows);
+      units_side_by_side(from, step, k, unit, rows, panel + unit * rows);
     std::fill(panel + here * rows, panel + units * rows, Unit{});
   } else {
     constexpr int64_t most_rows = 32;

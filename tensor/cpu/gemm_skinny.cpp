@@ -127,7 +127,8 @@ void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<
       }
       for (int64_t i = 0; i < m; ++i) std::copy(sums + i * width, sums + i * width + here, y.at(i, begin));
     }
-    if (!epilogue.nothing()) finish(epilogue, {y.at(0, begin), y.row_stride, 1}, y, 0, m, begin, end - begin);
+    if (!epilogue.nothing())
+      finish(epilogue, {y.at(0, begin), y.row_stride, 1}, view_of(y, m, n), 0, m, begin, end - begin);
   });
 }
 

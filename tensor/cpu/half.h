@@ -1,12 +1,13 @@
-// Half types on the cpu are emulated: an op widens its operands to f32, runs the loops for f32, and rounds
-// what they wrote. Numbers are those of a device that computes in f32 and stores halves; the price is a pass
-// over memory for every operand.
+// Half types on the cpu are computed with in f32: numbers are those of a device that does so and stores
+// halves. Loops over rows widen a row when they read it, and round it when it is done; it never leaves the
+// first cache. Ops that are not worth it widen their operands whole, which costs a pass over memory for each.
 #pragma once
 #include <algorithm>
 #include <initializer_list>
 
 #include "tensor/backend.h"
 #include "tensor/recycle.h"
+#include "tensor/view.h"
 
 namespace chapbook::cpu {
 
@@ -14,6 +15,35 @@ inline bool is_half(const View& x) { return x && (x.dtype == DType::bf16 || x.dt
 
 inline bool any_half(std::initializer_list<View> views) {
   return std::any_of(views.begin(), views.end(), is_half);
+}
+
+// Whether a number is at most as wide as f32, so that rows of these can be read and written as below.
+inline bool up_to_f32(std::initializer_list<View> views) {
+  return std::all_of(views.begin(), views.end(),
+                     [](const View& x) { return !x || x.dtype == DType::f32 || is_half(x); });
+}
+
+// A row as f32: n numbers of x from `offset`, which lie side by side. Where they lie, or widened in `room`.
+inline const float* read_row(const View& x, int64_t offset, int64_t n, float* room) {
+  if (x.dtype == DType::f32) return x.as<float>() + offset;
+  const auto widen = [&]<class T>(const T* from) {
+    for (int64_t j = 0; j < n; ++j) room[j] = static_cast<float>(from[j]);
+  };
+  x.dtype == DType::bf16 ? widen(x.as<bf16>() + offset) : widen(x.as<f16>() + offset);
+  return room;
+}
+
+// Where to write a row of y, and how to bring it there when it is done.
+inline float* row_to_write(const View& y, int64_t offset, float* room) {
+  return y.dtype == DType::f32 ? y.as<float>() + offset : room;
+}
+inline void write_row(const float* row, int64_t n, const View& y, int64_t offset) {
+  const auto round = [&]<class T>(T* to) {
+    for (int64_t j = 0; j < n; ++j) to[j] = T(row[j]);
+  };
+  if (y.dtype == DType::bf16) return round(y.as<bf16>() + offset);
+  if (y.dtype == DType::f16) return round(y.as<f16>() + offset);
+  if (row != y.as<float>() + offset) std::copy(row, row + n, y.as<float>() + offset);
 }
 
 // Views of a half type that are f32 copies while it lives.

@@ -1,7 +1,9 @@
 // Softmax, its logarithm and the loss on top of them, row by row. A row is read from memory once: it is taken
 // in pieces that stay in the first cache, each with its own largest number, and the running sum is rescaled
 // when a larger one turns up (Milakov & Gimelshein 2018, "Online normalizer calculation for softmax").
+#include <array>
 #include <cmath>
+#include <tuple>
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/half.h"
@@ -14,8 +16,11 @@ namespace {
 
 using cpu::grain;
 using cpu::offset_of;
+using cpu::read_row;
+using cpu::row_to_write;
 using cpu::scratch;
 using cpu::sum_of;
+using cpu::write_row;
 
 // log(sum(exp(x))) of n numbers.
 float log_sum_exp(const float* x, int64_t n) {
@@ -37,33 +42,32 @@ float log_sum_exp(const float* x, int64_t n) {
   return static_cast<float>(largest + std::log(sum));
 }
 
-// Calls f(n, x, y) for every row of two views of one shape, in parallel; numbers of a row lie side by side.
-template <class F>
-void for_rows(const View& x, const View& y, F&& f) {
-  const int64_t n = x.shape[-1];
-  const Shape rows = x.shape.without(-1);
+// Calls f(n, x..., y) for every row of views of one shape, in parallel; numbers of a row lie side by side.
+template <class F, class... Views>
+void for_rows(F&& f, const View& y, const Views&... xs) {
+  const int64_t n = y.shape[-1];
+  const Shape rows = y.shape.without(-1);
   parallel_for(rows.count(), std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row)
-                   f(n, x.as<float>() + offset_of(row, rows, x.strides),
-                     y.as<float>() + offset_of(row, rows, y.strides));
+                 float* const room = scratch<struct Rows>((1 + sizeof...(xs)) * n);
+                 for (int64_t row = begin; row < end; ++row) {
+                   float* next = room;
+                   const auto read = [&](const View& x) {
+                     return read_row(x, offset_of(row, rows, x.strides), n, next += n);
+                   };
+                   const int64_t at = offset_of(row, rows, y.strides);
+                   float* const to = row_to_write(y, at, room);
+                   const std::array<const float*, sizeof...(xs)> from = {read(xs)...};
+                   std::apply([&](auto... x) { f(n, x..., to); }, from);
+                   write_row(to, n, y, at);
+                 }
                });
 }
 
-// The same for three.
-template <class F>
-void for_rows(const View& a, const View& b, const View& y, F&& f) {
-  const int64_t n = y.shape[-1];
-  const Shape rows = y.shape.without(-1);
-  parallel_for(
-      rows.count(), std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row)
-          f(n, a.as<float>() + offset_of(row, rows, a.strides),
-            b.as<float>() + offset_of(row, rows, b.strides), y.as<float>() + offset_of(row, rows, y.strides));
-      });
+// Rows of numbers up to f32, and what there is one of for each row in f32.
+bool covered(std::initializer_list<View> rows, std::initializer_list<View> numbers = {}) {
+  return cpu::up_to_f32(rows) && cpu::dense_rows(rows) && cpu::all_f32(numbers);
 }
-
-bool covered(std::initializer_list<View> views) { return cpu::all_f32(views) && cpu::dense_rows(views); }
 
 double rows_that_count(const View& targets, const CrossEntropy& options) {
   if (options.count) return *options.count.as<double>();
@@ -76,68 +80,64 @@ double rows_that_count(const View& targets, const CrossEntropy& options) {
 }  // namespace
 
 void CpuBackend::softmax(In x_view, Out y_view) {
-  if (cpu::any_half({x_view, y_view}))
-    return cpu::in_f32(*this, {&x_view}, {&y_view}, [&] { softmax(x_view, y_view); });
   if (!covered({x_view, y_view})) return reference_backend().softmax(x_view, y_view);
-  for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
-    const float largest = cpu::largest_of(x, n);
+  for_rows(
+      [](int64_t n, const float* x, float* y) {
+        const float largest = cpu::largest_of(x, n);
 #pragma GCC ivdep
-    for (int64_t j = 0; j < n; ++j) y[j] = math::exp(x[j] - largest);
-    const float scale = 1 / sum_of(n, [&](int64_t j) { return y[j]; });
-    for (int64_t j = 0; j < n; ++j) y[j] *= scale;
-  });
+        for (int64_t j = 0; j < n; ++j) y[j] = math::exp(x[j] - largest);
+        const float scale = 1 / sum_of(n, [&](int64_t j) { return y[j]; });
+        for (int64_t j = 0; j < n; ++j) y[j] *= scale;
+      },
+      y_view, x_view);
 }
 
 void CpuBackend::softmax_backward(In y_view, In dy_view, Out dx_view) {
-  if (cpu::any_half({y_view, dy_view, dx_view}))
-    return cpu::in_f32(*this, {&y_view, &dy_view}, {&dx_view},
-                       [&] { softmax_backward(y_view, dy_view, dx_view); });
   if (!covered({y_view, dy_view, dx_view}))
     return reference_backend().softmax_backward(y_view, dy_view, dx_view);
-  for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
-    const float sum = sum_of(n, [&](int64_t j) { return y[j] * dy[j]; });
+  for_rows(
+      [](int64_t n, const float* y, const float* dy, float* dx) {
+        const float sum = sum_of(n, [&](int64_t j) { return y[j] * dy[j]; });
 #pragma GCC ivdep
-    for (int64_t j = 0; j < n; ++j) dx[j] = y[j] * (dy[j] - sum);
-  });
+        for (int64_t j = 0; j < n; ++j) dx[j] = y[j] * (dy[j] - sum);
+      },
+      dx_view, y_view, dy_view);
 }
 
 void CpuBackend::log_softmax(In x_view, Out y_view) {
-  if (cpu::any_half({x_view, y_view}))
-    return cpu::in_f32(*this, {&x_view}, {&y_view}, [&] { log_softmax(x_view, y_view); });
   if (!covered({x_view, y_view})) return reference_backend().log_softmax(x_view, y_view);
-  for_rows(x_view, y_view, [](int64_t n, const float* x, float* y) {
-    const float log_sum = log_sum_exp(x, n);
+  for_rows(
+      [](int64_t n, const float* x, float* y) {
+        const float log_sum = log_sum_exp(x, n);
 #pragma GCC ivdep
-    for (int64_t j = 0; j < n; ++j) y[j] = x[j] - log_sum;
-  });
+        for (int64_t j = 0; j < n; ++j) y[j] = x[j] - log_sum;
+      },
+      y_view, x_view);
 }
 
 void CpuBackend::log_softmax_backward(In y_view, In dy_view, Out dx_view) {
-  if (cpu::any_half({y_view, dy_view, dx_view}))
-    return cpu::in_f32(*this, {&y_view, &dy_view}, {&dx_view},
-                       [&] { log_softmax_backward(y_view, dy_view, dx_view); });
   if (!covered({y_view, dy_view, dx_view}))
     return reference_backend().log_softmax_backward(y_view, dy_view, dx_view);
-  for_rows(y_view, dy_view, dx_view, [](int64_t n, const float* y, const float* dy, float* dx) {
-    const float sum = sum_of(n, [&](int64_t j) { return dy[j]; });
+  for_rows(
+      [](int64_t n, const float* y, const float* dy, float* dx) {
+        const float sum = sum_of(n, [&](int64_t j) { return dy[j]; });
 #pragma GCC ivdep
-    for (int64_t j = 0; j < n; ++j) dx[j] = dy[j] - math::exp(y[j]) * sum;
-  });
+        for (int64_t j = 0; j < n; ++j) dx[j] = dy[j] - math::exp(y[j]) * sum;
+      },
+      dx_view, y_view, dy_view);
 }
 
 void CpuBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out loss, Out log_sum) {
-  if (cpu::any_half({logits, loss, log_sum}))
-    return cpu::in_f32(*this, {&logits}, {&loss, &log_sum},
-                       [&] { cross_entropy(logits, targets, options, loss, log_sum); });
-  if (!covered({logits}) || !cpu::all_f32({loss, log_sum}))
+  if (!covered({logits}, {loss, log_sum}))
     return reference_backend().cross_entropy(logits, targets, options, loss, log_sum);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   double* row_loss = scratch<struct RowLoss, double>(rows);  // added up in order at the end
   const double s = options.smoothing;
   parallel_for(
       rows, std::max<int64_t>(1, grain / std::max<int64_t>(classes, 1)), [&](int64_t begin, int64_t end) {
+        float* const room = scratch<struct Logits>(classes);
         for (int64_t i = begin; i < end; ++i) {
-          const float* x = logits.as<float>() + i * logits.strides[0];
+          const float* x = read_row(logits, i * logits.strides[0], classes, room);
           const float row_log_sum = log_sum_exp(x, classes);
           log_sum.as<float>()[i * log_sum.strides[0]] = row_log_sum;
           const int32_t target = targets.as<int32_t>()[i * targets.strides[0]];
@@ -156,10 +156,7 @@ void CpuBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out 
 
 void CpuBackend::cross_entropy_backward(In logits, In targets, CrossEntropy options, In log_sum, In dloss,
                                         Out dlogits) {
-  if (cpu::any_half({logits, log_sum, dloss, dlogits}))
-    return cpu::in_f32(*this, {&logits, &log_sum, &dloss}, {&dlogits},
-                       [&] { cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits); });
-  if (!covered({logits, dlogits}) || !cpu::all_f32({log_sum, dloss}))
+  if (!covered({logits, dlogits}, {log_sum, dloss}))
     return reference_backend().cross_entropy_backward(logits, targets, options, log_sum, dloss, dlogits);
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   const double counted = rows_that_count(targets, options);
@@ -168,20 +165,24 @@ void CpuBackend::cross_entropy_backward(In logits, In targets, CrossEntropy opti
   const float every_share = static_cast<float>(options.smoothing / static_cast<double>(classes));
   parallel_for(rows, std::max<int64_t>(1, grain / std::max<int64_t>(classes, 1)),
                [&](int64_t begin, int64_t end) {
+                 float* const room = scratch<struct Logits>(2 * classes);
                  for (int64_t i = begin; i < end; ++i) {
-                   const float* x = logits.as<float>() + i * logits.strides[0];
-                   float* dx = dlogits.as<float>() + i * dlogits.strides[0];
+                   const int64_t at = i * dlogits.strides[0];
+                   float* dx = row_to_write(dlogits, at, room);
                    const int32_t target = targets.as<int32_t>()[i * targets.strides[0]];
                    if (target == options.ignore) {
                      std::fill(dx, dx + classes, 0.0f);
+                     write_row(dx, classes, dlogits, at);
                      continue;
                    }
+                   const float* x = read_row(logits, i * logits.strides[0], classes, room + classes);
                    const float row_log_sum = log_sum.as<float>()[i * log_sum.strides[0]];
                    const float at_target = x[target];  // dx may be the memory of x
 #pragma GCC ivdep
                    for (int64_t j = 0; j < classes; ++j)
                      dx[j] = scale * (math::exp(x[j] - row_log_sum) - every_share);
                    dx[target] = scale * (math::exp(at_target - row_log_sum) - every_share - target_share);
+                   write_row(dx, classes, dlogits, at);
                  }
                });
 }
