@@ -16,6 +16,7 @@
 #include "tensor/backend.h"
 #include "tensor/backend_module.h"
 #include "tensor/check.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/processors.h"
 #include "tensor/cpu/thread_pool.h"
 
@@ -102,6 +103,7 @@ void doctor() {
   row("vectors", fmt::format("compiled for {}; the processor has {}",
                              compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),
                              has.empty() ? "what is not known" : fmt::format("{}", fmt::join(has, " "))));
+  row("products", std::string(cpu::describe_gemm_vectors()) + " (CHAPBOOK_VECTORS chooses)");
   row("BLAS", blas());
   row("GPU", gpu());
   row("memory", fmt::format("{}, {} available to us",

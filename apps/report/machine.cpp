@@ -52,7 +52,7 @@ std::string today() {
 std::string describe_backend(Backend& backend) {
   if (backend.name() != "cpu") return backend.description();
   const cpu::Gemm choice = cpu::gemm_choice();
-  const std::string own = fmt::format("our own kernel ({})", cpu::gemm_vectors());
+  const std::string own = fmt::format("our own kernel ({})", cpu::describe_gemm_vectors());
   const std::string products = choice == cpu::Gemm::own        ? own
                                : choice == cpu::Gemm::openblas ? "OpenBLAS"
                                                                : "the faster of OpenBLAS and " + own;

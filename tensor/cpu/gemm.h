@@ -58,6 +58,7 @@ View view_of(Matrix<T> x, int64_t rows, int64_t columns) {
 // unless set_gemm_vectors or the environment variable CHAPBOOK_VECTORS say otherwise; amx-as-written and
 // avx512bf16-as-written compute on any processor what the first two do, slowly.
 std::string_view gemm_vectors();
+std::string_view describe_gemm_vectors();  // "avx512, bf16 in pairs"
 void set_gemm_vectors(std::string_view name);
 
 // Their innermost loops: for floats, and for pairs of bf16, which is null where there are no instructions for

@@ -24,19 +24,21 @@ bool has_avx2() { return false; }
 // where it has instructions for them. The widest comes first. The last ones are what those instructions
 // compute, for tests.
 struct Vectors {
-  std::string_view name;
+  std::string_view name, description;
   bool (*works)();
   const MicroKernel<float>* floats;
   const MicroKernel<Pair>* pairs;
 };
 constexpr Vectors all_vectors[] = {
-    {"amx", has_amx, &avx512_kernel, &amx_kernel},
-    {"avx512bf16", has_avx512bf16, &avx512_kernel, &avx512bf16_kernel},
-    {"avx512", has_avx512, &avx512_kernel, nullptr},
-    {"avx2", has_avx2, &avx2_kernel, nullptr},
-    {"portable", always, &portable_kernel, nullptr},
-    {"amx-as-written", always, &portable_kernel, &amx_as_written_kernel},
-    {"avx512bf16-as-written", always, &portable_kernel, &avx512bf16_as_written_kernel},
+    {"amx", "avx512, bf16 in tiles of amx", has_amx, &avx512_kernel, &amx_kernel},
+    {"avx512bf16", "avx512, bf16 in pairs", has_avx512bf16, &avx512_kernel, &avx512bf16_kernel},
+    {"avx512", "avx512, bf16 through f32", has_avx512, &avx512_kernel, nullptr},
+    {"avx2", "avx2, bf16 through f32", has_avx2, &avx2_kernel, nullptr},
+    {"portable", "portable, bf16 through f32", always, &portable_kernel, nullptr},
+    {"amx-as-written", "portable, bf16 in tiles as written", always, &portable_kernel,
+     &amx_as_written_kernel},
+    {"avx512bf16-as-written", "portable, bf16 in pairs as written", always, &portable_kernel,
+     &avx512bf16_as_written_kernel},
 };
 
 // Those of that name, or the widest when there is no name.
@@ -65,6 +67,7 @@ const MicroKernel<float>* kernel_of_floats() { return chosen_vectors()->floats; 
 const MicroKernel<Pair>* kernel_of_pairs() { return chosen_vectors()->pairs; }
 
 std::string_view gemm_vectors() { return chosen_vectors()->name; }
+std::string_view describe_gemm_vectors() { return chosen_vectors()->description; }
 void set_gemm_vectors(std::string_view name) { chosen_vectors() = find_vectors(name, "vectors"); }
 
 }  // namespace chapbook::cpu
