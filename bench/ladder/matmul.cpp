@@ -14,6 +14,7 @@
 #include "apps/report/limits.h"
 #include "apps/report/machine.h"
 #include "bench/ladder/matmul.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/ops.h"
 
@@ -60,8 +61,22 @@ std::vector<Contender> contenders(int64_t m, int64_t n, int64_t k, const View& a
   for (const Rung& rung : matmul_rungs())
     all.push_back({rung.name, rung.multiply == matmul_threads ? threads : 1,
                    [=] { rung.multiply(m, n, k, left, right, result); }, rung.change});
+  for (const RungOfHalves& rung : matmul_rungs_of_halves())
+    if (rung.fast())
+      all.push_back({rung.name, threads, [=] { rung.multiply(m, n, k, left, right, result); }, rung.change});
+    else
+      fmt::print("not measured: this processor has no {}\n", rung.name);
   all.push_back(
       {"in use", threads, [=] { default_backend().matmul(a, b, y, {}); }, "what Chapbook multiplies with"});
+  if (cpu::kernel_of_pairs()) {
+    const Tensor half_a = Tensor::empty({m, k}, DType::bf16), half_b = Tensor::empty({k, n}, DType::bf16),
+                 half_y = Tensor::empty({m, n}, DType::bf16);
+    half_a.backend().copy(a, half_a.view());
+    half_b.backend().copy(b, half_b.view());
+    all.push_back({"in use, bf16", threads,
+                   [=] { default_backend().matmul(half_a.view(), half_b.view(), half_y.view(), {}); },
+                   "the same, with a, b and y in bf16"});
+  }
 #ifdef CHAPBOOK_OPENBLAS
   for (const int count : {1, threads}) {
     all.push_back({"OpenBLAS", count,

@@ -1,4 +1,5 @@
 #include "bench/ladder/matmul.h"
+#include "tensor/cpu/gemm_kernel.h"
 
 namespace chapbook::ladder {
 
@@ -11,6 +12,16 @@ std::span<const Rung> matmul_rungs() {
       {"register tile", matmul_register_tile, "a tile of y stays in registers for a whole block of k"},
       {"vectors", matmul_vectors, "the tile is written in vectors and fills the register file"},
       {"threads", matmul_threads, "blocks of rows are shared out"},
+  };
+  return rungs;
+}
+
+std::span<const RungOfHalves> matmul_rungs_of_halves() {
+  static constexpr RungOfHalves rungs[] = {
+      {{"pairs", matmul_pairs, "numbers are rounded to bf16, and two multiplied at once"},
+       cpu::has_avx512bf16},
+      {{"tiles", matmul_tiles, "an instruction multiplies 16 rows by 16 columns of 32 numbers"},
+       cpu::has_amx},
   };
   return rungs;
 }

@@ -31,7 +31,9 @@ struct MicroKernel {
 extern const MicroKernel<float> avx512_kernel, avx2_kernel, portable_kernel;
 extern const MicroKernel<Pair> avx512bf16_kernel, avx512bf16_as_written_kernel;
 extern const MicroKernel<Pair> amx_kernel, amx_as_written_kernel;
-bool has_amx();  // and this process may use it
+// Whether the processor has them, and this process may use them.
+bool has_avx512bf16();
+bool has_amx();
 
 namespace {
 

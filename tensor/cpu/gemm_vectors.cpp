@@ -7,16 +7,22 @@
 
 namespace chapbook::cpu {
 
+bool has_avx512bf16() {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 namespace {
 
 bool always() { return true; }
 #ifdef __x86_64__
 bool has_avx512() { return __builtin_cpu_supports("avx512f"); }
-bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #else
 bool has_avx512() { return false; }
-bool has_avx512bf16() { return false; }
 bool has_avx2() { return false; }
 #endif
 

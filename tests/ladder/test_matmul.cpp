@@ -10,6 +10,7 @@
 
 #include "bench/ladder/matmul.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/dtype.h"
 #include "tensor/random.h"
 
 using namespace chapbook;
@@ -47,7 +48,13 @@ TEST_CASE("every rung multiplies") {
   Random random{1};
   for (const Size& size : sizes) {
     const std::vector<float> a = numbers(size.m * size.k, random), b = numbers(size.k * size.n, random);
-    for (const ladder::Rung& rung : ladder::matmul_rungs()) {
+    std::vector<ladder::Rung> rungs(ladder::matmul_rungs().begin(), ladder::matmul_rungs().end());
+    std::vector<float> half_a = a, half_b = b;  // rounded to bf16
+    for (std::vector<float>* x : {&half_a, &half_b})
+      for (float& number : *x) number = static_cast<float>(bf16(number));
+    for (const ladder::RungOfHalves& rung : ladder::matmul_rungs_of_halves()) rungs.push_back(rung);
+    for (const ladder::Rung& rung : rungs) {
+      const bool halves = &rung - rungs.data() >= static_cast<int64_t>(ladder::matmul_rungs().size());
       CAPTURE(rung.name);
       CAPTURE(size.m);
       CAPTURE(size.n);
@@ -58,7 +65,8 @@ TEST_CASE("every rung multiplies") {
         for (int64_t j = 0; j < size.n; ++j) {
           double sum = 0;
           for (int64_t p = 0; p < size.k; ++p)
-            sum += static_cast<double>(a[i * size.k + p]) * b[p * size.n + j];
+            sum += static_cast<double>((halves ? half_a : a)[i * size.k + p]) *
+                   (halves ? half_b : b)[p * size.n + j];
           const double error = std::abs(y[i * size.n + j] - sum);
           if (!(error <= worst)) worst = error;
         }
