@@ -1,11 +1,11 @@
 """Training steps of Chapbook and of PyTorch, side by side: the same model, batch, optimiser and threads, taken in turns.
 
     cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_train_step
-    python bench/rivals/train.py                  # needs torch; writes bench/results/train.json
+    python bench/rivals/train.py                  # needs torch; f32 and bf16; writes bench/results/train.json
     python bench/rivals/train.py --device cuda    # on a GPU: other models, f32, TF32 and bf16; writes train_cuda.json
 
-Each round runs ours, then PyTorch eager, then torch.compile, for a few steps each after a warm-up; the medians over the rounds are
-compared, and the spread is written beside them. PyTorch gets fused attention, a fused AdamW and its own best allocator settings.
+Each round runs ours, then PyTorch eager, then torch.compile, in each precision, for a few steps each after a warm-up; the medians over
+the rounds are compared, with the better of PyTorch's in the same precision and in any, and the spread is written beside them. PyTorch gets fused attention, a fused AdamW and its own best allocator settings.
 On a GPU the share of the peak counts all operations of a step (nn/gpt.h: training_flops_per_token), against a large product in the
 same precision that is measured in the same run.
 """
@@ -150,35 +150,43 @@ def measure_memory(options, name):
     return {contender: peak_megabytes(command) for contender, command in {"chapbook": ours, **theirs}.items()}
 
 
-def compare(shape, precision, options, limits):
-    """The contenders in turns, on one model: what a row of the results holds of it."""
+def compare(shape, precisions, options, limits):
+    """The contenders in turns, on one model and in these precisions: for each, what a row of the results holds of it."""
     tokens = shape[3] * shape[5]
-    contenders = {"torch eager": torch_stepper(shape, False, options.device, precision)}
-    if not options.no_compile:
-        contenders["torch.compile"] = torch_stepper(shape, True, options.device, precision)
-    for step in contenders.values():
+    steppers = {(contender, precision): torch_stepper(shape, contender == "torch.compile", options.device, precision)
+                for precision in precisions for contender in ["torch eager"] + ["torch.compile"] * (not options.no_compile)}
+    for step in steppers.values():
         for _ in range(3):
             step()
-    seconds = contenders["torch eager"]()
-    steps = max(2, round(options.seconds / seconds))
-    speeds = {"chapbook": [], **{contender: [] for contender in contenders}}
+    steps = {precision: max(2, round(options.seconds / steppers["torch eager", precision]())) for precision in precisions}
+    speeds = {key: [] for precision in precisions for key in [("chapbook", precision)] + [key for key in steppers if key[1] == precision]}
     for _ in range(options.rounds):
-        output = subprocess.run([options.program, *map(str, shape), str(steps), "bf16" if precision == "bf16" else "f32"],
-                                check=True, capture_output=True, text=True,
-                                env={**os.environ, "CHAPBOOK_THREADS": str(options.threads), "CHAPBOOK_BACKEND": options.device,
-                                     "CHAPBOOK_TF32": str(int(precision == "tf32"))})
-        speeds["chapbook"].append(tokens / statistics.median(map(float, output.stdout.split())))
-        for contender, step in contenders.items():
-            step()
-            speeds[contender].append(tokens / statistics.median(step() for _ in range(steps)))
-    median = {contender: statistics.median(values) for contender, values in speeds.items()}
-    best_rival = max(value for contender, value in median.items() if contender != "chapbook")
-    row = {"tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
-                                 for contender, values in speeds.items()},
-           "ratio_to_best_rival": round(median["chapbook"] / best_rival, 3)}
-    if limits:
-        row["share_of_peak"] = {contender: round(value * flops_per_token(shape) / limits[precision], 3) for contender, value in median.items()}
-    return row
+        for (contender, precision), values in speeds.items():
+            if contender == "chapbook":
+                output = subprocess.run([options.program, *map(str, shape), str(steps[precision]), "bf16" if precision == "bf16" else "f32"],
+                                        check=True, capture_output=True, text=True,
+                                        env={**os.environ, "CHAPBOOK_THREADS": str(options.threads), "CHAPBOOK_BACKEND": options.device,
+                                             "CHAPBOOK_TF32": str(int(precision == "tf32"))})
+                values.append(tokens / statistics.median(map(float, output.stdout.split())))
+            else:
+                step = steppers[contender, precision]
+                step()
+                values.append(tokens / statistics.median(step() for _ in range(steps[precision])))
+    median = {key: statistics.median(values) for key, values in speeds.items()}
+    best = {precision: max(value for key, value in median.items() if key[0] != "chapbook" and key[1] == precision) for precision in precisions}
+    rows = {}
+    for precision in precisions:
+        here = {contender: (median[contender, at], speeds[contender, at]) for contender, at in speeds if at == precision}
+        rows[precision] = {
+            "tokens_per_second": {contender: {"median": round(middle, 1), "min": round(min(values), 1), "max": round(max(values), 1)}
+                                  for contender, (middle, values) in here.items()},
+            "ratio_to_best_rival": round(median["chapbook", precision] / best[precision], 3)}
+        if len(precisions) > 1:  # whatever it computes in
+            rows[precision]["ratio_to_best_rival_of_all"] = round(median["chapbook", precision] / max(best.values()), 3)
+        if limits:
+            rows[precision]["share_of_peak"] = {contender: round(middle * flops_per_token(shape) / limits[precision], 3)
+                                                for contender, (middle, _) in here.items()}
+    return rows
 
 
 def main():
@@ -214,20 +222,23 @@ def main():
               "rounds": options.rounds, "threads": options.threads, "processor": processor, "torch": torch.__version__, "commit": commit,
               "date": datetime.date.today().isoformat(), "rows": []}
     failed = False
-    precisions = options.precisions or (["bf16", "tf32", "f32"] if cuda else ["f32"])  # what matters most comes first
-    for name, precision in ((name, precision) for name in options.models or models for precision in precisions):
+    # On a GPU a precision at a time, since the time with it may end; what matters most comes first.
+    together = [[precision] for precision in options.precisions or ["bf16", "tf32", "f32"]] if cuda else [options.precisions or ["f32", "bf16"]]
+    for name, precisions in ((name, precisions) for name in options.models or models for precisions in together):
         shape = models[name]
-        row = {"model": name, "precision": precision, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape))}
+        about = {"model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary", "batch"), shape))}
         try:
-            row |= compare(shape, precision, options, limits)
+            compared = compare(shape, precisions, options, limits)
+            rows = [{"precision": precision, **about, **compared[precision]} for precision in precisions]
             if not cuda and not options.no_compile:
-                row["peak_megabytes"] = measure_memory(options, name)
+                rows[0]["peak_megabytes"] = measure_memory(options, name)
         except subprocess.CalledProcessError as error:  # the next row may work
-            row["failed"] = error.stderr.strip()
+            rows = [{"precision": precision, **about, "failed": error.stderr.strip()} for precision in precisions]
             failed = True
-        print(json.dumps(row), file=sys.stderr, flush=True)
-        result["rows"].append(row)
-        with open(out, "w") as file:  # after each row: on a lent machine the time may end
+        for row in rows:
+            print(json.dumps(row), file=sys.stderr, flush=True)
+        result["rows"] += rows
+        with open(out, "w") as file:
             json.dump(result, file, indent=1)
             file.write("\n")
     sys.exit(1 if failed else 0)
