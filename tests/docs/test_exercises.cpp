@@ -76,12 +76,11 @@ Verdict grade_text(const Exercise& exercise, const std::string& text, const fs::
 }
 
 void add_source_jobs(Jobs& jobs, const Exercise& exercise, const std::string& directory) {
-  const bool bug = exercise.kind == "bug hunt";
   const std::string what = "exercise " + exercise.number;
   jobs.add([=, &exercise] {
     return must_fail(what + ", as it is started,",
                      grade_text(exercise, stub_of(exercise), directory + "/stub"),
-                     bug ? "The test \"" : " is not written yet: look for \"exercise ");
+                     exercise.begins_whole() ? "The test \"" : " is not written yet: look for \"exercise ");
   });
   jobs.add([=, &exercise] {
     return must_pass(what + ", our solution,",
