@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 static const fs::path place = fs::temp_directory_path() / "chapbook-fine-tuning";
 static constexpr const char* sizes =
-    "--set layers=4 --set heads=4 --set width=96 --set context=128 --set vocabulary=1024 ";
+    "--set layers=2 --set heads=4 --set width=64 --set context=64 --set vocabulary=512 ";
 static constexpr const char* watching = "--set warmup=30 --set eval_every=30 --set sample_every=0 ";
 
 static Json train(const std::string& run, const std::string& arguments) {
@@ -62,17 +62,18 @@ static void other_text(Results& results) {
                                   "04-softmax.md", "05-matmul.md", "06-backends.md"},
                                  200'000));
   write_file(unseen, text_of_pages({"10-attention.md"}, 30'000));
-  const std::string data = fmt::format("--data {} --valid {} --set steps=300 ", text, unseen);
+  const std::string data = fmt::format("--data {} --valid {} --set steps=200 ", text, unseen);
   results.values["before"] = bits_of("base", unseen);
 
   Plot plot{"Learning 200 KB of this book", "step", "bits per byte, pages not seen", false, false, {}};
   struct Way {
     const char *key, *name, *more;
   };
-  for (const Way& way : {Way{"fresh", "a fresh model", ""},
-                         {"all", "all weights", "--set rate=0.001"},
-                         {"last", "the last block", "--set learn=last --set rate=0.001"},
-                         {"lora", "LoRA, rank 8", "--set learn=lora --set rate=0.003"}}) {
+  for (const Way& way :
+       {Way{"fresh", "a fresh model", ""},
+        {"all", "all weights", "--set rate=0.002"},
+        {"last", "the last block", "--set learn=last --set rate=0.002"},
+        {"lora", "LoRA, rank 1", "--set learn=lora --set lora_rank=1 --set lora_alpha=2 --set rate=0.01"}}) {
     const bool fresh = way.more[0] == '\0';
     const Json run =
         train(way.key, fmt::format("{}{}{}{}", data, watching,
@@ -103,7 +104,7 @@ static void other_text(Results& results) {
     const std::unique_ptr<LanguageModel> merged = load_network(model_directory(place / way.key));
     merge_low_rank(*merged);
     const std::vector<int32_t> ids = evaluation_text(unseen, apart.tokenizer).tokens;
-    const Tensor tokens = Tensor::from(std::vector<int32_t>(ids.begin(), ids.begin() + 128), {1, 128});
+    const Tensor tokens = Tensor::from(std::vector<int32_t>(ids.begin(), ids.begin() + 64), {1, 64});
     const Tensor a = (*apart.network)(tokens).value(), b = (*merged)(tokens).value();
     here["merged_apart"] = max(abs(a - b)).item() / max(abs(a)).item();
   }
@@ -151,7 +152,7 @@ static std::vector<Question> questions(uint64_t first, uint64_t count) {
 static double words_that_come(const Model& model, const std::vector<Question>& asked) {
   double found = 0, all = 0;
   for (const Question& each : asked) {
-    const std::string story = tell(*model.network, model.tokenizer, each.text, {.seed = 1, .tokens = 100});
+    const std::string story = tell(*model.network, model.tokenizer, each.text, {.seed = 1, .tokens = 60});
     for (const std::string& word : each.words) found += story.find(word) != std::string::npos, ++all;
   }
   return found / all;
@@ -172,8 +173,8 @@ static void on_demand(Results& results) {
     for (const Question& each : all) lines += each.text + each.answer + "\n<|endoftext|>\n";
     write_file(path, lines);
   };
-  const std::vector<Question> asked = questions(200'100, 60);
-  write(text, questions(100'000, 1500));
+  const std::vector<Question> asked = questions(200'100, 40);
+  write(text, questions(100'000, 800));
   write(unseen, questions(200'000, 100));
   Json& values = results.values["asked"];
   const auto measure = [&](const char* key) {
@@ -182,7 +183,7 @@ static void on_demand(Results& results) {
     fmt::print("{}: {}\n", key, values[key].dump());
   };
   measure("base");
-  const std::string data = fmt::format("--data {} --valid {} --from {} --set steps=200 --set rate=0.001 ",
+  const std::string data = fmt::format("--data {} --valid {} --from {} --set steps=200 --set rate=0.002 ",
                                        text, unseen, (place / "base").string());
   train("everything", data + watching);
   measure("everything");
@@ -190,7 +191,7 @@ static void on_demand(Results& results) {
   measure("answers");
   values["question"] = asked[0].text;
   const Model model = load_model(place / "answers");
-  values["story"] = tell(*model.network, model.tokenizer, asked[0].text, {.seed = 1, .tokens = 100});
+  values["story"] = tell(*model.network, model.tokenizer, asked[0].text, {.seed = 1, .tokens = 60});
 }
 
 int main() {
@@ -199,7 +200,7 @@ int main() {
   fs::remove_all(place);
   fs::create_directories(place);
   const std::string base =
-      fmt::format("--stories 6000 {}{}--set steps=800 --set rate=0.002", sizes, watching);
+      fmt::format("--stories 2000 {}{}--set steps=600 --set rate=0.004", sizes, watching);
   results.configuration = {{"base", "./chapbook train " + base}};
   results.values["base_loss"] = train("base", base)["valid_loss"];
   other_text(results);

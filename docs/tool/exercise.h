@@ -44,6 +44,10 @@ struct Exercise {
                               // with a word of what the reader is told
 
   bool of_source() const { return !file.empty(); }
+  // The program that trains has this piece in it; those of demos and of the ladder it has not.
+  bool is_of_program() const {
+    return of_source() && !file.starts_with("docs/") && !file.starts_with("bench/");
+  }
   // A right function that takes too much is to be made one that takes less. What it takes is counted.
   bool is_counted() const { return kind == "performance" || kind == "memory"; }
   // The copy that a reader begins with runs, and a test fails.
