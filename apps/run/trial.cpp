@@ -7,6 +7,7 @@
 
 #include "apps/report/progress.h"
 #include "apps/run/family.h"
+#include "apps/run/faults.h"
 #include "data/loader.h"
 #include "optim/clip.h"
 #include "optim/optimizer.h"
@@ -19,7 +20,7 @@ class Trial {
  public:
   Trial(const Settings& settings, const TrainingData& data)
       : settings_(settings),
-        model_(make_model(settings)),
+        model_(make_model(settings, with_fault(default_backend(), settings.fault))),
         loader_(data.train.tokens(), settings.batch, settings.context,
                 {.seed = static_cast<uint64_t>(settings.seed), .epoch = 0, .position = 0}),
         inputs_(Tensor::empty({settings.batch, settings.context}, DType::i32, model_->backend())),
@@ -35,6 +36,7 @@ class Trial {
     std::vector<int32_t> inputs(static_cast<size_t>(settings_.batch * settings_.context)),
         targets(inputs.size());
     loader_.next(inputs, targets);
+    spoil_batch(settings_.fault, inputs, targets, settings_.vocabulary);
     inputs_.upload(inputs.data());
     targets_.upload(targets.data());
   }
@@ -103,7 +105,8 @@ std::string bad_gradients(const Trial& trial) {
 
 }  // namespace
 
-int check_training(const Settings& settings, const TrainingData& data, const Run::Say& say) {
+int check_training(const Settings& asked, const TrainingData& data, const Run::Say& say) {
+  const Settings settings = with_fault(asked);
   int wrong = 0;
   const auto report = [&](bool good, std::string_view what, const std::string& finding) {
     say(fmt::format("{}  {:<10} {}", good ? "ok    " : "WRONG ", what, finding));

@@ -12,6 +12,7 @@ namespace chapbook {
 //   birth      the first loss is near ln V: all tokens equally likely
 //   gradients  every parameter has one, it is finite, and it is not all 0
 //   one batch  the model learns one batch by heart: its loss halves, and more
+// A mistake on purpose, the setting `fault`, is there to be found.
 int check_training(const Settings& settings, const TrainingData& data, const Run::Say& say);
 
 // The range test of Smith 2017 (arXiv 1506.01186): the rate rises from 1e-6 by the same factor with each

@@ -31,6 +31,11 @@ fs::path second_file(const Exercise& exercise) {
   return root / "docs/exercises" / exercise.number / "second.inc";
 }
 
+// The dear function that a counted exercise begins with.
+fs::path start_file(const Exercise& exercise) {
+  return root / "docs/exercises" / exercise.number / "start.inc";
+}
+
 double number_or(const nlohmann::json& value, double otherwise) {
   return value.is_null() ? otherwise : value.get<double>();
 }
@@ -66,7 +71,7 @@ Exercise read_exercise(const fs::path& directory) {
   } catch (const std::exception& error) {
     fail("{}: {}", path, error.what());
   }
-  const bool source = exercise.kind == "build" || exercise.kind == "gradient" || exercise.kind == "bug hunt";
+  const bool source = exercise.kind == "build" || exercise.kind == "gradient" || exercise.begins_whole();
   check(source || exercise.kind == "number" || exercise.kind == "run", "{}: there is no kind {}", path,
         exercise.kind);
   check(exercise.of_source() == source && exercise.tests.empty() == !source &&
@@ -77,6 +82,9 @@ Exercise read_exercise(const fs::path& directory) {
   check(!exercise.title.empty() && !exercise.task.empty() && !exercise.mutants.empty() &&
             !exercise.hints.empty(),
         "{}: title, task, hints or mutants are missing", path);
+  check(fs::exists(start_file(exercise)) == exercise.is_counted() &&
+            (!exercise.is_counted() || !exercise.cut.empty()),
+        "{}: exercises of performance and memory, and no others, have a start.inc, and a cut", path);
   check(fs::exists(second_file(exercise)) == source && exercise.second.empty() == source,
         "{}: a second right solution is missing: {}", path, source ? "second.inc" : "the field second");
   return exercise;
@@ -115,8 +123,9 @@ int line_of(const std::string& text, size_t at) {
   return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
 }
 
-// The source with the exercise's hole or bug.
+// The source with the exercise's hole or bug, or with the function that takes too much.
 std::string changed(std::string text, const Exercise& exercise) {
+  if (exercise.is_counted()) return with_piece_of(read_file(start_file(exercise)), exercise, text);
   if (!exercise.cut.empty()) {
     const Piece piece = find_piece({exercise.file, text}, exercise.cut);
     check(piece.body < piece.body_end, "{}#{} has no body to take out", exercise.file, exercise.cut);
@@ -247,11 +256,12 @@ std::string stub_of(const Exercise& exercise) {
   std::string task =
       fmt::format("// Exercise {}, {}: {}.\n", exercise.number, exercise.kind, exercise.title) +
       task_text(exercise, "", "// ");
-  if (exercise.kind != "bug hunt")
+  if (!exercise.begins_whole())
     task += fmt::format("// The place says \"exercise {}: ... not written yet\".\n", exercise.number);
   std::string text = changed(source_of(exercise), exercise);
   // A hole says with fail() that it is one.
-  if (!exercise.cut.empty() && text.find("\"tensor/check.h\"") == std::string::npos)
+  if (!exercise.cut.empty() && !exercise.begins_whole() &&
+      text.find("\"tensor/check.h\"") == std::string::npos)
     text.insert(text.find("#include"), "#include \"tensor/check.h\"\n");
   return task + fmt::format("// When you are done: ./chapbook check {}\n\n", exercise.number) + text;
 }

@@ -19,12 +19,13 @@ struct Range {
 
 struct Exercise {
   std::string number;  // "9.2": the second of chapter 9
-  std::string kind;    // build, gradient, bug hunt: a source to change; number; run
+  std::string kind;    // build, gradient, bug hunt, performance, memory: a source to change; number; run
   std::string title, task;
   std::string solution;  // number: how it is counted; run: the command that does it; else the source is
 
   std::string file;                // what the reader changes, from the root of the repository
-  std::string cut;                 // the function whose body is taken out (see source.h),
+  std::string cut;                 // the function whose body is taken out (see source.h); where start.inc
+                                   // holds a dear one, that stands in its place,
   std::vector<Edit> changes;       // or the lines that are changed: a bug, or holes
   std::string piece;               // the function that a solution is: what is cut, or what the changes are in
   std::vector<std::string> hides;  // exercises of the same file whose answers the copy is not to hold
@@ -43,6 +44,14 @@ struct Exercise {
                               // with a word of what the reader is told
 
   bool of_source() const { return !file.empty(); }
+  // The program that trains has this piece in it; those of demos and of the ladder it has not.
+  bool is_of_program() const {
+    return of_source() && !file.starts_with("docs/") && !file.starts_with("bench/");
+  }
+  // A right function that takes too much is to be made one that takes less. What it takes is counted.
+  bool is_counted() const { return kind == "performance" || kind == "memory"; }
+  // The copy that a reader begins with runs, and a test fails.
+  bool begins_whole() const { return kind == "bug hunt" || is_counted(); }
 };
 
 // All of them, in order. Throws where a description has an unknown or a missing field.

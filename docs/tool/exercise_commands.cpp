@@ -40,7 +40,7 @@ void list(const std::string& wanted, const fs::path& directory) {
   else
     chosen = exercises_of(wanted);
   for (const Exercise* exercise : chosen)
-    fmt::print("{:<6}{:<10}{}{}\n", exercise->number, exercise->kind, exercise->title,
+    fmt::print("{:<6}{:<13}{}{}\n", exercise->number, exercise->kind, exercise->title,
                passed(*exercise, directory)    ? ", passed"
                : started(*exercise, directory) ? ", started"
                                                : "");

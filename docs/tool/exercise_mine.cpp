@@ -18,12 +18,12 @@ namespace {
 
 const fs::path root = CHAPBOOK_SOURCE_DIR;
 
-// Sources that have passed. What was written comes after what was mended, so that it counts where both are
-// the same function.
+// Sources of the program that have passed. What was written comes after what was mended, so that it counts
+// where both are the same function.
 std::vector<const Exercise*> passed_sources(const fs::path& directory) {
   std::vector<const Exercise*> found;
   for (const Exercise& each : exercises())
-    if (each.of_source() && passed(each, directory)) found.push_back(&each);
+    if (each.is_of_program() && passed(each, directory)) found.push_back(&each);
   std::stable_partition(found.begin(), found.end(),
                         [](const Exercise* each) { return each->kind == "bug hunt"; });
   return found;
@@ -87,9 +87,8 @@ fs::path build(const std::vector<const Exercise*>& sources, const fs::path& dire
 void mine(const std::string& directory, std::vector<std::string> arguments) {
   const auto sources = passed_sources(directory);
   check(!sources.empty(),
-        "none of your pieces has passed yet; ./chapbook exercise list shows the exercises, and those that "
-        "ask for "
-        "a source are pieces");
+        "none of your pieces has passed yet; ./chapbook exercise list shows the exercises, and those about a "
+        "source of the program are pieces");
   std::string names;
   for (const Exercise* each : sources)
     names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", each->title, each->number);

@@ -13,11 +13,20 @@ namespace fs = std::filesystem;
 
 static const std::string root = CHAPBOOK_SOURCE_DIR;
 
+// Kernels run on the simt machine, which only their checks are linked with.
+static constexpr const char* machine = "libsimt_alone.a";
+static bool has_kernels(const Exercise& exercise) {
+  return std::any_of(exercise.tests.begin(), exercise.tests.end(),
+                     [](const std::string& test) { return test.ends_with(".cu"); });
+}
+
 void build_for(const std::vector<const Exercise*>& exercises) {
   std::vector<std::string> targets = libraries_of_checks();
   targets.push_back(object_of("docs/exercises/report.cpp"));
-  for (const Exercise* exercise : exercises)
+  for (const Exercise* exercise : exercises) {
     for (const std::string& test : exercise->tests) targets.push_back(object_of(test));
+    if (has_kernels(*exercise)) targets.push_back(machine);
+  }
   build_targets(targets);
 }
 
@@ -43,6 +52,7 @@ Verdict grade_source(const Exercise& exercise, const fs::path& copy, const fs::p
   for (const std::string& test : exercise.tests)
     if (std::find(sources.begin(), sources.end(), test) == sources.end()) objects.push_back(object_of(test));
   objects.push_back(object_of("docs/exercises/report.cpp"));
+  if (has_kernels(exercise)) objects.push_back(machine);
   const fs::path program = build / "check";
   const Ran linked = link_as("exercise_checks", objects, program);
   if (linked.code != 0) return {false, "It does not link:\n" + first_error(linked.output)};

@@ -136,6 +136,24 @@ std::string coverage_list(const Book& book, const Page& page) {
   return table;
 }
 
+constexpr int fewest_words = 1500, most_words = 3500;  // of a chapter
+
+// Words of the sentences of a page, folded ones too: not code, tables or comments. A formula or a piece of
+// code inside a sentence is a word.
+int count_words(const Page& page) {
+  static const std::regex silent(R"(<[^>]*>|\]\([^)]*\))"), one(R"(`[^`]*`|\$[^$]*\$)"), word(R"(\S*\w\S*)");
+  int count = 0;
+  bool code = false;
+  for (const std::string& line : split_lines(page.text)) {
+    if (line.starts_with("```")) code = !code;
+    if (code || line.starts_with("```") || line.starts_with("|")) continue;
+    const std::string text = std::regex_replace(std::regex_replace(line, silent, ""), one, "x");
+    count += static_cast<int>(
+        std::distance(std::sregex_iterator(text.begin(), text.end(), word), std::sregex_iterator()));
+  }
+  return count;
+}
+
 }  // namespace
 
 std::string list(const Book& book, const Page& page, const std::string& argument) {
@@ -197,6 +215,8 @@ std::vector<Problem> check_chapter(const Book& book, const Page& page, const std
   if (entry == plan.end() ||
       !page.text.starts_with(fmt::format("# {}. {}", number, entry->title.substr(0, entry->title.find(':')))))
     problem(1, fmt::format("the title is not \"# {}. ...\" as docs/chapters.txt has it", number));
+  if (const int words = count_words(page); words < fewest_words || words > most_words)
+    problem(1, fmt::format("{} words; a chapter has {} to {}", words, fewest_words, most_words));
   return problems;
 }
 

@@ -36,7 +36,8 @@ class Results {
 Json to_json(const Plot& plot);
 Plot plot_from_json(const Json& json);
 
-// A number that changes with the file or piece of a file at `root`: 16 hexadecimal digits.
+// A number that changes with the code of a file or a piece of one at `root`, and not with comments and
+// spaces: 16 hexadecimal digits.
 std::string digest(const std::string& root, const std::string& source);
 
 // Those sources in a manifest that are other than they were.

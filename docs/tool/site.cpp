@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <regex>
 #include <set>
 
@@ -84,6 +85,16 @@ std::string source_page(const Book& book, const std::string& path) {
                      text, fence);
 }
 
+// The sources of a folder, one behind the other.
+std::string all_of_folder(const Book& book, const std::string& folder) {
+  std::set<std::string> files;
+  for (const auto& entry : fs::directory_iterator(book.at(folder)))
+    if (entry.is_regular_file()) files.insert(entry.path().filename().string());
+  std::string text;
+  for (const std::string& file : files) text += source_page(book, folder + "/" + file) + "\n";
+  return text;
+}
+
 std::string heading(const Page& page) {
   const std::vector<std::string> lines = split_lines(page.text);
   return lines.empty() || !lines[0].starts_with("# ") ? page.path : lines[0].substr(2);
@@ -103,9 +114,11 @@ std::string navigation(const Book& book) {
                    site_path(chapter.page));
     }
   nav += "  - Appendices:\n";
+  std::map<std::string, std::string> by_heading;  // appendices begin with their letter
   for (const Page& page : book.pages)
     if (page.path.starts_with("docs/") && !seen.contains(page.path))
-      nav += entry(6, heading(page), site_path(page.path));
+      by_heading[heading(page)] = site_path(page.path);
+  for (const auto& [title, path] : by_heading) nav += entry(6, title, path);
   nav += "  - The code:\n";
   for (const Page& page : book.pages)
     if (!page.path.starts_with("docs/")) nav += entry(6, heading(page), site_path(page.path));
@@ -129,9 +142,13 @@ void write_site(const Book& book, const std::string& directory) {
   }
   for (const std::string& path : linked) {
     const std::string to = pages + site_path(path);
-    if (fs::exists(to) || !fs::is_regular_file(book.at(path)))
-      continue;  // what is missing mkdocs complains of
-    put(to, to.ends_with(".md") ? source_page(book, path) : read_file(book.at(path)));
+    if (fs::exists(to)) continue;
+    const fs::path folder = fs::path(path).parent_path();
+    if (fs::is_regular_file(book.at(path)))
+      put(to, to.ends_with(".md") ? source_page(book, path) : read_file(book.at(path)));
+    else if (path.ends_with("/README.md") && fs::is_directory(book.at(folder)))  // a folder without one
+      put(to, all_of_folder(book, folder));
+    // What is missing otherwise mkdocs complains of.
   }
   for (const char* name : {"book.css", "math.js"})
     put(pages + "site/" + name, read_file(book.at(std::string("docs/site/") + name)));

@@ -54,6 +54,13 @@ TEST_CASE("check: a sound run passes, mistakes are found") {
   wild.rate = 10;
   CHECK(wrong_lines(wild, stories).find("one batch") != std::string::npos);
 
+  // Mistakes on purpose are made here too: of the backend, and of batches.
+  Settings broken = small();
+  broken.fault = "no_update";
+  CHECK(wrong_lines(broken, stories).find("one batch") != std::string::npos);
+  broken.fault = "no_gelu";  // which the check does not see
+  CHECK(wrong_lines(broken, stories) == "");
+
   const TrainingData leaky = data_of(directory / "leaky", built_in_source(300, 1), built_in_source(20, 1));
   CHECK(wrong_lines(small(), leaky).find("the validation text is part of") != std::string::npos);
 }

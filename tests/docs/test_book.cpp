@@ -181,7 +181,10 @@ TEST_CASE("book: what is changed behind the page's back is found, with page and 
 
 TEST_CASE("book: results measured on other sources are noted, and are no failure") {
   const SmallBook book;
-  book.replace("code.cpp", "int twice", "static int twice");
+  book.replace("code.cpp", "int twice", "// A comment measures nothing.\nint  twice");
+  book.rewrite();
+  CHECK(book.get("docs/page.md").find("have changed since") == std::string::npos);
+  book.replace("code.cpp", "int  twice", "static int twice");
   book.rewrite();
   CHECK(book.problems() == "");
   CHECK(book.get("docs/page.md").find("commit abc:* `run it` <em>Its sources have changed since.</em>") !=
@@ -194,6 +197,22 @@ TEST_CASE("book: results measured on other sources are noted, and are no failure
   // Where the source is as it was again, the page's note is no reason to fail either.
   book.replace("code.cpp", "static int twice", "int twice");
   CHECK(book.problems().find("fig") == std::string::npos);
+}
+
+TEST_CASE("book: a chapter is as long as can be read, counted in words of its sentences") {
+  const SmallBook book;
+  book.put("docs/chapters.txt", "90 | Words | docs | none\n");
+  const auto problems = [&](int words) {
+    std::string text = "# 90. Words\n\n| no word | of this |\n\n```text\nnor this\n```\n<!-- nor: this -->\n";
+    for (int i = 3; i < words; ++i) text += "`a word`\n";  // behind the two of the title
+    book.put("docs/90-words.md", text + "[the last](../code.cpp).\n");
+    return book.problems();
+  };
+  CHECK(problems(1499).find("docs/90-words.md:1: 1500 words") == std::string::npos);
+  CHECK(problems(1498).find("docs/90-words.md:1: 1499 words; a chapter has 1500 to 3500") !=
+        std::string::npos);
+  CHECK(problems(3499).find("words; a chapter") == std::string::npos);
+  CHECK(problems(3500).find("docs/90-words.md:1: 3501 words") != std::string::npos);
 }
 
 TEST_CASE("book: what an exercise asks for stands folded on a page, also as a part of more") {

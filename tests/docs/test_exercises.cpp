@@ -76,12 +76,11 @@ Verdict grade_text(const Exercise& exercise, const std::string& text, const fs::
 }
 
 void add_source_jobs(Jobs& jobs, const Exercise& exercise, const std::string& directory) {
-  const bool bug = exercise.kind == "bug hunt";
   const std::string what = "exercise " + exercise.number;
   jobs.add([=, &exercise] {
     return must_fail(what + ", as it is started,",
                      grade_text(exercise, stub_of(exercise), directory + "/stub"),
-                     bug ? "The test \"" : " is not written yet: look for \"exercise ");
+                     exercise.begins_whole() ? "The test \"" : " is not written yet: look for \"exercise ");
   });
   jobs.add([=, &exercise] {
     return must_pass(what + ", our solution,",
@@ -273,7 +272,7 @@ TEST_CASE("train --mine: a program with the reader's pieces, those of one file t
   int pieces = 0;
   for (const Exercise& exercise : exercises()) {
     if (!exercise.of_source()) continue;
-    ++pieces;
+    pieces += exercise.is_of_program();
     const fs::path kept = passed_file(exercise, directory.path);
     make_directory(kept.parent_path());
     write_file(kept, second_of(exercise, directory.path));
