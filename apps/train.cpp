@@ -42,12 +42,15 @@ void print_line(std::string_view line) {
   std::fflush(stdout);
 }
 
-// A model that is there has its sizes; only as many tokens at once as it sees may be fewer.
-void check_sizes_not_set(const std::vector<std::string>& assignments) {
-  for (const std::string& assignment : assignments) {
-    const std::string name = assignment.substr(0, assignment.find('='));
-    check(name == "context" || !is_of_model(name), "--from: the model has its own {}; leave out --set {}",
-          name, assignment);
+// A model that is there has its sizes; fewer tokens at once than it sees, and dropout, are ways to train it.
+void of_a_model_that_is_there(FineTuning& from, const SettingsOptions& given, const Settings& settings) {
+  for (const auto& [name, where] : given.names()) {
+    if (name == "context")
+      from.window = settings.context;
+    else if (name == "dropout")
+      from.dropout = settings.dropout;
+    else
+      check(!is_of_model(name), "--from: the model has its own {}; leave it out of {}", name, where);
   }
 }
 
@@ -59,13 +62,7 @@ std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
     options.settings = arguments.settings->settings();
     options.numbered = options.directory.empty();
     const bool fine_tunes = !options.from.from.empty();
-    if (fine_tunes) {
-      const auto& assignments = arguments.settings->assignments;
-      check_sizes_not_set(assignments);
-      const auto of_context = [](const std::string& each) { return each.starts_with("context="); };
-      if (std::any_of(assignments.begin(), assignments.end(), of_context))
-        options.from.window = options.settings.context;
-    }
+    if (fine_tunes) of_a_model_that_is_there(options.from, *arguments.settings, options.settings);
     if (options.numbered) options.directory = "runs/" + (fine_tunes ? "tuned" : arguments.settings->preset);
     if (team.rank() == 0 && is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, say, team);
@@ -80,6 +77,16 @@ void check_nothing_beside_resume(const CLI::App& command) {
     check(option->count() == 0 || option->get_name() == "--resume" || option->get_name() == "--workers" ||
               option->get_group() == every_command,
           "--resume goes on with the run's own data and settings; leave out {}", option->get_name());
+}
+
+// What the model that --from names has of its own.
+void check_nothing_beside_from(const CLI::App& command) {
+  if (command.count("--from") == 0) return;
+  check(command.count("--tokenizer") == 0, "--from: the model has its own tokenizer; leave out --tokenizer");
+  check(
+      command.count("--preset") == 0,
+      "--from: a preset sets sizes, and the model has its own; leave out --preset and give what else it sets "
+      "with --set");
 }
 
 // --check and --find-rate: the data are prepared as for a run, which is then not begun.
@@ -258,6 +265,7 @@ void add_train(CLI::App& program) {
       "  ./chapbook train --resume runs/tiny");
   command.callback([options, &command] {
     check_nothing_beside_resume(command);
+    check_nothing_beside_from(command);
     train(*options);
   });
 }
