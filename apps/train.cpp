@@ -1,11 +1,8 @@
 // `./chapbook train`: text in, a model that tells stories out.
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <thread>
 
 #include "apps/command.h"
@@ -17,6 +14,7 @@
 #include "team/processes.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
+#include "tensor/os/system.h"
 
 namespace chapbook {
 namespace {
@@ -95,7 +93,7 @@ void look(Arguments& arguments) {
   options.settings = arguments.settings->settings();
   if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
   check(options.from.from.empty(), "--check and --find-rate look at a new model; leave out --from");
-  options.directory = fmt::format("runs/trial-{}", ::getpid());
+  options.directory = fmt::format("runs/trial-{}", os::process_id());
   // Once they are open the files may go; Ctrl-C before that waits for it.
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
@@ -136,15 +134,7 @@ constexpr int stopped = 130;  // what shells expect of a program ended by Ctrl-C
 
 // Starts this program again as each of the workers, with the same arguments.
 void start_workers(int workers) {
-  const int code = run_processes(workers, [](const Place& place) -> int {
-    place.to_environment();
-    std::string words = read_file("/proc/self/cmdline");  // each ends with a zero
-    std::vector<char*> arguments;
-    for (size_t i = 0; i < words.size(); i += std::strlen(&words[i]) + 1) arguments.push_back(&words[i]);
-    arguments.push_back(nullptr);
-    ::execv("/proc/self/exe", arguments.data());
-    fail("cannot start this program again: {}", std::strerror(errno));
-  });
+  const int code = run_processes(workers, [](const Place& place) -> int { start_program_again(place); });
   if (code != 0) std::exit(code);
 }
 
@@ -169,8 +159,7 @@ void be_worker_of_mpi(Arguments& arguments) {
   try {
     // Unless mpirun gave each its own cores, those of one machine share them.
     const char* const here = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    const auto cores = static_cast<long>(std::thread::hardware_concurrency());
-    if (here && cores == ::sysconf(_SC_NPROCESSORS_ONLN))
+    if (here && std::thread::hardware_concurrency() == os::processors_of_machine())
       thread_pool().set_threads(std::max(1, thread_pool().threads() / std::max(1, std::atoi(here))));
     check(arguments.workers == 1, "mpirun says how many workers there are; leave out --workers");
     done = train(arguments, *team, interrupted);

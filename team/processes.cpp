@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 
@@ -343,6 +344,16 @@ int run_processes(int size, const std::function<int(const Place&)>& work) {
   Watcher watcher(size, *shared);
   watcher.start(descriptor, work);
   return watcher.watch();
+}
+
+void start_program_again(const Place& place) {
+  place.to_environment();
+  std::string words = read_file("/proc/self/cmdline");  // each ends with a zero
+  std::vector<char*> arguments;
+  for (size_t i = 0; i < words.size(); i += std::strlen(&words[i]) + 1) arguments.push_back(&words[i]);
+  arguments.push_back(nullptr);
+  ::execv("/proc/self/exe", arguments.data());
+  fail("cannot start this program again: {}", std::strerror(errno));
 }
 
 // ---- Cores

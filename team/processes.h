@@ -1,5 +1,6 @@
 // A team of processes on one machine, which meet in shared memory, and the process that watches over them.
-// All that is Linux's own is in processes.cpp: memfd, futex, and that a child dies with its parent.
+// All that is Linux's own is in processes.cpp: memfd, futex, and that a child dies with its parent. On other
+// systems there are no such teams, and portable_processes.cpp says so.
 #pragma once
 #include <csignal>
 #include <functional>
@@ -52,6 +53,9 @@ class ProcessTeam : public Team {
 //
 // Ctrl-C and SIGTERM become stop(), and a second one ends all at once.
 int run_processes(int size, const std::function<int(const Place&)>& work);
+
+// In the place of this process, this program anew with the same arguments, which finds that place.
+[[noreturn]] void start_program_again(const Place& place);
 
 // This worker's share of the machine: processor cores of its own where there are enough for all, and so many
 // threads of `threads`.

@@ -22,6 +22,7 @@
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
+#include "tensor/os/system.h"
 
 namespace chapbook {
 
@@ -147,7 +148,7 @@ const std::vector<bool>* if_any(const std::vector<bool>& counted) {
 // Before the first step, since afterwards it is too late.
 static void check_all_the_same(Team& team, const Settings& settings, const std::string& data) {
   if (team.size() == 1) return;
-  check_same(team, "the program", sha256(read_file("/proc/self/exe")));
+  check_same(team, "the program", sha256(read_file(os::program())));
   check_same(team, "the settings", to_json(settings).dump());
   check_same(team, "the data", data);
 }

@@ -268,9 +268,8 @@ Settings SettingsOptions::settings() const {
 
 std::vector<std::pair<std::string, std::string>> SettingsOptions::names() const {
   std::vector<std::pair<std::string, std::string>> names;
-  if (!config.empty())
-    for (const auto& [name, value] : parse_json(read_file(config)).items())
-      names.emplace_back(name, "--config " + config);
+  const Json file = config.empty() ? Json::object() : parse_json(read_file(config));
+  for (const auto& [name, value] : file.items()) names.emplace_back(name, "--config " + config);
   for (const std::string& assignment : assignments)
     names.emplace_back(assignment.substr(0, assignment.find('=')), "--set " + assignment);
   return names;

@@ -129,6 +129,7 @@ TEST_CASE("every function of autograd/ops.h says in one line how it was used wro
   // Rows of the table of ops are called with Tensors that were never given numbers, so that a new op has a
   // row.
   for (const OpCase& op : op_cases()) {
+    if (op.name == "to f32") continue;  // which an empty Tensor is already
     CAPTURE(op.name);
     std::string said;
     try {
