@@ -1,7 +1,5 @@
 // doctor: what this machine has, what will run on it by default, and what is missing.
 #include <fmt/format.h>
-#include <sys/sysinfo.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -19,6 +17,7 @@
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/processors.h"
 #include "tensor/cpu/thread_pool.h"
+#include "tensor/os/system.h"
 
 #ifdef CHAPBOOK_OPENBLAS
 extern "C" char* openblas_get_config();
@@ -91,11 +90,7 @@ std::string precisions(const Backend& backend) {
 }
 
 void doctor() {
-  utsname system{};
-  ::uname(&system);
-  struct sysinfo memory {};
-  ::sysinfo(&memory);
-  row("system", fmt::format("{} {} on {}", system.sysname, system.release, system.machine));
+  row("system", os::name());
   row("compiler", compiler());
   row("build", build());
   row("processor", fmt::format("{}, {} cores for us", processor_name(), processors()));
@@ -106,9 +101,8 @@ void doctor() {
   row("products", std::string(cpu::describe_gemm_vectors()) + " (CHAPBOOK_VECTORS chooses)");
   row("BLAS", blas());
   row("GPU", gpu());
-  row("memory", fmt::format("{}, {} available to us",
-                            bytes_text(static_cast<double>(memory.totalram) * memory.mem_unit),
-                            bytes_text(memory_available())));
+  row("memory",
+      fmt::format("{}, {} available to us", bytes_text(os::memory_bytes()), bytes_text(memory_available())));
   std::error_code error;
   const auto disk = std::filesystem::space(".", error);
   row("disk", error ? "not known: " + error.message()

@@ -1,11 +1,8 @@
 // `./chapbook train`: text in, a model that tells stories out.
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <thread>
 
 #include "apps/command.h"
@@ -17,6 +14,7 @@
 #include "team/processes.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
+#include "tensor/os/system.h"
 
 namespace chapbook {
 namespace {
@@ -42,12 +40,15 @@ void print_line(std::string_view line) {
   std::fflush(stdout);
 }
 
-// A model that is there has its sizes; only as many tokens at once as it sees may be fewer.
-void check_sizes_not_set(const std::vector<std::string>& assignments) {
-  for (const std::string& assignment : assignments) {
-    const std::string name = assignment.substr(0, assignment.find('='));
-    check(name == "context" || !is_of_model(name), "--from: the model has its own {}; leave out --set {}",
-          name, assignment);
+// A model that is there has its sizes; fewer tokens at once than it sees, and dropout, are ways to train it.
+void of_a_model_that_is_there(FineTuning& from, const SettingsOptions& given, const Settings& settings) {
+  for (const auto& [name, where] : given.names()) {
+    if (name == "context")
+      from.window = settings.context;
+    else if (name == "dropout")
+      from.dropout = settings.dropout;
+    else
+      check(!is_of_model(name), "--from: the model has its own {}; leave it out of {}", name, where);
   }
 }
 
@@ -59,13 +60,7 @@ std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
     options.settings = arguments.settings->settings();
     options.numbered = options.directory.empty();
     const bool fine_tunes = !options.from.from.empty();
-    if (fine_tunes) {
-      const auto& assignments = arguments.settings->assignments;
-      check_sizes_not_set(assignments);
-      const auto of_context = [](const std::string& each) { return each.starts_with("context="); };
-      if (std::any_of(assignments.begin(), assignments.end(), of_context))
-        options.from.window = options.settings.context;
-    }
+    if (fine_tunes) of_a_model_that_is_there(options.from, *arguments.settings, options.settings);
     if (options.numbered) options.directory = "runs/" + (fine_tunes ? "tuned" : arguments.settings->preset);
     if (team.rank() == 0 && is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, say, team);
@@ -82,13 +77,23 @@ void check_nothing_beside_resume(const CLI::App& command) {
           "--resume goes on with the run's own data and settings; leave out {}", option->get_name());
 }
 
+// What the model that --from names has of its own.
+void check_nothing_beside_from(const CLI::App& command) {
+  if (command.count("--from") == 0) return;
+  check(command.count("--tokenizer") == 0, "--from: the model has its own tokenizer; leave out --tokenizer");
+  check(
+      command.count("--preset") == 0,
+      "--from: a preset sets sizes, and the model has its own; leave out --preset and give what else it sets "
+      "with --set");
+}
+
 // --check and --find-rate: the data are prepared as for a run, which is then not begun.
 void look(Arguments& arguments) {
   RunOptions& options = arguments.run;
   options.settings = arguments.settings->settings();
   if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
   check(options.from.from.empty(), "--check and --find-rate look at a new model; leave out --from");
-  options.directory = fmt::format("runs/trial-{}", ::getpid());
+  options.directory = fmt::format("runs/trial-{}", os::process_id());
   // Once they are open the files may go; Ctrl-C before that waits for it.
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
@@ -129,15 +134,7 @@ constexpr int stopped = 130;  // what shells expect of a program ended by Ctrl-C
 
 // Starts this program again as each of the workers, with the same arguments.
 void start_workers(int workers) {
-  const int code = run_processes(workers, [](const Place& place) -> int {
-    place.to_environment();
-    std::string words = read_file("/proc/self/cmdline");  // each ends with a zero
-    std::vector<char*> arguments;
-    for (size_t i = 0; i < words.size(); i += std::strlen(&words[i]) + 1) arguments.push_back(&words[i]);
-    arguments.push_back(nullptr);
-    ::execv("/proc/self/exe", arguments.data());
-    fail("cannot start this program again: {}", std::strerror(errno));
-  });
+  const int code = run_processes(workers, [](const Place& place) -> int { start_program_again(place); });
   if (code != 0) std::exit(code);
 }
 
@@ -162,8 +159,7 @@ void be_worker_of_mpi(Arguments& arguments) {
   try {
     // Unless mpirun gave each its own cores, those of one machine share them.
     const char* const here = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    const auto cores = static_cast<long>(std::thread::hardware_concurrency());
-    if (here && cores == ::sysconf(_SC_NPROCESSORS_ONLN))
+    if (here && std::thread::hardware_concurrency() == os::processors_of_machine())
       thread_pool().set_threads(std::max(1, thread_pool().threads() / std::max(1, std::atoi(here))));
     check(arguments.workers == 1, "mpirun says how many workers there are; leave out --workers");
     done = train(arguments, *team, interrupted);
@@ -258,6 +254,7 @@ void add_train(CLI::App& program) {
       "  ./chapbook train --resume runs/tiny");
   command.callback([options, &command] {
     check_nothing_beside_resume(command);
+    check_nothing_beside_from(command);
     train(*options);
   });
 }

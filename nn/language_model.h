@@ -48,6 +48,9 @@ class LanguageModel : public Module {
   // stay f32, and so does generation. See nn/README.md.
   void compute_in(DType dtype) { dtype_ = dtype; }
 
+  // Training with another share of dropout than the model was made with, from the next train_with() on.
+  void drop_out(double share) { sizes_.dropout = share; }
+
   // While `random` is set, dropout draws its masks from there. With `recompute`, a training step keeps only
   // the input of each block, and backward computes the block again: the same bits for less memory and about a
   // third more time. Nothing of both for evaluation.

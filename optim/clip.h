@@ -2,6 +2,7 @@
 // is longer than a limit, it is shortened to that length. Norm and scale stay on the backend, as one f64
 // each: the host does not wait for them.
 #pragma once
+#include <cmath>
 #include <vector>
 
 #include "nn/module.h"
@@ -20,6 +21,9 @@ inline Tensor gradient_norm(const std::vector<Parameter>& parameters) {
 // over batches): share, or less where that would be longer than `limit`; 0 is no limit. Where the norm is not
 // finite, neither is the scale: 0 times such a norm is NaN.
 inline Tensor clip_scale(const Tensor& norm, double limit, double share = 1) {
+  check(norm.dtype() == DType::f64 && norm.rank() == 0, "clip_scale: the norm is one f64, not {} of {}",
+        norm.shape(), name_of(norm.dtype()));
+  check(limit >= 0 && std::isfinite(share), "clip_scale: a limit of {} and a share of {}", limit, share);
   const Tensor checked = norm * 0 + share;
   return limit > 0 ? minimum(scalar(limit, norm) / norm, checked) : checked;
 }

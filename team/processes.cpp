@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "tensor/check.h"
+#include "tensor/files.h"
 
 namespace chapbook {
 
@@ -43,6 +44,7 @@ struct alignas(64) Worker {
   std::atomic<uint32_t> pulses;
   std::atomic<uint32_t> bell;  // rung when one of its mailboxes has changed
   std::atomic<uint32_t> said;
+  std::atomic<uint32_t> done;  // it has ended well, as the watcher saw
   char why[1024];
 };
 
@@ -140,6 +142,8 @@ void ProcessTeam::swap(int peer, std::span<const std::byte> send, std::span<std:
   bool sent = false, received = false;  // all of it; where there is nothing, an empty block goes
   while (!sent || !received) {
     const uint32_t heard = bell.load();
+    // Looked at before the mailboxes: what it gave, it gave before it ended.
+    const bool gone = shared_->workers[peer].done.load() != 0;
     bool moved = false;
     if (const uint32_t written = out.written.load(); !sent && written - out.read.load() < 2) {
       const auto block = send.first(std::min(send.size(), block_bytes));
@@ -161,6 +165,7 @@ void ProcessTeam::swap(int peer, std::span<const std::byte> send, std::span<std:
       in.read = read + 1;
       moved = true;
     }
+    check(moved || !gone, "worker {} has ended, but worker {} still waits for it", peer, rank());
     if (moved)
       ring(shared_->workers[peer].bell);
     else
@@ -266,11 +271,20 @@ class Watcher {
   void look() {
     for (size_t rank = 0; rank < workers_.size(); ++rank) {
       Watched& worker = workers_[rank];
-      if (!worker.ended) worker.ended = ::waitpid(worker.process, &worker.status, WNOHANG) == worker.process;
+      if (!worker.ended) {
+        worker.ended = ::waitpid(worker.process, &worker.status, WNOHANG) == worker.process;
+        if (worker.ended && !failure(worker)) tell_the_others(rank);
+      }
       const uint32_t pulses = shared_.workers[rank].pulses.load();
       if (pulses != worker.pulses) worker.heard = Clock::now();
       worker.pulses = pulses;
     }
+  }
+
+  // Who waits for one that has ended wakes up and says so.
+  void tell_the_others(size_t rank) {
+    shared_.workers[rank].done = 1;
+    for (size_t other = 0; other < workers_.size(); ++other) ring(shared_.workers[other].bell);
   }
 
   // `first` is the first that was seen to fail; what all have found wrong, rank 0 says for all.
@@ -330,6 +344,16 @@ int run_processes(int size, const std::function<int(const Place&)>& work) {
   Watcher watcher(size, *shared);
   watcher.start(descriptor, work);
   return watcher.watch();
+}
+
+void start_program_again(const Place& place) {
+  place.to_environment();
+  std::string words = read_file("/proc/self/cmdline");  // each ends with a zero
+  std::vector<char*> arguments;
+  for (size_t i = 0; i < words.size(); i += std::strlen(&words[i]) + 1) arguments.push_back(&words[i]);
+  arguments.push_back(nullptr);
+  ::execv("/proc/self/exe", arguments.data());
+  fail("cannot start this program again: {}", std::strerror(errno));
 }
 
 // ---- Cores

@@ -1,5 +1,6 @@
 // A team of processes on one machine, which meet in shared memory, and the process that watches over them.
-// All that is Linux's own is in processes.cpp: memfd, futex, and that a child dies with its parent.
+// All that is Linux's own is in processes.cpp: memfd, futex, and that a child dies with its parent. On other
+// systems there are no such teams, and portable_processes.cpp says so.
 #pragma once
 #include <csignal>
 #include <functional>
@@ -47,11 +48,14 @@ class ProcessTeam : public Team {
 // Starts `size` processes, in each of which `work` is called with its place; it either becomes another
 // program or returns the exit code. Returns what all of them exit with. Where one fails, dies, or does not
 // run for some seconds (is stopped, or has no processor), all are ended and one line is thrown that names it:
-// within five seconds, and within 30 while it starts. A worker that computes, or waits for a disk, for ever
-// is not noticed; nor is one that ends well while the others still wait for it.
+// within five seconds, and within 30 while it starts; so it is where one ends well and another still waits
+// for it. A worker that computes, or waits for a disk, for ever is not noticed.
 //
 // Ctrl-C and SIGTERM become stop(), and a second one ends all at once.
 int run_processes(int size, const std::function<int(const Place&)>& work);
+
+// In the place of this process, this program anew with the same arguments, which finds that place.
+[[noreturn]] void start_program_again(const Place& place);
 
 // This worker's share of the machine: processor cores of its own where there are enough for all, and so many
 // threads of `threads`.

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tensor/os.h"
+#include "tensor/os/files.h"
 
 namespace chapbook {
 

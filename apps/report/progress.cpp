@@ -1,23 +1,14 @@
 #include "apps/report/progress.h"
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
+#include "tensor/os/system.h"
+
 namespace chapbook {
-namespace {
-
-int terminal_width() {
-  winsize size{};
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-}  // namespace
-
 std::string short_count(double x) {
   if (!(std::abs(x) >= 999.5)) return fmt::format("{:.0f}", x);
   static constexpr const char* units[] = {"k", "M", "G", "T", "P", "E"};
@@ -55,7 +46,7 @@ Progress::Progress(std::string label, double total, double done)
       total_(total),
       first_(done),
       done_(done),
-      terminal_(::isatty(STDERR_FILENO) != 0),
+      terminal_(os::is_terminal()),
       start_(Clock::now()) {
   last_ = start_;
 }
@@ -80,7 +71,7 @@ void Progress::show(Clock::time_point now) {
   const double share = total_ > 0 ? done_ / total_ : 1;
   // The last column stays free: some terminals break the line when it is filled.
   const std::string line =
-      progress_line(label_, share, details_, time, terminal_ ? terminal_width() - 1 : 1000);
+      progress_line(label_, share, details_, time, terminal_ ? os::terminal_width() - 1 : 1000);
   if (terminal_) {
     fmt::print(stderr, "\r{}\x1b[K", line);  // ESC [ K: clear what is left of a longer line
     std::fflush(stderr);

@@ -194,6 +194,20 @@ std::vector<std::string> fault_names() {
   return names;
 }
 
+void check_fault(const Settings& settings) {
+  const auto is_one_of = [&](std::initializer_list<const char*> names) {
+    return std::find(names.begin(), names.end(), settings.fault) != names.end();
+  };
+  check(settings.family == "gpt2" || !is_one_of({"no_norm", "no_gelu"}),
+        "fault={}: family {} has no {}; there is nothing to break", settings.fault, settings.family,
+        settings.fault == "no_norm" ? "layer norm" : "GELU");
+  check(settings.tied || settings.fault != "tied_twice",
+        "fault=tied_twice: with tied=false the table of tokens is no head");
+  check(settings.optimizer == "adamw" ||
+            !is_one_of({"not_cleared", "wrong_sign", "no_update", "no_bias_correction", "tied_twice"}),
+        "fault={}: it is in the step of adamw, not in that of {}", settings.fault, settings.optimizer);
+}
+
 Backend& with_fault(Backend& wrapped, const std::string& name) {
   static std::vector<std::unique_ptr<Backend>> made;
   const auto make = [&]() -> std::unique_ptr<Backend> {

@@ -20,6 +20,8 @@ struct Fault {
 const std::vector<Fault>& faults();      // of attention, of layers, of the optimizer, of data
 std::vector<std::string> fault_names();  // "none", and all of them
 
+// Throws where that mistake cannot be made: in what the model or its optimizer has not.
+void check_fault(const Settings& settings);
 // `wrapped` with that mistake in it, or itself where the mistake is elsewhere. It lives as long as the
 // program.
 Backend& with_fault(Backend& wrapped, const std::string& name);

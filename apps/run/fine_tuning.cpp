@@ -87,11 +87,13 @@ Model begin_with(const FineTuning& options, const std::string& base) {
   return load_model(base);
 }
 
-Settings settings_with(Settings settings, const LanguageModel& model, int64_t window) {
+Settings settings_with(Settings settings, const LanguageModel& model, const FineTuning& options) {
   settings.family = model.family();
   family(model.family()).describe(model, settings);
-  check(window <= settings.context, "context={}: the model sees {} tokens", window, settings.context);
-  if (window > 0) settings.context = window;
+  check(options.window <= settings.context, "context={}: the model sees {} tokens", options.window,
+        settings.context);
+  if (options.window > 0) settings.context = options.window;
+  settings.dropout = options.dropout.value_or(settings.dropout);
   check_settings(settings);
   return with_accumulation(settings);  // at the model's context
 }

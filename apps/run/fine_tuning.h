@@ -2,6 +2,7 @@
 // with lies in the run as RUN/base, with the run's tokenizer, and adapters name it; the source is not needed
 // again.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "apps/run/model_directory.h"
@@ -11,9 +12,10 @@
 namespace chapbook {
 
 struct FineTuning {
-  std::string from;      // a model directory or a run; nothing: training begins with random numbers
-  std::string words;     // a file of words, one a line, that the tokenizer is to have as tokens
-  int64_t window = 0;    // tokens to train on at once, where that is not all of the model's context
+  std::string from;    // a model directory or a run; nothing: training begins with random numbers
+  std::string words;   // a file of words, one a line, that the tokenizer is to have as tokens
+  int64_t window = 0;  // tokens to train on at once, where that is not all of the model's context
+  std::optional<double> dropout = {};  // where that is not the model's own
   std::string old_text;  // to see what is forgotten; nothing: the validation text of the run it comes from
 };
 
@@ -22,7 +24,7 @@ struct FineTuning {
 Model begin_with(const FineTuning& options, const std::string& base);
 
 // The settings as they are with that model: its sizes are its own.
-Settings settings_with(Settings settings, const LanguageModel& model, int64_t window);
+Settings settings_with(Settings settings, const LanguageModel& model, const FineTuning& options);
 
 // Freezes what `settings` do not want to learn, and adds ways of low rank where they are to and the model has
 // none.

@@ -1,6 +1,7 @@
 #include "apps/run/gguf.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "tensor/files.h"
@@ -33,7 +34,16 @@ uint32_t type_named(const std::string& name) {
   return name == "f32" ? all_f32 : name == "f16" ? as_f16 : as_q8_0;
 }
 
-std::string packed(const std::vector<float>& numbers, uint32_t type) {
+// f16 ends at 65,504, and what is a little more is rounded to that; q8_0's scale is an f16, too.
+std::string packed(const std::string& name, const std::vector<float>& numbers, uint32_t type) {
+  constexpr float largest_f16 = 65519.99f;
+  const float most = type == all_f32 ? FLT_MAX : type == as_f16 ? largest_f16 : 127 * largest_f16;
+  for (const float number : numbers)
+    check(std::abs(number) <= most, "{}: holds {}, beyond the range of {}{}", name, number,
+          type == all_f32  ? "f32"
+          : type == as_f16 ? "f16"
+                           : "q8_0",
+          std::isfinite(number) ? "; --type f32 has it" : ": the weights are broken");
   std::string bytes;
   if (type == all_f32) append(bytes, numbers.data(), numbers.size() * sizeof(float));
   if (type == as_f16)
@@ -107,7 +117,7 @@ void GgufFile::write(const std::string& path) const {
     file.write(bytes.data(), bytes.size());
   };
   write(head);
-  for (const Entry& entry : tensors_) write(packed(entry.tensor.to_vector<float>(), entry.type));
+  for (const Entry& entry : tensors_) write(packed(entry.name, entry.tensor.to_vector<float>(), entry.type));
   file.close();
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "apps/report/plot.h"
-#include "tensor/os.h"
+#include "tensor/os/files.h"
 
 namespace chapbook {
 

@@ -67,7 +67,8 @@ Replayed Run::replay(const std::string& directory, int64_t step) {
   const SavedRun last = broken ? load_saved(directory + "/broken") : load_last(directory);
   const Settings settings = without_graph(last.state.settings);
   check(step >= 1 && step <= settings.steps, "step {} is not one of the run's {}", step, settings.steps);
-  break_as(settings, [](std::string_view) {});
+  break_as(
+      settings, [](std::string_view) {}, alone());
   const TrainingData data = open_training_data(fs::path(directory) / last.state.data);
   check_same_data(directory, last.state, data);
   const std::vector<bool> counted = answers_in(data.train, settings, data.tokenizer);

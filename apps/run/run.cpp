@@ -22,6 +22,7 @@
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
+#include "tensor/os/system.h"
 
 namespace chapbook {
 
@@ -147,7 +148,7 @@ const std::vector<bool>* if_any(const std::vector<bool>& counted) {
 // Before the first step, since afterwards it is too late.
 static void check_all_the_same(Team& team, const Settings& settings, const std::string& data) {
   if (team.size() == 1) return;
-  check_same(team, "the program", sha256(read_file("/proc/self/exe")));
+  check_same(team, "the program", sha256(read_file(os::program())));
   check_same(team, "the settings", to_json(settings).dump());
   check_same(team, "the data", data);
 }
@@ -201,7 +202,9 @@ static void try_saving(const std::string& directory, const Run::Say& say) {
 }
 
 // A fault that is to be seen is in the backend that all is computed on from now on.
-void break_as(const Settings& settings, const Run::Say& say) {
+void break_as(const Settings& settings, const Run::Say& say, const Team& team) {
+  check(team.size() == 1 || settings.fault == "none",
+        "fault={}: a mistake on purpose is for one worker; leave out --workers", settings.fault);
   Backend& sound = without_fault(default_backend());  // a run before may have had one
   set_default_backend(with_fault(sound, settings.fault));
   if (settings.fault != "none") say(fmt::format("BROKEN     on purpose: {}", settings.fault));
@@ -212,7 +215,7 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, Say say, Team& te
   std::optional<os::File> lock;
   if (team.rank() == 0) lock.emplace(lock_run(directory));
   const SavedRun saved = load_last(directory);
-  break_as(saved.state.settings, say);
+  break_as(saved.state.settings, say, team);
   Model model = load_model(directory + "/last");
   TrainingData data = open_training_data(fs::path(directory) / saved.state.data);
   check_same_tokenizer(data.train, model.tokenizer.hash());
@@ -252,11 +255,12 @@ static void begin_files(const std::string& directory, const Settings& settings) 
 std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   RunOptions options = given;
   Settings settings = options.settings;
-  break_as(settings, say);
+  break_as(settings, say, team);
   settings.shards = std::max<int64_t>(settings.shards, team.size());
   check_settings(settings);
   checked_precision(settings, default_backend());
   const bool fine_tunes = !options.from.from.empty();
+  check(!fine_tunes || options.tokenizer.empty(), "--from: the model has its own tokenizer");
   check(fine_tunes || settings.learn == "all", "learn={} is for a model that is there: --from",
         settings.learn);
   std::optional<NewDirectory> made;
@@ -287,7 +291,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   TrainingData data = open_training_data(fs::path(directory) / data_path);
   if (base) {
     check_same_tokenizer(data.train, base->tokenizer.hash());
-    settings = settings_with(settings, *base->network, options.from.window);
+    settings = settings_with(settings, *base->network, options.from);
   } else if (settings.vocabulary != data.train.info().vocabulary_size) {
     say(fmt::format("vocabulary {} as the tokenizer has it, not {}", data.train.info().vocabulary_size,
                     settings.vocabulary));

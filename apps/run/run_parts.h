@@ -13,7 +13,7 @@ void check_same_data(const std::string& directory, const RunState& state, const 
 // Where only answers count (the setting answer_after): which of the tokens are. Else empty.
 std::vector<bool> answers_in(const TokenFile& file, const Settings& settings, const Tokenizer& tokenizer);
 const std::vector<bool>* if_any(const std::vector<bool>& counted);
-void break_as(const Settings& settings, const Run::Say& say);  // see faults.h
-Settings without_graph(Settings settings);                     // a pass from a recording shows no ops
+void break_as(const Settings& settings, const Run::Say& say, const Team& team);  // see faults.h
+Settings without_graph(Settings settings);  // a pass from a recording shows no ops
 
 }  // namespace chapbook

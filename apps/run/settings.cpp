@@ -215,6 +215,7 @@ void check_settings(const Settings& settings) {
         "into equal parts",
         step.shards, step.accumulation, step.batch);
   family(settings.family).check(settings);
+  check_fault(settings);
 }
 
 bool is_of_model(const std::string& name) {
@@ -263,6 +264,15 @@ Settings SettingsOptions::settings() const {
   if (!precision.empty()) set(settings, "precision", precision);
   check_settings(settings);
   return with_accumulation(settings);
+}
+
+std::vector<std::pair<std::string, std::string>> SettingsOptions::names() const {
+  std::vector<std::pair<std::string, std::string>> names;
+  const Json file = config.empty() ? Json::object() : parse_json(read_file(config));
+  for (const auto& [name, value] : file.items()) names.emplace_back(name, "--config " + config);
+  for (const std::string& assignment : assignments)
+    names.emplace_back(assignment.substr(0, assignment.find('=')), "--set " + assignment);
+  return names;
 }
 
 }  // namespace chapbook

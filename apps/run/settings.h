@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tensor/json.h"
@@ -51,6 +52,8 @@ struct SettingsOptions {
   std::vector<std::string> assignments;
   std::string precision = {};  // --precision, short for --set precision=...
   Settings settings() const;
+  // Each setting that --config or --set gives, and where: {"width", "--set width=64"}.
+  std::vector<std::pair<std::string, std::string>> names() const;
 };
 
 }  // namespace chapbook

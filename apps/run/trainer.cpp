@@ -78,6 +78,7 @@ Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const
         "several workers: the backend '{}' does not hold numbers in the host's memory; cpu does",
         model.backend().name());
   model_.compute_in(precision_);
+  model_.drop_out(settings_.dropout);
   draws_ = team.size() > 1 ? draws_of_batch() : 0;
 }
 

@@ -1,15 +1,13 @@
 #include "tensor/cpu/processors.h"
 
-#ifdef __linux__
-#include <sched.h>
-#endif
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <thread>
+
+#include "tensor/os/system.h"
 
 namespace chapbook {
 
@@ -25,11 +23,8 @@ static double quota_of(const std::filesystem::path& group) {
 
 // hardware_concurrency counts processors that are on, not those that taskset or a container leaves us.
 static unsigned allowed() {
-#ifdef __linux__
-  cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) return static_cast<unsigned>(CPU_COUNT(&mask));
-#endif
-  return std::max(1u, std::thread::hardware_concurrency());
+  const unsigned ours = os::processors();
+  return ours > 0 ? ours : std::max(1u, std::thread::hardware_concurrency());
 }
 
 int processors(const std::string& root) {

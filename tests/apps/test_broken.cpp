@@ -101,6 +101,51 @@ TEST_CASE("what is too good to be true, and what only validation shows") {
   CHECK(losses_of("other_tokenizer").valid > 5);
 }
 
+TEST_CASE("a mistake in what is not there is refused by name") {
+  const auto refused = [](const std::string& fault, const std::string& setting, const std::string& why) {
+    Settings settings;
+    set(settings, setting);
+    settings.fault = fault;
+    CHECK_THROWS_WITH_AS(check_settings(settings), why.c_str(), Error);
+  };
+  refused("no_norm", "family=llama",
+          "fault=no_norm: family llama has no layer norm; there is nothing to break");
+  refused("no_gelu", "family=llama", "fault=no_gelu: family llama has no GELU; there is nothing to break");
+  for (const char* fault : {"not_cleared", "wrong_sign", "no_update", "no_bias_correction", "tied_twice"})
+    refused(fault, "optimizer=sgd",
+            fmt::format("fault={}: it is in the step of adamw, not in that of sgd", fault));
+  Settings untied;
+  set(untied, "family=llama"), set(untied, "tied=false"), untied.fault = "tied_twice";
+  CHECK_THROWS_WITH_AS(check_settings(untied),
+                       "fault=tied_twice: with tied=false the table of tokens is no head", Error);
+  // What is not refused changes what a model of that family learns.
+  for (const Fault& fault : faults()) {
+    CAPTURE(std::string(fault.name));
+    Settings settings = small(fault.name, 1);
+    settings.family = "llama", settings.bias = false, settings.steps = 3, settings.rate = 1e-2;
+    settings.warmup = 0;
+    try {
+      check_settings(settings);
+    } catch (const Error&) {
+      continue;
+    }
+    const auto learned = [&](const std::string& name) {
+      settings.fault = name;
+      const std::unique_ptr<LanguageModel> model = make_model(settings, with_fault(default_backend(), name));
+      Random random{1};
+      model->initialise(random);
+      static const std::vector<uint16_t> text = bytes(0, 100);
+      Trainer trainer(settings, *model, text);
+      for (int i = 0; i < 3; ++i) trainer.step();
+      std::vector<float> numbers;
+      for (const Parameter& each : parameters(*model))
+        for (const float x : each.variable.value().to_vector<float>()) numbers.push_back(x);
+      return numbers;
+    };
+    CHECK(learned(fault.name) != learned("none"));
+  }
+}
+
 TEST_CASE("--break says so, goes into the settings, and a name that is none is refused") {
   const TemporaryDirectory directory;
   const std::string before = "cd " + directory.path + ";";
@@ -113,6 +158,10 @@ TEST_CASE("--break says so, goes into the settings, and a name that is none is r
   CHECK(outcome.output.find("BROKEN     on purpose: no_scale") != std::string::npos);
   const Outcome replayed = run_program("replay r --step 3", before);
   CHECK(replayed.output.find("says the same, bit for bit") != std::string::npos);
+  const Outcome shared = run_program(small + "--break no_scale --workers 2", before);
+  CHECK(shared.code == 2);
+  CHECK(shared.output.find("fault=no_scale: a mistake on purpose is for one worker; leave out --workers") !=
+        std::string::npos);
   const Outcome unknown = run_program(small + "--break no_such", before);
   CHECK(unknown.code == 2);
   CHECK(unknown.output.find("setting fault cannot be no_such; allowed: none, no_mask") != std::string::npos);

@@ -2,13 +2,16 @@
 // other programs, and that it can be stopped and gone on with.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/run/adapter.h"
 #include "apps/run/family.h"
+#include "apps/run/metrics.h"
 #include "apps/run/run.h"
 #include "data/answers.h"
 #include "data/new_words.h"
@@ -257,6 +260,40 @@ TEST_CASE("only answers count, where that is asked for") {
   CHECK_FALSE(fs::exists(directory / "other"));
 }
 
+TEST_CASE("dropout is a way to train the model that is there, and a resumed run keeps it") {
+  const TemporaryDirectory directory;
+  RunOptions source = small_run(directory / "source");
+  source.settings.dropout = 0.1, source.settings.steps = 2;
+  Run::start(source, no_one)->train(never);
+  const auto loss = [&](const std::string& name, std::optional<double> dropout) {
+    RunOptions options = tuned_from(directory / "source", directory / name, "all");
+    options.from.dropout = dropout, options.settings.steps = 2, options.settings.warmup = 0;
+    const auto run = Run::start(options, no_one);
+    run->train(never);
+    const auto settings =
+        nlohmann::json::parse(read_file(directory / (name + "/settings.json"))).at("dropout").get<double>();
+    CHECK(settings == dropout.value_or(0.1));
+    return read_metrics(directory / (name + "/metrics.csv"))["loss"].front();
+  };
+  const double own = loss("own", {}), none = loss("none", 0.0), much = loss("much", 0.6);
+  CHECK(loss("same", 0.1) == own);
+  CHECK(none != own);
+  CHECK(much != own);
+  CHECK(much > none);  // half of the model is not there
+  // As it goes on it still drops so many: the same step has the same loss as in a run without a break.
+  RunOptions options = tuned_from(directory / "source", directory / "whole", "all");
+  options.from.dropout = 0.6, options.settings.steps = 4, options.settings.save_every = 2;
+  Run::start(options, no_one)->train(never);
+  options.directory = directory / "parts", options.settings.eval_every = 2;
+  volatile std::sig_atomic_t soon = 0;
+  Run::start(options, [&](std::string_view line) { soon = soon || line.starts_with("step "); })->train(soon);
+  const auto resumed = Run::resume(directory / "parts", no_one);
+  CHECK(resumed->trainer().steps() == 2);
+  resumed->train(never);
+  CHECK(read_file(directory / "whole/last/model.safetensors") ==
+        read_file(directory / "parts/last/model.safetensors"));
+}
+
 TEST_CASE("train --from: what cannot be is one line, and leaves nothing behind") {
   const TemporaryDirectory directory;
   const std::string before = "cd " + directory.path + ";";
@@ -266,10 +303,22 @@ TEST_CASE("train --from: what cannot be is one line, and leaves nothing behind")
     CAPTURE(outcome.output);
     CHECK(outcome.code == 2);
     CHECK(outcome.output.find(why) != std::string::npos);
-    CHECK(fs::is_empty(directory.path));
+    const bool written = std::any_of(fs::directory_iterator(directory.path), {},
+                                     [](const auto& entry) { return entry.path().extension() != ".json"; });
+    CHECK_FALSE(written);
   };
   refused("--from nowhere", "there is no 'nowhere'");
-  refused("--from " + model + " --set layers=9", "the model has its own layers; leave out --set layers=9");
+  refused("--from " + model + " --set layers=9",
+          "the model has its own layers; leave it out of --set layers=9");
+  write_file(directory / "sizes.json", R"({"rate": 1e-4, "width": 64})");
+  const std::string config = directory / "sizes.json";
+  refused("--from " + model + " --config " + config,
+          "the model has its own width; leave it out of --config " + config);
+  fs::remove(config);
+  refused("--from " + model + " --tokenizer " + model,
+          "the model has its own tokenizer; leave out --tokenizer");
+  refused("--from " + model + " --preset tiny", "the model has its own; leave out --preset");
+  refused("--from " + model + " --break no_norm", "fault=no_norm: family llama has no layer norm");
   refused("--from " + model + " --set context=1000", "context=1000: the model sees 160 tokens");
   refused("--set learn=lora", "learn=lora is for a model that is there: --from");
   refused("--from " + model + " --set learn=last --set last_blocks=3",

@@ -2,6 +2,7 @@
 // llama.cpp says the same as we do is seen with tests/golden/gguf_example.py.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <set>
 
@@ -38,6 +39,35 @@ TEST_CASE("a GGUF file has the bytes that llama.cpp's own library writes") {
                        Error);
   CHECK_THROWS_WITH_AS(file.add("odd", all, "q4_0"), "there is no type 'q4_0' here; there are f32, f16, q8_0",
                        Error);
+}
+
+TEST_CASE("a number that a GGUF type cannot hold is refused by name, and no file is left") {
+  const TemporaryDirectory directory;
+  const auto written = [&](float number, const std::string& type) -> std::string {
+    std::vector<float> numbers(32, 1.0f);
+    numbers[7] = number;
+    GgufFile file;
+    file.add("blk.0.up.weight", Tensor::from(numbers, {1, 32}), type);
+    try {
+      file.write(directory / "x.gguf");
+    } catch (const Error& error) {
+      CHECK_FALSE(std::filesystem::exists(directory / "x.gguf"));
+      return error.what();
+    }
+    std::filesystem::remove(directory / "x.gguf");
+    return "written";
+  };
+  CHECK(written(-65'504, "f16") == "written");
+  CHECK(written(65'519, "f16") == "written");
+  CHECK(written(65'520, "f16") == "blk.0.up.weight: holds 65520, beyond the range of f16; --type f32 has it");
+  CHECK(written(-1e6f, "f16").starts_with("blk.0.up.weight: holds -1000000, beyond the range of f16"));
+  CHECK(written(1e6f, "q8_0") == "written");
+  CHECK(written(1e7f, "q8_0").starts_with("blk.0.up.weight: holds 10000000, beyond the range of q8_0"));
+  CHECK(written(1e7f, "f32") == "written");
+  for (const char* type : {"f32", "f16", "q8_0"}) {
+    CHECK(written(NAN, type).find(": holds nan, beyond the range of ") != std::string::npos);
+    CHECK(written(-INFINITY, type).ends_with(": the weights are broken"));
+  }
 }
 
 TEST_CASE("every family has all of its numbers in the file, once, under names of llama.cpp") {

@@ -8,17 +8,21 @@
 #include <fstream>
 
 #include "apps/command.h"
+#include "apps/run/adapter.h"
 #include "apps/run/checkpoint.h"
 #include "apps/run/family.h"
 #include "apps/run/metrics.h"
 #include "apps/serve/completion.h"
 #include "data/bpe_train.h"
+#include "data/idx.h"
 #include "data/pretokenize.h"
 #include "data/stories.h"
 #include "data/token_file.h"
 #include "data/tokenizer_file.h"
 #include "data/utf8.h"
+#include "nn/adapt.h"
 #include "nn/gpt.h"
+#include "tensor/files.h"
 #include "tensor/json.h"
 #include "tensor/safetensors.h"
 #include "tests/fuzz/rules.h"
@@ -77,12 +81,46 @@ std::array<std::string_view, 2> cut(std::string_view bytes) {
 
 // ---- Tensors and models
 
+const GPTConfig small{.layers = 1, .heads = 1, .width = 8, .context = 16, .vocabulary = 260};
+
 void read_tensors(std::string_view bytes) {
   const TensorFile file = load_tensors(put("x.safetensors", bytes), backend("cpu"));
   // What was read can be written, and is read again.
   save_tensors(directory() + "/y.safetensors", file.tensors, file.metadata);
   const TensorFile again = load_tensors(directory() + "/y.safetensors", backend("cpu"));
   require(again.tensors.size() == file.tensors.size() && again.metadata == file.metadata, "tensors changed");
+}
+
+void read_digits(std::string_view bytes) {
+  const Tensor numbers = read_idx(put("x.idx", bytes));
+  write_idx(directory() + "/y.idx", numbers);
+  require(read_file(directory() + "/y.idx") == bytes, "an IDX file changed");
+}
+
+// PEFT's adapter_config.json, with its weights behind a byte 0, or else those that fit the small model.
+void read_adapter(std::string_view bytes) {
+  static const std::string fitting = [] {
+    GPT model(small, backend("cpu"));
+    Random random{1};
+    model.initialise(random);
+    add_low_rank(model, {.rank = 2, .alpha = 4}, random, [](const std::string&) { return true; });
+    fs::create_directories(directory() + "/fitting");
+    save_adapter(model, ".", directory() + "/fitting");
+    return read_file(directory() + "/fitting/adapter_model.safetensors");
+  }();
+  const auto [config, weights] = cut(bytes);
+  put("adapter/adapter_config.json", config);
+  put("adapter/adapter_model.safetensors", weights.empty() ? fitting : weights);
+  try {  // whether it is there or not, the name is read
+    base_of_adapter(directory() + "/adapter");
+  } catch (const Error&) {
+  }
+  GPT model(small, backend("cpu"));
+  Random random{1};
+  model.initialise(random);
+  load_adapter(model, directory() + "/adapter");
+  require(has_low_rank(model), "an adapter that adapts nothing");
+  merge_low_rank(model);
 }
 
 void read_config(std::string_view bytes) {
@@ -101,8 +139,6 @@ void read_settings_json(std::string_view bytes) {
   read_settings(again, to_json(settings).dump());
   require(again == settings, "settings changed on the way through JSON");
 }
-
-const GPTConfig small{.layers = 1, .heads = 1, .width = 8, .context = 16, .vocabulary = 260};
 
 const Tokenizer& tokenizer() {
   static const Tokenizer trained = [] {
@@ -253,6 +289,8 @@ void read_log(std::string_view bytes) { read_metrics(put("metrics.csv", bytes));
 const std::vector<FuzzTarget>& fuzz_targets() {
   static const std::vector<FuzzTarget> targets = {
       {"safetensors", read_tensors},
+      {"idx", read_digits},
+      {"adapter", read_adapter},
       {"config", read_config},
       {"settings", read_settings_json},
       {"trainer_state", read_trainer_state},

@@ -70,11 +70,3 @@ TEST_CASE("a chain of three, in which each counts from 0") {
   for (int64_t step = 0; step < 8; ++step) values.push_back(schedule(step));
   CHECK(values == std::vector<double>{0, 1, 0, 1, 2, 0, 1, 2});
 }
-
-TEST_CASE("schedules that cannot be are refused") {
-  CHECK_THROWS_WITH_AS(chain({}), "chain: no schedules", Error);
-  CHECK_THROWS_WITH_AS(cosine_restarts(1, 0, 0), "cosine_restarts: a period of 0 steps growing 1 times",
-                       Error);
-  CHECK_THROWS_AS(cosine_restarts(1, 0, 5, 0.5), Error);
-  CHECK_THROWS_AS(cosine_restarts(1, 0, 5, std::nan("")), Error);
-}

@@ -149,6 +149,29 @@ TEST_CASE("a worker that throws ends all, with its words") {
   CHECK(message([] { in_team(2, [](Team&) { fail("the loss is nan"); }); }) == "the loss is nan");
 }
 
+TEST_CASE("who waits for a worker that has ended well says so, and takes what it gave before") {
+  ::alarm(240);  // a worker that waits for ever makes this one wait, too
+  for (const int late : {0, 1}) {
+    CAPTURE(late);
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(message([&] {
+            in_team(2, [&](Team& team) {
+              team.barrier();
+              if (team.rank() != late) return;  // while the other goes on
+              team.barrier();
+            });
+          }).find(fmt::format("worker {} has ended, but worker {} still waits for it", 1 - late, late)) !=
+          std::string::npos);
+    CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+  }
+  in_team(2, [](Team& team) {  // one takes the other's last words long after its end
+    team.barrier();
+    if (team.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    check(told(team, std::string("the last words")) == "the last words", "other words");
+  });
+  ::alarm(0);
+}
+
 TEST_CASE("a worker that is killed or stopped is named within five seconds, and nothing is left behind") {
   for (const int signal : {SIGKILL, SIGSTOP}) {
     const TemporaryDirectory directory;

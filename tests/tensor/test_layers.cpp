@@ -86,6 +86,45 @@ TEST_CASE("layers: no file includes a later folder, none is longer than 600 line
   }
 }
 
+// Headers that are C++'s, or a library's that is there on every system.
+static bool is_portable(const std::string& header) {
+  static const std::vector<std::string> libraries = {"fmt/",     "nlohmann/",  "CLI/",   "curl/",
+                                                     "httplib.", "utf8proc.h", "cblas.h"};
+  const auto begins = [&](const std::string& name) { return header.starts_with(name); };
+  return std::any_of(libraries.begin(), libraries.end(), begins) || header.find_first_of("./") == header.npos;
+}
+
+TEST_CASE("what the operating system is asked for stands in tensor/os, with a portable way beside it") {
+  const fs::path root = CHAPBOOK_SOURCE_DIR;
+  // What has no portable way: teams of processes have one that refuses, a server needs sockets; MPI, CUDA and
+  // the machine for tests are left out where they are not.
+  const std::vector<std::string> others = {"team/processes.cpp", "team/mpi/", "apps/serve", "tensor/cuda/",
+                                           "tensor/simt/"};
+  int asked = 0;
+  for (const char* folder :
+       {"tensor", "autograd", "cases", "nn", "optim", "data", "team", "apps", "examples"})
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (!entry.is_regular_file() || !is_source(entry.path())) continue;
+      const std::string file = fs::relative(entry.path(), root).generic_string();
+      std::ifstream source(entry.path());
+      bool portable = true;
+      for (std::string line; std::getline(source, line);)
+        if (line.starts_with("#include <") && !is_portable(line.substr(10, line.find('>') - 10)))
+          portable = false;
+      const bool known = std::any_of(others.begin(), others.end(),
+                                     [&](const std::string& other) { return file.starts_with(other); });
+      CHECK_MESSAGE((portable || known || file.starts_with("tensor/os/")), file,
+                    " asks the operating system");
+      if (!file.starts_with("tensor/os/") || portable) continue;
+      ++asked;
+      CHECK(fs::exists(entry.path().parent_path() / ("portable_" + entry.path().filename().string())));
+    }
+  CHECK(asked == 2);
+  CHECK_FALSE(is_portable("unistd.h"));
+  CHECK_FALSE(is_portable("sys/mman.h"));
+  CHECK(is_portable("vector"));
+}
+
 TEST_CASE("layers: the rule itself can fail") {
   const auto wrong = [](const std::string& file, const std::string& text) {
     std::istringstream source(text);

@@ -1,4 +1,4 @@
-#include "tensor/os.h"
+#include "tensor/os/files.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -9,13 +9,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <mutex>
-#include <string_view>
 #include <system_error>
 
 #include "tensor/check.h"
@@ -30,45 +27,6 @@ namespace fs = std::filesystem;
 [[noreturn]] void fail_errno(const char* what, const std::string& path) {
   const int reason = errno;
   fail("cannot {} {}: {}", what, path, std::strerror(reason));
-}
-
-// ---- Faults
-
-Faults read_faults() {
-  Faults faults;
-  const char* variable = std::getenv("CHAPBOOK_FAULT");
-  for (std::string_view rest = variable ? variable : ""; !rest.empty();) {
-    const std::string_view word = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
-    const size_t colon = word.find(':');
-    const std::string_view name = word.substr(0, colon),
-                           value = colon == word.npos ? "" : word.substr(colon + 1);
-    int64_t number = 0;
-    std::from_chars(value.data(), value.data() + value.size(), number);
-    if (name == "fail" && number > 0)
-      faults.fail_at = number;
-    else if (name == "kill" && number > 0)
-      faults.kill_at = number;
-    else if (name == "exchange" && (value == "EINVAL" || value == "ENOSYS" || value == "EXDEV"))
-      faults.refuse_exchange = value == "EINVAL" ? EINVAL : value == "ENOSYS" ? ENOSYS : EXDEV;
-    else if (word == "count")
-      std::atexit([] {
-        const Faults& f = os::faults();
-        fmt::print(stderr, "files: {} writes, {} syncs, {} renames\n", f.writes, f.syncs, f.renames);
-      });
-    else
-      fail("CHAPBOOK_FAULT cannot be \"{}\": fail:N, kill:N, exchange:EINVAL and count are known", word);
-  }
-  return faults;
-}
-
-// Counts the call that is about to be made; false with errno set when it is the one to fail.
-bool allowed(int64_t Faults::*counter) {
-  Faults& f = faults();
-  ++(f.*counter);
-  if (f.calls() == f.kill_at) ::kill(::getpid(), SIGKILL);
-  errno = EIO;
-  return f.calls() != f.fail_at;
 }
 
 // ---- Files
@@ -107,21 +65,29 @@ int open_locked(const std::string& path, const std::string& name) {
 
 }  // namespace
 
-Faults& faults() {
-  static Faults faults = read_faults();
-  return faults;
+struct File::Open {
+  int descriptor;  // -1 for a file that another process has locked
+  std::string name;
+};
+
+File::File(Open open) : open_(std::make_unique<Open>(std::move(open))) {}
+File::File(File&& other) noexcept = default;
+File::~File() {
+  if (open_ && open_->descriptor >= 0) ::close(open_->descriptor);
 }
 
-File File::to_read(const std::string& path) { return {open_or_throw(path, O_RDONLY, "read"), path}; }
+File File::to_read(const std::string& path) {
+  return File(Open{open_or_throw(path, O_RDONLY, "read"), path});
+}
 
 File File::to_read_regular(const std::string& path) {
-  File file{open_or_throw(path, O_RDONLY | O_NONBLOCK, "read"), path};
+  File file(Open{open_or_throw(path, O_RDONLY | O_NONBLOCK, "read"), path});
   check(file.regular(), "cannot read {}: it is not a file", path);
   return file;
 }
 
 File File::to_append(const std::string& path) {
-  return {open_or_throw(path, O_WRONLY | O_CREAT | O_APPEND, "write"), path};
+  return File(Open{open_or_throw(path, O_WRONLY | O_CREAT | O_APPEND, "write"), path});
 }
 
 File File::to_write(const std::string& path, const std::string& name) {
@@ -131,15 +97,15 @@ File File::to_write(const std::string& path, const std::string& name) {
 }
 
 File File::to_go_on(const std::string& path, const std::string& name) {
-  File file{open_locked(path, name), name};
-  check(file.descriptor_ >= 0, "cannot write {}: another process is writing it", name);
-  ::lseek(file.descriptor_, 0, SEEK_END);  // pipes and devices have none
+  File file(Open{open_locked(path, name), name});
+  check(file.open_->descriptor >= 0, "cannot write {}: another process is writing it", name);
+  ::lseek(file.open_->descriptor, 0, SEEK_END);  // pipes and devices have none
   return file;
 }
 
 File File::to_lock(const std::string& path, const std::string& name) {
-  File file{open_locked(path, path), path};
-  if (file.descriptor_ < 0) {
+  File file(Open{open_locked(path, path), path});
+  if (file.open_->descriptor < 0) {
     File other = to_read(path);
     std::string holder(200, '\0');
     holder.resize(other.read(holder.data(), holder.size()));
@@ -154,22 +120,17 @@ File File::to_lock(const std::string& path, const std::string& name) {
   return file;
 }
 
-File::~File() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+bool File::regular() const { return S_ISREG(status_of(open_->descriptor, open_->name).st_mode); }
+uint64_t File::size() const {
+  return static_cast<uint64_t>(status_of(open_->descriptor, open_->name).st_size);
 }
-
-File::File(File&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), name_(std::move(other.name_)) {}
-
-bool File::regular() const { return S_ISREG(status_of(descriptor_, name_).st_mode); }
-uint64_t File::size() const { return static_cast<uint64_t>(status_of(descriptor_, name_).st_size); }
 
 size_t File::read(void* to, size_t bytes) {
   size_t done = 0;
   while (done < bytes) {
-    const ssize_t count = ::read(descriptor_, static_cast<char*>(to) + done, bytes - done);
+    const ssize_t count = ::read(open_->descriptor, static_cast<char*>(to) + done, bytes - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_errno("read", name_);
+    if (count < 0) fail_errno("read", open_->name);
     if (count == 0) break;
     done += static_cast<size_t>(count);
   }
@@ -178,28 +139,29 @@ size_t File::read(void* to, size_t bytes) {
 
 void File::write(const void* from, size_t bytes) {
   for (const char* at = static_cast<const char*>(from); bytes > 0;) {
-    const ssize_t count = allowed(&Faults::writes) ? ::write(descriptor_, at, bytes) : -1;
+    const ssize_t count = faults().allow(&Faults::writes) ? ::write(open_->descriptor, at, bytes) : -1;
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_errno("write", name_);
+    if (count < 0) fail_errno("write", open_->name);
     at += count;
     bytes -= static_cast<size_t>(count);
   }
 }
 
 void File::empty() {
-  if (::ftruncate(descriptor_, 0) != 0 || ::lseek(descriptor_, 0, SEEK_SET) != 0) fail_errno("write", name_);
+  if (::ftruncate(open_->descriptor, 0) != 0 || ::lseek(open_->descriptor, 0, SEEK_SET) != 0)
+    fail_errno("write", open_->name);
 }
 
 void File::sync() {
   if (!regular()) return;  // pipes and devices cannot
-  if (!allowed(&Faults::syncs) || ::fsync(descriptor_) != 0) fail_errno("write", name_);
+  if (!faults().allow(&Faults::syncs) || ::fsync(open_->descriptor) != 0) fail_errno("write", open_->name);
 }
 
 // ---- Names
 
 void sync_directory(const std::string& path) {
   const int directory = open_or_throw(path, O_RDONLY, "sync");
-  const bool synced = allowed(&Faults::syncs) && ::fsync(directory) == 0;
+  const bool synced = faults().allow(&Faults::syncs) && ::fsync(directory) == 0;
   const int reason = errno;
   ::close(directory);
   errno = reason;
@@ -207,12 +169,13 @@ void sync_directory(const std::string& path) {
 }
 
 void rename(const std::string& from, const std::string& to) {
-  if (!allowed(&Faults::renames) || ::rename(from.c_str(), to.c_str()) != 0) fail_errno("put in place", to);
+  if (!faults().allow(&Faults::renames) || ::rename(from.c_str(), to.c_str()) != 0)
+    fail_errno("put in place", to);
 }
 
 // NFS, WSL's view of Windows' disks, some FUSE and overlay file systems refuse, and only Linux has the call.
 bool exchange(const std::string& a, const std::string& b) {
-  if (!allowed(&Faults::renames)) fail_errno("put in place", b);
+  if (!faults().allow(&Faults::renames)) fail_errno("put in place", b);
 #ifdef RENAME_EXCHANGE
   if (faults().refuse_exchange)
     errno = faults().refuse_exchange;
@@ -300,7 +263,7 @@ Mapping::Mapping(const std::string& path) {
   const File file = File::to_read_regular(path);
   size_ = file.size();
   check(size_ > 0, "cannot read {}: it is empty", path);
-  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.descriptor_, 0);
+  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.open_->descriptor, 0);
   if (memory == MAP_FAILED) fail_errno("read", path);
   begin_ = memory;
   remember(begin_, size_, path);

@@ -1,9 +1,11 @@
-// What Chapbook asks of the operating system for its files, and the only place that does so in ways that are
-// not portable. A call does its work or throws one line with the path and the system's reason. Tests make the
-// n-th call go wrong.
+// What Chapbook asks of the operating system for its files; system.h has all else. files.cpp does it on Linux
+// and other POSIX systems, portable_files.cpp with nothing but C++, where nothing is locked, synced or
+// exchanged (CHAPBOOK_PORTABLE=ON). A call does its work or throws one line with the path and the system's
+// reason. Tests make the n-th call go wrong.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -20,6 +22,8 @@ struct Faults {
   int refuse_exchange = 0;  // the error it gives
   int64_t writes = 0, syncs = 0, renames = 0;
   int64_t calls() const { return writes + syncs + renames; }
+  // Counts the call that is about to be made; false with errno set when it is the one to fail.
+  bool allow(int64_t Faults::*counter);
 };
 Faults& faults();
 
@@ -48,9 +52,9 @@ class File {
 
  private:
   friend class Mapping;
-  File(int descriptor, std::string name) : descriptor_(descriptor), name_(std::move(name)) {}
-  int descriptor_;
-  std::string name_;
+  struct Open;  // the system's
+  explicit File(Open open);
+  std::unique_ptr<Open> open_;
 };
 
 void sync_directory(const std::string& path);  // the names in it; nothing where the file system cannot
