@@ -16,6 +16,7 @@
 #include "tensor/backend.h"
 #include "tensor/backend_module.h"
 #include "tensor/check.h"
+#include "tensor/cpu/packed.h"
 #include "tensor/cpu/processors.h"
 #include "tensor/cpu/thread_pool.h"
 
@@ -103,6 +104,7 @@ void doctor() {
                              compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),
                              has.empty() ? "what is not known" : fmt::format("{}", fmt::join(has, " "))));
   row("BLAS", blas());
+  row("int8, bf16", fmt::format("weights of --weights are multiplied by {}", cpu::packed_vectors()));
   row("GPU", gpu());
   row("memory", fmt::format("{}, {} available to us",
                             bytes_text(static_cast<double>(memory.totalram) * memory.mem_unit),
