@@ -68,7 +68,7 @@ Row decoding_row(const Model& model, std::optional<Packing> packing = {}) {
   const double bytes = !packing ? 4 : *packing == Packing::bf16 ? 2 : 1.125;
   const double parameters = static_cast<double>(model_costs(settings).parameters),
                weights = bytes * parameters;
-  const auto made = kept<LanguageModel>([settings](Backend& backend) {
+  const auto made = kept<LanguageModel>([settings, packing](Backend& backend) {
     std::shared_ptr<LanguageModel> network = make_model(settings, backend);
     Random random{1};
     network->initialise(random);

@@ -106,7 +106,8 @@ def main():
     arguments.add_argument("--tokens", type=int, default=100)
     arguments.add_argument("--models", nargs="*", default=list(MODELS))
     arguments.add_argument("--out", default="bench/results/decode.json")
-    arguments.add_argument("--before", default="", help="words before each command, as 'taskset -c 0,1'")
+    arguments.add_argument("--add", action="store_true", help="add these rounds to those in --out, where others want the machine between")
+    arguments.add_argument("--files", help="where llama.cpp's models are written and kept; a temporary directory unless told")
     arguments.add_argument("--llama", nargs=7, help=argparse.SUPPRESS)  # this script as one of its own contenders
     options = arguments.parse_args()
     if options.llama:
@@ -117,50 +118,53 @@ def main():
 
     def median_seconds(command):
         environment = {**os.environ, "CHAPBOOK_THREADS": str(options.threads)}
-        output = subprocess.run(options.before.split() + list(map(str, command)), check=True, capture_output=True, text=True, env=environment).stdout
+        output = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, env=environment).stdout
         return statistics.median(map(float, output.split()))
 
-    rows = []
-    for name in options.models:
-        shape = MODELS[name]
-        context, vocabulary = shape[3:]
-        tokens, prompt = min(options.tokens, context - 2), min(512, context)
-        jobs = {"decode": (tokens, 1), "prompt": (0, prompt)}  # tokens to make after so many
-        row = {"model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary"), shape)),
-               "tokens": tokens, "prompt": prompt}
-        with tempfile.TemporaryDirectory() as directory:
-            for weights in WEIGHTS:
-                write_model(os.path.join(directory, weights + ".gguf"), shape, weights)
+    result = {"rows": {}, "flash": {}}
+    if options.add:
+        with open(options.out) as file:
+            result = json.load(file)
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in options.models:
+            shape = MODELS[name]
+            context, vocabulary = shape[3:]
+            tokens, prompt = min(options.tokens, context - 2), min(512, context)
+            jobs = {"decode": (tokens, 1), "prompt": (0, prompt)}  # tokens to make after so many
+            row = result["rows"].setdefault(name, {
+                "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary"), shape)), "tokens": tokens, "prompt_tokens": prompt})
             for job, (made, seen) in jobs.items():
                 commands = {}
                 for theirs, ours in WEIGHTS.items():
                     commands["chapbook, " + ours] = [options.program, *shape, made, 1, seen, ours]
-                    path = os.path.join(directory, theirs + ".gguf")
+                    path = os.path.join(options.files or temporary, f"{name}.{theirs}.gguf")
+                    if not os.path.exists(path):
+                        write_model(path, shape, theirs)
                     both = [[sys.executable, __file__, "--llama", path, context, vocabulary, made, seen, options.threads, flash]
                             for flash in (0, 1)]
-                    commands["llama.cpp, " + theirs] = min(both, key=median_seconds)
-                speeds = {contender: [] for contender in commands}
+                    key = f"{name}, {job}, {theirs}"
+                    if key not in result["flash"]:
+                        result["flash"][key] = both.index(min(both, key=median_seconds))
+                    commands["llama.cpp, " + theirs] = both[result["flash"][key]]
+                speeds = row.setdefault(job, {}).setdefault("tokens_per_second", {contender: [] for contender in commands})
                 for _ in range(options.rounds):
                     for contender, command in commands.items():
-                        speeds[contender].append((1 if made else seen) / median_seconds(command))
+                        speeds[contender].append(round((1 if made else seen) / median_seconds(command), 1))
                 median = {contender: statistics.median(values) for contender, values in speeds.items()}
                 best = max(value for contender, value in median.items() if "llama" in contender)
-                row[job] = {
-                    "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1),
-                                                      "max": round(max(values), 1)} for contender, values in speeds.items()},
-                    "ratio": {ours: round(median["chapbook, " + ours] / median["llama.cpp, " + theirs], 3)
-                              for theirs, ours in WEIGHTS.items()},
-                    "ratio_to_its_best": {ours: round(median["chapbook, " + ours] / best, 3) for ours in WEIGHTS.values()}}
-        rows.append(row)
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+                row[job]["median"] = median
+                row[job]["ratio"] = {ours: round(median["chapbook, " + ours] / median["llama.cpp, " + theirs], 3)
+                                     for theirs, ours in WEIGHTS.items()}
+                row[job]["ratio_to_its_best"] = {ours: round(median["chapbook, " + ours] / best, 3) for ours in WEIGHTS.values()}
+            print(json.dumps(row), file=sys.stderr, flush=True)
 
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    result = {"what": "decoding at batch 1, and reading a prompt: tokens per second",
-              "command": "python bench/rivals/decode.py " + " ".join(sys.argv[1:]),
-              "rounds": options.rounds, "threads": options.threads, "processor": processor,
-              "llama_cpp": llama_cpp.__version__ + " (llama-cpp-python), " + llama_cpp.llama_print_system_info().decode(),
-              "commit": commit, "date": datetime.date.today().isoformat(), "rows": rows}
+    result |= {"what": "decoding at batch 1, and reading a prompt: tokens per second, a number a round",
+               "command": "python bench/rivals/decode.py " + " ".join(sys.argv[1:]),
+               "threads": options.threads, "processor": processor,
+               "llama_cpp": llama_cpp.__version__ + " (llama-cpp-python), " + llama_cpp.llama_print_system_info().decode(),
+               "commit": commit, "date": datetime.date.today().isoformat()}
     with open(options.out, "w") as file:
         json.dump(result, file, indent=1)
         file.write("\n")
