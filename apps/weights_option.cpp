@@ -18,7 +18,7 @@ std::shared_ptr<WeightsOption> add_weights_option(CLI::App& command) {
   command
       .add_option_function<std::string>(
           "--weights", [option](const std::string& name) { option->name = name, option->asked = true; },
-          "f32, bf16, int8: fewer bits are read faster, and say a little less")
+          "f32, bf16, int8: fewer bits are read faster, and say a little less; an x-ray wants f32")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}))
       ->default_str("f32");
   return option;

@@ -1,9 +1,5 @@
 #include "tensor/packed.h"
 
-#include <cmath>
-
-#include "tensor/cpu/thread_pool.h"
-
 namespace chapbook {
 
 std::string_view name_of(Packing packing) { return packing == Packing::bf16 ? "bf16" : "int8"; }
@@ -18,17 +14,15 @@ constexpr int64_t width = PackedMatrix::panel, group = PackedMatrix::group;
 
 int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 
-// f(panel, column in it, column) for every column of a matrix, panels shared out among the threads.
-template <class F>
-void each_column(int64_t columns, F&& f) {
-  parallel_for(divide_up(columns, width), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin * width; j < std::min(end * width, columns); ++j) f(j / width, j % width, j);
-  });
+// Where number p of column j lies, and the scale of group g of it.
+int64_t place(Packing packing, int64_t rows, int64_t p, int64_t j) {
+  const int64_t panel = j / width, column = j % width;
+  if (packing == Packing::bf16) return (panel * rows + p) * width + column;
+  const int64_t groups = divide_up(rows, group), four = p % group / 4;
+  return ((panel * groups + p / group) * group + four * 4) * width + column * 4 + p % 4;
 }
-
-// Where number p of a column lies among those of its panel.
-int64_t place(int64_t p, int64_t column) {
-  return p / group * group * width + p % group / 4 * 4 * width + column * 4 + p % 4;
+int64_t scale_place(int64_t rows, int64_t g, int64_t j) {
+  return (j / width * divide_up(rows, group) + g) * width + j % width;
 }
 
 }  // namespace
@@ -39,50 +33,38 @@ PackedMatrix pack(const Tensor& b, Packing packing) {
   const int64_t k = b.size(0), n = b.size(1), panels = divide_up(n, width), groups = divide_up(k, group);
   check(k > 0 && n > 0, "pack: there is nothing in {}", b.shape());
   const std::vector<float> from = b.to_vector<float>();
-  PackedMatrix packed{packing, k, n, {}, {}};
   if (packing == Packing::bf16) {
     std::vector<bf16> numbers(panels * k * width, bf16(0.0f));
-    each_column(n, [&](int64_t panel, int64_t column, int64_t j) {
-      for (int64_t p = 0; p < k; ++p) numbers[(panel * k + p) * width + column] = bf16(from[p * n + j]);
-    });
-    packed.numbers = Tensor::from(numbers, {panels, k, width}, b.backend());
-    return packed;
+    for (int64_t p = 0; p < k; ++p)
+      for (int64_t j = 0; j < n; ++j) numbers[place(packing, k, p, j)] = bf16(from[p * n + j]);
+    return {packing, k, n, Tensor::from(numbers, {panels, k, width}, b.backend()), {}};
   }
   std::vector<uint8_t> numbers(panels * groups * group * width, 128);
   std::vector<float> scales(panels * groups * width, 0.0f);
-  each_column(n, [&](int64_t panel, int64_t column, int64_t j) {
-    for (int64_t g = 0; g < groups; ++g) {
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t first = g * group, there = std::min(group, k - first);
       float some[group] = {};
       uint8_t whole[group];
-      for (int64_t i = 0; i < std::min(group, k - g * group); ++i) some[i] = from[(g * group + i) * n + j];
-      scales[(panel * groups + g) * width + column] = quantise(group, some, whole, 128);
-      for (int64_t i = 0; i < group; ++i)
-        numbers[panel * groups * group * width + place(g * group + i, column)] = whole[i];
+      for (int64_t i = 0; i < there; ++i) some[i] = from[(first + i) * n + j];
+      scales[scale_place(k, g, j)] = quantise(group, some, whole, 128);
+      for (int64_t i = 0; i < there; ++i) numbers[place(packing, k, first + i, j)] = whole[i];
     }
-  });
-  packed.numbers = Tensor::from(numbers, {panels, groups, group / 4, width, 4}, b.backend());
-  packed.scales = Tensor::from(scales, {panels, groups, width}, b.backend());
-  return packed;
+  return {packing, k, n, Tensor::from(numbers, {panels, groups, group / 4, width, 4}, b.backend()),
+          Tensor::from(scales, {panels, groups, width}, b.backend())};
 }
 
 Tensor unpack(const PackedMatrix& b) {
   check(static_cast<bool>(b), "unpack: the matrix was never packed");
-  const int64_t k = b.rows, n = b.columns, groups = divide_up(k, group);
+  const int64_t k = b.rows, n = b.columns;
+  const std::vector<float> numbers = b.numbers.to_vector<float>();
+  const std::vector<float> scales = b.scales ? b.scales.to_vector<float>() : std::vector<float>();
   std::vector<float> to(k * n);
-  if (b.packing == Packing::bf16) {
-    const std::vector<float> numbers = b.numbers.to_vector<float>();
-    each_column(n, [&](int64_t panel, int64_t column, int64_t j) {
-      for (int64_t p = 0; p < k; ++p) to[p * n + j] = numbers[(panel * k + p) * width + column];
-    });
-  } else {
-    const std::vector<uint8_t> numbers = b.numbers.to_vector<uint8_t>();
-    const std::vector<float> scales = b.scales.to_vector<float>();
-    each_column(n, [&](int64_t panel, int64_t column, int64_t j) {
-      for (int64_t p = 0; p < k; ++p)
-        to[p * n + j] = scales[(panel * groups + p / group) * width + column] *
-                        static_cast<float>(numbers[panel * groups * group * width + place(p, column)] - 128);
-    });
-  }
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t j = 0; j < n; ++j) {
+      const float number = numbers[place(b.packing, k, p, j)];
+      to[p * n + j] = b.scales ? scales[scale_place(k, p / group, j)] * (number - 128) : number;
+    }
   return Tensor::from(to, {k, n}, b.numbers.backend());
 }
 
