@@ -12,6 +12,7 @@
 #include "apps/run/weights.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
+#include "nn/gpt.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tests/apps/little_run.h"
 #include "tests/support/temporary_directory.h"
@@ -76,7 +77,7 @@ TEST_CASE("what a packed model tells does not depend on the threads, nor on who 
     for (const int count : {1, 2, 5}) {
       thread_pool().set_threads(count);
       const std::string text =
-          tell(model, tokenizer, "One day", {.tokens = 60, .temperature = 0, .stop_at_end = false});
+          tell(model, tokenizer, "One day", {.temperature = 0, .tokens = 60, .stop_at_end = false});
       if (first.empty()) first = text;
       CHECK(text == first);
     }
@@ -85,7 +86,7 @@ TEST_CASE("what a packed model tells does not depend on the threads, nor on who 
     for (const char* prompt : {"One day", "The cat", "Tom and"}) {
       texts.push_back(
           std::make_unique<Continuation>(model, tokenizer, prompt_ids(tokenizer, prompt),
-                                         Sampling{.tokens = 60, .temperature = 0, .stop_at_end = false}));
+                                         Sampling{.temperature = 0, .tokens = 60, .stop_at_end = false}));
       all.push_back(texts.back().get());
     }
     std::string together;
