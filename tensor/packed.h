@@ -37,7 +37,8 @@ Tensor unpack(const PackedMatrix& b);                 // the numbers it holds: (
 // missing. For int8, each group of 32 numbers of a row of a is rounded to whole numbers of a largest over 127
 // first; products of groups are whole numbers, and their sums are added in the order of k:
 //   y = fma(whole, scale of a's group * scale of b's, y)
-// so that every backend and processor gives the same bits. A row of a has the same bits with any others.
+// and then bias and residual, all in f32, so that every backend and processor gives the same bits. A row of a
+// has the same bits with any others.
 Tensor matmul(const Tensor& a, const PackedMatrix& b, const Tensor& bias = {}, const Tensor& residual = {});
 
 // How a group of numbers becomes whole ones, for both sides of a product. Where one is not finite, NaN

@@ -44,13 +44,17 @@ void ReferenceBackend::packed_matmul(In a_view, In numbers_view, In scales_view,
       scale[g] = quantise(group, some, &whole[g * group], 0);
     }
     for (int64_t j = 0; j < n; ++j) {
+      const auto finish = [&]<class T>(T sum) {
+        if (bias_view) sum += static_cast<T>(bias(j));
+        return residual_view ? sum + static_cast<T>(residual(i, j)) : sum;
+      };
+      if (scales_view) {
+        y(i, j) = finish(times_column(whole, scale, numbers, scales, j));
+        continue;
+      }
       double sum = 0;
-      if (scales_view)
-        sum = times_column(whole, scale, numbers, scales, j);
-      else
-        for (int64_t p = 0; p < k; ++p) sum += a(i, p) * numbers(j / width, p, j % width);
-      if (bias_view) sum += bias(j);
-      y(i, j) = residual_view ? sum + residual(i, j) : sum;
+      for (int64_t p = 0; p < k; ++p) sum += a(i, p) * numbers(j / width, p, j % width);
+      y(i, j) = finish(sum);
     }
   }
 }
