@@ -15,6 +15,7 @@
 #include "tensor/backend_module.h"
 #include "tensor/check.h"
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/packed.h"
 #include "tensor/cpu/processors.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/os/system.h"
@@ -100,6 +101,7 @@ void doctor() {
                              has.empty() ? "what is not known" : fmt::format("{}", fmt::join(has, " "))));
   row("products", std::string(cpu::describe_gemm_vectors()) + " (CHAPBOOK_VECTORS chooses)");
   row("BLAS", blas());
+  row("int8, bf16", fmt::format("weights of --weights are multiplied by {}", cpu::packed_vectors()));
   row("GPU", gpu());
   row("memory",
       fmt::format("{}, {} available to us", bytes_text(os::memory_bytes()), bytes_text(memory_available())));

@@ -7,14 +7,17 @@
 #include "apps/report/progress.h"
 #include "apps/run/evaluation.h"
 #include "apps/run/model_directory.h"
+#include "apps/run/weights.h"
+#include "apps/weights_option.h"
 #include "data/answers.h"
 
 namespace chapbook {
 namespace {
 
 void run(const std::string& path, const std::string& data, int64_t batch, int64_t stride,
-         const std::string& answer_after) {
+         const std::string& answer_after, const std::string& weights) {
   const Model model = load_model(path);
+  const std::string chosen = choose_weights(*model.network, weights);
   const EvaluationText text = evaluation_text(data, model.tokenizer);
   const int64_t context = model.network->context();
   std::vector<bool> counted;
@@ -36,6 +39,7 @@ void run(const std::string& path, const std::string& data, int64_t batch, int64_
   };
   fmt::print("model           {}\ntext            {}\ntokens          {}\n", model_directory(path), data,
              score.targets);
+  fmt::print("weights         {}\n", chosen);
   fmt::print("windows         of {} tokens, {}\n", context,
              stride == 0 || stride == context ? "side by side" : fmt::format("{} apart", stride));
   fmt::print("loss            {:.4f} nats a token\nperplexity      {:.2f}\n", score.loss,
@@ -78,9 +82,10 @@ void add_evaluate(CLI::App& program) {
       .add_option("--answer-after", options->answer_after,
                   "only what comes after this text in each story counts, as after Story:")
       ->type_name("TEXT");
+  const auto weights = add_weights_option(command);
   command.footer("Example: ./chapbook evaluate runs/tiny --data valid.txt");
-  command.callback([options] {
-    run(options->run, options->data, options->batch, options->stride, options->answer_after);
+  command.callback([options, weights] {
+    run(options->run, options->data, options->batch, options->stride, options->answer_after, weights->name);
   });
 }
 

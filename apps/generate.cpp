@@ -5,7 +5,7 @@
 
 #include "apps/command.h"
 #include "apps/run/generator.h"
-#include "apps/run/model_directory.h"
+#include "apps/weights_option.h"
 #include "data/utf8.h"
 
 namespace chapbook {
@@ -113,6 +113,7 @@ void add_generate(CLI::App& program) {
   command.add_flag("--past-end", options->past_end, "go on after the end of a story");
   command.add_option("--after-end", options->after_end,
                      "yes, no: whether <|endoftext|> is put first; else as the model was trained");
+  const auto weights = add_weights_option(command);
   add_sampling_options(command, *options);
   command.add_option("--beams", options->beams, "search for the likeliest text with so many, without chance")
       ->check(whole_number(1))
@@ -127,11 +128,11 @@ void add_generate(CLI::App& program) {
       "          ./chapbook generate runs/tiny --prompt \"The dog\" --count 4 --min-p 0.1 --top-p 1 --stop "
       "\".\"\n"
       "          ./chapbook generate runs/tiny --prompt \"The dog\" --beams 4 --tokens 60");
-  command.callback([options] {
+  command.callback([options, weights] {
     options->sampling.logit_bias = parsed_biases(options->bias);
     options->sampling.stop_at_end = !options->past_end;
     check_sampling(options->sampling);  // before anything is printed
-    const Model model = load_model(options->run);
+    const Model model = weights->load(options->run);
     options->sampling.ends = model.ends;
     const std::vector<int32_t> prompt =
         prompt_ids(model.tokenizer, options->prompt, options->after_end.value_or(model.after_end));

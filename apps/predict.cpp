@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/run/generator.h"
 #include "apps/run/xray.h"
+#include "apps/weights_option.h"
 #include "data/utf8.h"
 
 namespace chapbook {
@@ -29,11 +30,12 @@ void add_predict(CLI::App& program) {
       ->capture_default_str();
   command.add_option("--after-end", options->after_end,
                      "yes, no: whether <|endoftext|> is put first; else as the model was trained");
+  const auto weights = add_weights_option(command);
   command.footer("Example: ./chapbook predict runs/tiny \"Once upon a\"");
-  command.callback([options] {
+  command.callback([options, weights] {
     check(options->temperature > 0, "the temperature cannot be {}; allowed: more than 0",
           options->temperature);
-    const Model model = load_model(options->run);
+    const Model model = weights->load(options->run);
     std::vector<int32_t> ids =
         prompt_ids(model.tokenizer, options->text, options->after_end.value_or(model.after_end));
     const int64_t context = model.network->context();

@@ -8,6 +8,7 @@
 
 #include "apps/command.h"
 #include "apps/serve/server.h"
+#include "apps/weights_option.h"
 
 namespace chapbook {
 
@@ -49,15 +50,16 @@ void add_serve(CLI::App& program) {
   limit("--max-seconds", options->limits.engine.seconds, "a request may take, waiting included");
   limit("--max-waiting", options->limits.engine.waiting, "requests that wait; the next is told 429");
   limit("--together", options->limits.engine.together, "texts that are continued at once");
+  const auto weights = add_weights_option(command);
   command.footer(
       "Examples: ./chapbook serve runs/tiny\n"
       "          ./chapbook serve runs/tiny runs/story --port 9000\n"
       "          curl http://localhost:8080/v1/completions -H 'Content-Type: application/json' \\\n"
       "            -d '{\"model\": \"tiny\", \"prompt\": \"Once upon a time\", \"max_tokens\": 50}'");
-  command.callback([options] {
+  command.callback([options, weights] {
     std::vector<ServedModel> models;
     for (const std::string& run : options->runs)
-      models.push_back({served_name(run, models), load_model(run)});
+      models.push_back({served_name(run, models), weights->load(run)});
     ModelServer server(std::move(models), options->limits, options->names);
     const int port = server.bind(options->host, options->port);
     // Ctrl-C wakes a thread, which may do what a signal's handler may not.

@@ -1,5 +1,6 @@
 // Whole models: training steps (forward, backward, clipping, AdamW), and decoding one token after another.
 #include <map>
+#include <optional>
 
 #include "bench/row.h"
 #include "bench/training.h"
@@ -61,14 +62,17 @@ Row training_row(const Model& model) {
 }
 
 // A token for each sequence of the batch, always the one after half of the context. The floor: every weight
-// is read once.
-Row decoding_row(const Model& model) {
+// is read once; packed ones are 2 bytes, or 1 and an eighth.
+Row decoding_row(const Model& model, std::optional<Packing> packing = {}) {
   const Settings settings = settings_of(model);
-  const double weights = 4.0 * static_cast<double>(model_costs(settings).parameters);
-  const auto made = kept<LanguageModel>([settings](Backend& backend) {
+  const double bytes = !packing ? 4 : *packing == Packing::bf16 ? 2 : 1.125;
+  const double parameters = static_cast<double>(model_costs(settings).parameters),
+               weights = bytes * parameters;
+  const auto made = kept<LanguageModel>([settings, packing](Backend& backend) {
     std::shared_ptr<LanguageModel> network = make_model(settings, backend);
     Random random{1};
     network->initialise(random);
+    if (packing) network->pack_weights(*packing);
     return network;
   });
   const auto prepare = [=](Backend& backend) -> std::function<void()> {
@@ -89,12 +93,12 @@ Row decoding_row(const Model& model) {
     };
   };
   return {.section = "decode",
-          .name = model.name,
+          .name = packing ? fmt::format("{}, {}", model.name, name_of(*packing)) : model.name,
           .shape = shape_of(model),
           .prepare = prepare,
           .unit = "tokens/s",
           .units = static_cast<double>(model.batch),
-          .cost = {2 * weights / 4 * static_cast<double>(model.batch), weights, 0},
+          .cost = {2 * parameters * static_cast<double>(model.batch), weights, 0},
           .floor = [=](const Limits& limits) { return weights / limits.read; }};
 }
 
@@ -114,6 +118,8 @@ std::vector<Row> nn_rows() {
   std::vector<Row> rows;
   for (const Model& model : trained) rows.push_back(training_row(model));
   for (const Model& model : decoded) rows.push_back(decoding_row(model));
+  for (const Packing packing : {Packing::bf16, Packing::int8})
+    for (const Model& model : {decoded[2], decoded[4]}) rows.push_back(decoding_row(model, packing));
   return rows;
 }
 

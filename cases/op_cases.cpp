@@ -3,6 +3,8 @@
 #include <cmath>
 #include <map>
 
+#include "tensor/packed.h"
+
 namespace chapbook {
 
 // Sizes around the widths of vector registers and tiles, multiples of them, and past what one thread takes at
@@ -140,6 +142,16 @@ static Tensor adamw(const Tensors& x) {
       {.rate = 0.3, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 0.01, .step = 3, .gradient_scale = scale.view()},
       parts);
   return concatenate(Tensors{flat(w1), flat(m1), flat(v1), flat(w2), flat(m2), flat(v2)}, 0);
+}
+
+// x[0] x[1] + x[2] + x[3], x[1] packed; always f32, so for f64 too only what is exact will do: quarters in
+// bf16, and int8, whose meaning is in f32.
+static const std::vector<std::vector<Shape>> packed_products = {{{3, 4}, {4, 2}, {2}, {3, 2}},
+                                                                {{2, 9, 65}, {65, 39}, {39}, {2, 9, 39}}};
+template <Packing packing>
+static Tensor packed_product(const Tensors& x) {
+  const auto wide = [&](int i) { return x[i].to(DType::f32); };
+  return matmul(wide(0), pack(wide(1), packing), wide(2), wide(3)).to(x[0].dtype());
 }
 
 static std::vector<OpCase> make() {
@@ -305,6 +317,9 @@ static std::vector<OpCase> make() {
       {"matmul of a transpose",
        {{{3, 4}, {2, 4}}, {{31, 33}, {17, 33}}},
        [](const Variables& x) { return matmul(x[0], transpose(x[1], 0, 1)); }},
+      values("matmul of a packed matrix, bf16", packed_products, packed_product<Packing::bf16>,
+             {-2, 2, 0.25}),
+      values("matmul of a packed matrix, int8", packed_products, packed_product<Packing::int8>),
 
       // Rows.
       {"softmax", rows, [](const Variables& x) { return softmax(x[0]); }, {-5, 5}},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "nn/adapt.h"
+
 namespace chapbook {
 
 // Whether they fit into the context, after those before them.
@@ -42,25 +44,31 @@ Variable LanguageModel::stream(const Tensor& tokens) const {
 }
 
 Variable LanguageModel::scores(const Variable& stream) const {
-  return linear(last_norm(stream), transpose(head(), 0, 1), {});
+  const Variable x = last_norm(stream);
+  return packed_head_ ? times_packed(x, packed_head_, {}, {}) : linear(x, transpose(head(), 0, 1), {});
 }
 
 Variable LanguageModel::operator()(const Tensor& tokens) const { return scores(stream(tokens)); }
 
 Variable LanguageModel::hidden(const Tensor& tokens) const { return last_norm(stream(tokens)); }
 
+Tensor LanguageModel::scored(const Tensor& x) const {
+  return packed_head_ ? matmul(x, packed_head_) : matmul(x, head().value().to(x.dtype()).transpose(0, 1));
+}
+
 void LanguageModel::each_logits(const Tensor& tokens,
                                 const std::function<void(int64_t first, const Tensor& logits)>& visit) const {
   NoGrad no_grad;
   constexpr int64_t numbers = 16 << 20;  // 64 MB
   const Tensor x = hidden(tokens).value(), rows = x.reshape({-1, x.size(-1)});
-  const Tensor table = head().value().to(x.dtype()).transpose(0, 1);
   const int64_t at_once = std::max<int64_t>(1, numbers / vocabulary());
   for (int64_t first = 0; first < rows.size(0); first += at_once)
-    visit(first, matmul(rows.slice(0, first, std::min(rows.size(0), first + at_once)), table));
+    visit(first, scored(rows.slice(0, first, std::min(rows.size(0), first + at_once))));
 }
 
 Variable LanguageModel::loss(const Tensor& tokens, const Tensor& targets, double label_smoothing) const {
+  check(!packed_head_, "model: a loss to train on wants weights in f32, not packed as {}",
+        name_of(packed_head_.packing));
   return linear_cross_entropy(hidden(tokens), head(), targets, {.smoothing = label_smoothing});
 }
 
@@ -91,8 +99,25 @@ Tensor LanguageModel::next(const Tensor& tokens, std::span<Caches* const> sequen
     for (size_t b = 0; b < sequences.size(); ++b) caches[b] = &(*sequences[b])[i];
     x = named_block(i, x, places, caches);
   }
-  const Tensor last = x.value().select(1, T - 1).as_contiguous();          // (B, C)
-  return matmul(last_norm(last).value(), head().value().transpose(0, 1));  // (B, V)
+  const Tensor last = x.value().select(1, T - 1).as_contiguous();  // (B, C)
+  return scored(last_norm(last).value());                          // (B, V)
+}
+
+void LanguageModel::pack_weights(Packing packing) {
+  check(!packed_head_, "the model's weights are packed already, as {}", name_of(packed_head_.packing));
+  for_each_linear(*this, [&](const std::string&, Linear& linear) {
+    linear.packed = pack(linear.weight.value(), packing);
+    linear.weight = {};
+  });
+  packed_head_ = pack(head().value().transpose(0, 1), packing);
+}
+
+int64_t LanguageModel::weight_bytes() {
+  int64_t bytes = packed_head_ ? packed_head_.bytes() : head().value().count() * 4;
+  for_each_linear(*this, [&](const std::string&, Linear& linear) {
+    bytes += linear.packed ? linear.packed.bytes() : linear.weight.value().count() * 4;
+  });
+  return bytes;
 }
 
 void LanguageModel::train_with(Random* random, bool recompute) {

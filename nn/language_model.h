@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/attention.h"
+#include "tensor/packed.h"
 
 namespace chapbook {
 
@@ -51,6 +52,14 @@ class LanguageModel : public Module {
   // Training with another share of dropout than the model was made with, from the next train_with() on.
   void drop_out(double share) { sizes_.dropout = share; }
 
+  // From now on only for generation and evaluation: every Linear's matrix and the head's table are laid out
+  // for it in fewer bits (tensor/packed.h), and the Linears' own are let go. Embeddings stay f32. What cannot
+  // be done then says so: gradients, saving.
+  void pack_weights(Packing packing);
+  bool packed() const { return static_cast<bool>(packed_head_); }
+  // Bytes of weights that a token reads in products.
+  int64_t weight_bytes();
+
   // While `random` is set, dropout draws its masks from there. With `recompute`, a training step keeps only
   // the input of each block, and backward computes the block again: the same bits for less memory and about a
   // third more time. Nothing of both for evaluation.
@@ -76,12 +85,14 @@ class LanguageModel : public Module {
 
   void check_tokens(const Tensor& tokens, int64_t before) const;
   Variable hidden(const Tensor& tokens) const;  // (B, T, C): what the head scores
+  Tensor scored(const Tensor& x) const;         // (N, C), behind the last norm -> (N, V)
   // Block i as it names itself to who looks (autograd/watch.h): its number, with its result as "stream".
   Variable named_block(int64_t i, const Variable& x, const Tensor& places, CachesOfBlock caches) const;
   Variable recomputed(int64_t i, const Variable& x) const;
 
   Sizes sizes_;
   Dropout dropout_;
+  PackedMatrix packed_head_;  // (C, V), or nothing
   bool recompute_ = false;
   DType dtype_ = DType::f32;  // of hidden states
 };

@@ -16,6 +16,8 @@ namespace chapbook {
 namespace fs = std::filesystem;
 
 void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory) {
+  check(!model.packed(), "{}: a model whose weights are packed is not saved; it is a rounded copy",
+        directory);
   const int32_t end = tokenizer.end_of_text();
   if (has_low_rank(model)) {
     save_adapter(model, "../base", directory);

@@ -1,16 +1,17 @@
-"""Decoding one token after another, Chapbook and llama.cpp side by side: the same shape, random weights, batch 1, the same threads,
-taken in turns.
+"""Decoding one token after another, and reading a prompt, Chapbook and llama.cpp side by side: the same shape, random weights,
+batch 1, the same threads, taken in turns.
 
     cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_decode
     python -m venv venv && CMAKE_ARGS="-DGGML_NATIVE=ON" venv/bin/pip install llama-cpp-python gguf
     venv/bin/python bench/rivals/decode.py          # writes bench/results/decode.json
 
-Each round runs ours, then llama.cpp on f32 and on Q8_0 weights (8 bits a weight: a quarter of the bytes that decoding is bound by),
-in a process each. A contender reads one token and then makes TOKENS more, always the likeliest; what counts is the median time of a
-token, and the median of that over the rounds. llama.cpp gets flash attention or not, whichever is faster, and the token it needs next
-is taken from its logits with numpy, outside the time measured.
+Each round runs ours and llama.cpp on f32, on 16 and on 8 bits a weight (Q8_0 there, int8 here: a quarter of the bytes that decoding
+is bound by), in a process each. A contender reads one token and then makes TOKENS more, always the likeliest; what counts is the
+median time of a token, and the median of that over the rounds. Then it reads a prompt of 512 tokens (128 where the context ends
+there) five times, and gives the scores after its last. llama.cpp gets flash attention or not, whichever is faster at first, and the
+token it needs next is taken from its logits with numpy, outside the time measured.
 """
-import argparse, ctypes, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
+import argparse, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
 
 import numpy as np
 
@@ -19,7 +20,7 @@ MODELS = {
     "small": (6, 6, 384, 128, 50257),
     "124M": (12, 12, 768, 1024, 50257),
 }
-WEIGHTS = ("F32", "Q8_0")
+WEIGHTS = {"F32": "f32", "BF16": "bf16", "Q8_0": "int8"}  # llama.cpp's, and ours beside them
 
 
 def write_model(path, shape, weights):
@@ -60,8 +61,8 @@ def write_model(path, shape, weights):
     writer.close()
 
 
-def llama(path, context, vocabulary, tokens, threads, flash):
-    """Prints seconds for each token, one number a line."""
+def llama(path, context, vocabulary, tokens, seen, threads, flash):
+    """As bench/decode.cpp: seconds for each of `tokens` after `seen`, or without any for reading `seen`; one number a line."""
     import llama_cpp
 
     quiet = llama_cpp.llama_log_callback(lambda level, text, data: None)
@@ -71,17 +72,28 @@ def llama(path, context, vocabulary, tokens, threads, flash):
     if not model:
         sys.exit(f"llama.cpp cannot load {path}")
     options = llama_cpp.llama_context_default_params()
-    options.n_ctx, options.n_batch, options.n_threads, options.n_threads_batch = context, 512, threads, threads
+    options.n_ctx, options.n_threads, options.n_threads_batch = context, threads, threads
+    options.n_batch = options.n_ubatch = 512
     options.flash_attn_type = int(flash)
     session = llama_cpp.llama_init_from_model(model, options)
-    token = (llama_cpp.llama_token * 1)(1)
-    for i in range(tokens + 1):
+
+    def step(ids):
+        """Seconds, and the likeliest token after these."""
+        array = (llama_cpp.llama_token * len(ids))(*ids)
         start = time.perf_counter()
-        if llama_cpp.llama_decode(session, llama_cpp.llama_batch_get_one(token, 1)) != 0:
+        if llama_cpp.llama_decode(session, llama_cpp.llama_batch_get_one(array, len(ids))) != 0:
             sys.exit("llama.cpp cannot decode")
         logits = llama_cpp.llama_get_logits(session)  # waits for them
         seconds = time.perf_counter() - start
-        token[0] = int(np.ctypeslib.as_array(logits, shape=(vocabulary,)).argmax())
+        return seconds, int(np.ctypeslib.as_array(logits, shape=(vocabulary,)).argmax())
+
+    ids = [int(id) for id in np.random.default_rng(1).integers(0, vocabulary, seen)]
+    for i in range(6 if tokens == 0 else tokens + 1):
+        if tokens == 0:
+            llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(session), True)
+        seconds, likeliest = step(ids)
+        if tokens > 0:
+            ids = [likeliest]
         if i > 0:
             print(seconds)
 
@@ -94,7 +106,9 @@ def main():
     arguments.add_argument("--tokens", type=int, default=100)
     arguments.add_argument("--models", nargs="*", default=list(MODELS))
     arguments.add_argument("--out", default="bench/results/decode.json")
-    arguments.add_argument("--llama", nargs=6, help=argparse.SUPPRESS)  # this script as one of its own contenders
+    arguments.add_argument("--add", action="store_true", help="add these rounds to those in --out, where others want the machine between")
+    arguments.add_argument("--files", help="where llama.cpp's models are written and kept; a temporary directory unless told")
+    arguments.add_argument("--llama", nargs=7, help=argparse.SUPPRESS)  # this script as one of its own contenders
     options = arguments.parse_args()
     if options.llama:
         path, *numbers = options.llama
@@ -107,37 +121,50 @@ def main():
         output = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, env=environment).stdout
         return statistics.median(map(float, output.split()))
 
-    rows = []
-    for name in options.models:
-        shape = MODELS[name]
-        context, vocabulary = shape[3:]
-        tokens = min(options.tokens, context - 2)
-        with tempfile.TemporaryDirectory() as directory:
-            commands = {"chapbook, F32": [options.program, *shape, tokens, 1]}
-            for weights in WEIGHTS:
-                path = os.path.join(directory, weights + ".gguf")
-                write_model(path, shape, weights)
-                both = [[sys.executable, __file__, "--llama", path, context, vocabulary, tokens, options.threads, flash] for flash in (0, 1)]
-                commands["llama.cpp, " + weights] = min(both, key=median_seconds)
-            speeds = {contender: [] for contender in commands}
-            for _ in range(options.rounds):
-                for contender, command in commands.items():
-                    speeds[contender].append(1 / median_seconds(command))
-        median = {contender: statistics.median(values) for contender, values in speeds.items()}
-        rows.append({
-            "model": name, "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary"), shape)), "tokens": tokens,
-            "tokens_per_second": {contender: {"median": round(median[contender], 1), "min": round(min(values), 1), "max": round(max(values), 1)}
-                                  for contender, values in speeds.items()},
-            "ratio": {contender: round(median["chapbook, F32"] / median[contender], 3) for contender in commands if "llama" in contender}})
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    result = {"rows": {}, "flash": {}}
+    if options.add:
+        with open(options.out) as file:
+            result = json.load(file)
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in options.models:
+            shape = MODELS[name]
+            context, vocabulary = shape[3:]
+            tokens, prompt = min(options.tokens, context - 2), min(512, context)
+            jobs = {"decode": (tokens, 1), "prompt": (0, prompt)}  # tokens to make after so many
+            row = result["rows"].setdefault(name, {
+                "shape": dict(zip(("layers", "heads", "width", "context", "vocabulary"), shape)), "tokens": tokens, "prompt_tokens": prompt})
+            for job, (made, seen) in jobs.items():
+                commands = {}
+                for theirs, ours in WEIGHTS.items():
+                    commands["chapbook, " + ours] = [options.program, *shape, made, 1, seen, ours]
+                    path = os.path.join(options.files or temporary, f"{name}.{theirs}.gguf")
+                    if not os.path.exists(path):
+                        write_model(path, shape, theirs)
+                    both = [[sys.executable, __file__, "--llama", path, context, vocabulary, made, seen, options.threads, flash]
+                            for flash in (0, 1)]
+                    key = f"{name}, {job}, {theirs}"
+                    if key not in result["flash"]:
+                        result["flash"][key] = both.index(min(both, key=median_seconds))
+                    commands["llama.cpp, " + theirs] = both[result["flash"][key]]
+                speeds = row.setdefault(job, {}).setdefault("tokens_per_second", {contender: [] for contender in commands})
+                for _ in range(options.rounds):
+                    for contender, command in commands.items():
+                        speeds[contender].append(round((1 if made else seen) / median_seconds(command), 1))
+                median = {contender: statistics.median(values) for contender, values in speeds.items()}
+                best = max(value for contender, value in median.items() if "llama" in contender)
+                row[job]["median"] = median
+                row[job]["ratio"] = {ours: round(median["chapbook, " + ours] / median["llama.cpp, " + theirs], 3)
+                                     for theirs, ours in WEIGHTS.items()}
+                row[job]["ratio_to_its_best"] = {ours: round(median["chapbook, " + ours] / best, 3) for ours in WEIGHTS.values()}
+            print(json.dumps(row), file=sys.stderr, flush=True)
 
     processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    result = {"what": "decoding at batch 1: tokens per second",
-              "command": "python bench/rivals/decode.py " + " ".join(sys.argv[1:]),
-              "rounds": options.rounds, "threads": options.threads, "processor": processor,
-              "llama_cpp": llama_cpp.__version__ + " (llama-cpp-python), " + llama_cpp.llama_print_system_info().decode(),
-              "commit": commit, "date": datetime.date.today().isoformat(), "rows": rows}
+    result |= {"what": "decoding at batch 1, and reading a prompt: tokens per second, a number a round",
+               "command": "python bench/rivals/decode.py " + " ".join(sys.argv[1:]),
+               "threads": options.threads, "processor": processor,
+               "llama_cpp": llama_cpp.__version__ + " (llama-cpp-python), " + llama_cpp.llama_print_system_info().decode(),
+               "commit": commit, "date": datetime.date.today().isoformat()}
     with open(options.out, "w") as file:
         json.dump(result, file, indent=1)
         file.write("\n")

@@ -23,6 +23,7 @@ class CpuBackend final : public HostBackend {
   Kernel<&Backend::argmax> argmax;
   Kernel<&Backend::square_sum> square_sum;
   Kernel<&Backend::matmul> matmul;
+  Kernel<&Backend::packed_matmul> packed_matmul;
   Kernel<&Backend::softmax> softmax;
   Kernel<&Backend::softmax_backward> softmax_backward;
   Kernel<&Backend::log_softmax> log_softmax;

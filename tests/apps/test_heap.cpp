@@ -7,6 +7,7 @@
 #include "apps/run/family.h"
 #include "apps/run/generator.h"
 #include "apps/run/trainer.h"
+#include "apps/run/weights.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
 #include "nn/gpt.h"
@@ -82,25 +83,30 @@ TEST_CASE("steps of training take nothing from the heap") {
 
 TEST_CASE("a generated token takes nothing from the heap") {
   if (!counted()) return;
-  const GPTConfig config{.layers = 2, .heads = 2, .width = 32, .context = 32, .vocabulary = 300};
-  GPT gpt(config);
-  Random random{1};
-  gpt.initialise(random);
   // Past the end of the context, too: then the last half of it is computed again.
   std::string text;
   write_stories(50, 1, [&](std::string_view story) { text += story; });
   const Tokenizer tokenizer = train_bpe(text, 300);
-  const HeapCount heap;
-  size_t before = 0, tokens = 0, without = 0, longest = 0;  // calls so far; tokens in a row without one
-  Continuation continuation(gpt, tokenizer, prompt_ids(tokenizer, ""), {.tokens = 400, .stop_at_end = false});
-  Continuation* const alone = &continuation;
-  while (continuation.end() == Continuation::End::none) {
-    step(gpt, {&alone, 1});
-    without = heap.calls() == before ? without + 1 : 0;
-    longest = std::max(longest, without);
-    before = heap.calls();
-    ++tokens;
+  for (const char* weights : {"f32", "bf16", "int8"}) {
+    CAPTURE(weights);
+    const GPTConfig config{.layers = 2, .heads = 2, .width = 32, .context = 32, .vocabulary = 300};
+    GPT gpt(config);
+    Random random{1};
+    gpt.initialise(random);
+    choose_weights(gpt, weights);
+    const HeapCount heap;
+    size_t before = 0, tokens = 0, without = 0, longest = 0;  // calls so far; tokens in a row without one
+    Continuation continuation(gpt, tokenizer, prompt_ids(tokenizer, ""),
+                              {.tokens = 400, .stop_at_end = false});
+    Continuation* const alone = &continuation;
+    while (continuation.end() == Continuation::End::none) {
+      step(gpt, {&alone, 1});
+      without = heap.calls() == before ? without + 1 : 0;
+      longest = std::max(longest, without);
+      before = heap.calls();
+      ++tokens;
+    }
+    CHECK(tokens == 400);
+    CHECK(longest >= 150);
   }
-  CHECK(tokens == 400);
-  CHECK(longest >= 150);
 }

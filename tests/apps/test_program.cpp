@@ -41,6 +41,7 @@ TEST_CASE("a command line that makes no sense: one line, exit code 2") {
       {"generate x --count 1.5", "--count: cannot be 1.5"},
       {"generate x --seed -1", "--seed: cannot be -1; allowed: 0 or more"},
       {"generate x --top-k -1", "--top-k: cannot be -1"},
+      {"generate x --weights int4", "--weights: int4 not in {f32,bf16,int8}"},
       {"predict x y --top 0", "--top: cannot be 0"},
       {"evaluate x --data y --stride -1", "--stride: cannot be -1"},
       {"evaluate x --data y --batch 70000", "--batch: cannot be 70000; allowed: 1 to 65536"},

@@ -1,0 +1,140 @@
+// Products with a packed matrix: a is made ready once, then threads share the panels out, and each panel is
+// read from memory once for all rows.
+#include "tensor/packed.h"
+
+#include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/loop.h"
+#include "tensor/cpu/packed.h"
+#include "tensor/cpu/packed_kernel.h"
+#include "tensor/reference/reference_backend.h"
+
+namespace chapbook {
+
+namespace cpu {
+
+namespace {
+
+constexpr int64_t width = PackedMatrix::panel, group = PackedMatrix::group;
+
+// The widest that the product may use (gemm_vectors) and this processor has.
+const PackedKernel& kernel() {
+  [[maybe_unused]] const std::string_view vectors = gemm_vectors();
+#ifdef __x86_64__
+  if (vectors == "portable" || vectors.ends_with("as-written")) return packed_portable_kernel;
+  if (vectors != "avx2" && __builtin_cpu_supports("avx512vnni")) return packed_avx512_kernel;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return packed_avx2_kernel;
+#endif
+  return packed_portable_kernel;
+}
+
+struct Product {
+  int64_t m, n, k;
+  const float *a, *bias, *residual;  // bias and residual may be missing
+  int64_t a_step;
+  float* y;
+  const PackedKernel& kernel;
+  const int64_t tiles = (m + kernel.rows - 1) / kernel.rows;  // of rows, nearly equal
+
+  int64_t first(int64_t tile) const { return m * tile / tiles; }
+
+  // panel(number of the panel, tile, rows, where their sums go) computes one block of y.
+  template <class F>
+  void each_panel(int64_t panel_bytes, F&& panel) const {
+    const int64_t panels = (n + width - 1) / width;
+    const bool little = panels * panel_bytes < (1 << 16);
+    const int64_t at_once = little ? panels : std::max<int64_t>(1, (1 << 16) / panel_bytes);
+    parallel_for(panels, at_once, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j)
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          alignas(64) float sums[8 * width];
+          const int64_t i = first(tile), rows = first(tile + 1) - i;
+          panel(j, tile, rows, sums);
+          finish(i, rows, j * width, std::min(width, n - j * width), sums);
+        }
+    });
+  }
+
+  void finish(int64_t i, int64_t rows, int64_t j, int64_t columns, const float* sums) const {
+    for (int64_t row = i; row < i + rows; ++row, sums += width) {
+      float* const to = y + row * n + j;
+      std::copy(sums, sums + columns, to);
+      if (bias)
+        for (int64_t c = 0; c < columns; ++c) to[c] += bias[j + c];
+      if (residual)
+        for (int64_t c = 0; c < columns; ++c) to[c] += residual[row * n + j + c];
+    }
+  }
+
+  void halves(const uint16_t* numbers) const {
+    float* const rows = scratch<struct RowsSideBySide>(m * k);  // of each tile
+    parallel_for(tiles, std::max<int64_t>(1, grain / (kernel.rows * k)), [&](int64_t begin, int64_t end) {
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const int64_t i = first(tile), count = first(tile + 1) - i;
+        for (int64_t r = 0; r < count; ++r)
+          for (int64_t p = 0; p < k; ++p) rows[i * k + p * count + r] = a[(i + r) * a_step + p];
+      }
+    });
+    each_panel(k * width * 2, [&](int64_t j, int64_t tile, int64_t count, float* sums) {
+      kernel.halves[count - 1](k, rows + first(tile) * k, numbers + j * k * width, sums);
+    });
+  }
+
+  void bytes(const uint8_t* numbers, const float* scales) const {
+    const int64_t groups = (k + group - 1) / group;
+    int8_t* const whole = scratch<struct WholeNumbers, int8_t>(m * groups * group);
+    float* const row_scales = scratch<struct RowScales>(m * groups);
+    int32_t* const begins = scratch<struct Begins, int32_t>(m * groups);
+    parallel_for(m, std::max<int64_t>(1, grain / k), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t g = 0; g < groups; ++g) {
+          const float* x = a + i * a_step + g * group;
+          float last[group] = {};
+          if (const int64_t there = k - g * group; there < group) {
+            std::copy(x, x + there, last);
+            x = last;
+          }
+          int8_t* to = whole + (i * groups + g) * group;
+          row_scales[i * groups + g] = quantise(group, x, to, 0);
+          int32_t sum = 0;
+          for (int64_t p = 0; p < group; ++p) sum += to[p];
+          begins[i * groups + g] = -128 * sum;
+        }
+    });
+    each_panel(groups * width * (group + 4), [&](int64_t j, int64_t tile, int64_t count, float* sums) {
+      const int64_t i = first(tile);
+      kernel.bytes[count - 1](
+          groups, {whole + i * groups * group, row_scales + i * groups, begins + i * groups, groups * group},
+          numbers + j * groups * group * width, scales + j * groups * width, sums);
+    });
+  }
+};
+
+}  // namespace
+
+std::string_view packed_vectors() { return kernel().name; }
+
+}  // namespace cpu
+
+void CpuBackend::packed_matmul(In a, In numbers, In scales, In bias, In residual, Out y) {
+  const bool covered = cpu::dense_rows({a, bias, residual, y}) && numbers.contiguous() &&
+                       (!scales || scales.contiguous()) && (!residual || residual.contiguous()) &&
+                       y.contiguous();
+  if (!covered) return reference_backend().packed_matmul(a, numbers, scales, bias, residual, y);
+  if (y.count() == 0) return;
+  const cpu::Product product{y.shape[0],
+                             y.shape[1],
+                             a.shape[1],
+                             a.as<float>(),
+                             bias ? bias.as<float>() : nullptr,
+                             residual ? residual.as<float>() : nullptr,
+                             a.strides[0],
+                             y.as<float>(),
+                             cpu::kernel()};
+  if (scales)
+    product.bytes(numbers.as<uint8_t>(), scales.as<float>());
+  else
+    product.halves(numbers.as<uint16_t>());
+}
+
+}  // namespace chapbook
