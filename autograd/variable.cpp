@@ -16,6 +16,13 @@ bool is_recording() { return recording; }
 NoGrad::NoGrad() : before_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = before_; }
 
+static thread_local const OnGradients::Grown* gradient_grown = nullptr;
+
+OnGradients::OnGradients(Grown grown) : grown_(std::move(grown)), before_(gradient_grown) {
+  gradient_grown = &grown_;
+}
+OnGradients::~OnGradients() { gradient_grown = before_; }
+
 static std::atomic<uint64_t> next_number{0};
 
 Node::Node(std::string_view name, const Shape& shape) : number(next_number++), name(name), shape(shape) {}
@@ -100,14 +107,18 @@ void backward(const Variable& y, const Tensor& dy) {
   std::priority_queue<std::shared_ptr<Node>, RecycledVector<std::shared_ptr<Node>>, decltype(older)> ready(
       older);
 
-  const auto add = [&](const std::shared_ptr<Node>& node, const Tensor& gradient) {
+  const auto add = [&](const std::shared_ptr<Node>& node, Tensor gradient) {
     check(!node->used, "backward: '{}' was walked before and its rules are gone; compute the value again",
           node->name);
     check(gradient.shape() == node->shape, "backward: gradient {} for the '{}' of shape {}", gradient.shape(),
           node->name, node->shape);
     const bool first = !node->gradient_;
-    node->gradient_ = first ? gradient : added(std::move(node->gradient_), gradient);
-    if (first && !node->edges.empty()) ready.push(node);
+    node->gradient_ = first ? std::move(gradient) : added(std::move(node->gradient_), gradient);
+    if (node->edges.empty()) {
+      if (gradient_grown) (*gradient_grown)(*node);
+    } else if (first) {
+      ready.push(node);
+    }
   };
 
   add(y.node(), dy);
@@ -121,9 +132,9 @@ void backward(const Variable& y, const Tensor& dy) {
     node->gradient_ = {};
     node->edges.clear();
     for (const Edge& edge : edges) {
-      const Edge::Gradients gradients = edge.rule(gradient);
+      Edge::Gradients gradients = edge.rule(gradient);
       for (size_t i = 0; i < edge.inputs.size(); ++i)
-        if (edge.inputs[i]) add(edge.inputs[i], gradients.at(i));
+        if (edge.inputs[i]) add(edge.inputs[i], std::move(gradients.at(i)));
     }
   }
 }

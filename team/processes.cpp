@@ -43,6 +43,7 @@ struct alignas(64) Worker {
   std::atomic<uint32_t> pulses;
   std::atomic<uint32_t> bell;  // rung when one of its mailboxes has changed
   std::atomic<uint32_t> said;
+  std::atomic<uint32_t> left;  // it has ended, well, and gives no more
   char why[1024];
 };
 
@@ -140,6 +141,7 @@ void ProcessTeam::swap(int peer, std::span<const std::byte> send, std::span<std:
   bool sent = false, received = false;  // all of it; where there is nothing, an empty block goes
   while (!sent || !received) {
     const uint32_t heard = bell.load();
+    const bool peer_left = shared_->workers[peer].left.load();  // before what it gave last is looked for
     bool moved = false;
     if (const uint32_t written = out.written.load(); !sent && written - out.read.load() < 2) {
       const auto block = send.first(std::min(send.size(), block_bytes));
@@ -161,10 +163,12 @@ void ProcessTeam::swap(int peer, std::span<const std::byte> send, std::span<std:
       in.read = read + 1;
       moved = true;
     }
-    if (moved)
+    if (moved) {
       ring(shared_->workers[peer].bell);
-    else
-      wait_for(bell, heard);
+      continue;
+    }
+    check(!peer_left, "worker {} has ended although worker {} still waits for it", peer, rank());
+    wait_for(bell, heard);
   }
 }
 
@@ -266,7 +270,13 @@ class Watcher {
   void look() {
     for (size_t rank = 0; rank < workers_.size(); ++rank) {
       Watched& worker = workers_[rank];
-      if (!worker.ended) worker.ended = ::waitpid(worker.process, &worker.status, WNOHANG) == worker.process;
+      if (!worker.ended && ::waitpid(worker.process, &worker.status, WNOHANG) == worker.process) {
+        worker.ended = true;
+        if (!failure(worker)) {  // whoever still waits for it is to know
+          shared_.workers[rank].left = 1;
+          for (size_t other = 0; other < workers_.size(); ++other) ring(shared_.workers[other].bell);
+        }
+      }
       const uint32_t pulses = shared_.workers[rank].pulses.load();
       if (pulses != worker.pulses) worker.heard = Clock::now();
       worker.pulses = pulses;
