@@ -84,9 +84,7 @@ double memory_of_worker(const Settings& settings, int64_t parameters, double opt
   const double weights = 4.0 * static_cast<double>(parameters);
   const int64_t own = settings.shards / workers;
   const double sums = settings.sum == "tree" ? std::log2(static_cast<double>(own)) * weights : 0;
-  const ShardsOfStep shard = shards_of(settings);
-  return 2 * weights + sums + optimizer / workers +
-         activations * static_cast<double>(shard.rows) / static_cast<double>(settings.batch);
+  return 2 * weights + sums + optimizer / workers + activations;
 }
 
 // The link between the workers as it is, or as told: then with the latency that TCP has on a local network.
@@ -132,7 +130,9 @@ void plan(Settings settings, const PlanOptions& options, Team& team) {
   const double weights = 4.0 * static_cast<double>(parameters);
   const double optimizer =
       settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
-  const auto activations = static_cast<double>(model.activation_bytes);
+  const auto activations =
+      static_cast<double>(model.activation_bytes) *  // of as many rows as one worker computes at once
+      (workers > 1 ? static_cast<double>(shards_of(settings).rows) / static_cast<double>(settings.batch) : 1);
   const double memory = workers > 1 ? memory_of_worker(settings, parameters, optimizer, activations, workers)
                                     : 2 * weights + optimizer + activations;
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;

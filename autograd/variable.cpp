@@ -96,6 +96,13 @@ static Tensor added(Tensor sum, const Tensor& x) {
   return sum;
 }
 
+// Of the parameters among the inputs. Only now does nobody else hold what has come.
+static void tell(const Edges& edges) {
+  for (const Edge& edge : edges)
+    for (const auto& input : edge.inputs)
+      if (input && input->edges.empty()) (*gradient_grown)(*input);
+}
+
 void backward(const Variable& y, const Tensor& dy) {
   check(y.wants_gradient(), "backward: nothing here wants a gradient");
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
@@ -107,18 +114,14 @@ void backward(const Variable& y, const Tensor& dy) {
   std::priority_queue<std::shared_ptr<Node>, RecycledVector<std::shared_ptr<Node>>, decltype(older)> ready(
       older);
 
-  const auto add = [&](const std::shared_ptr<Node>& node, Tensor gradient) {
+  const auto add = [&](const std::shared_ptr<Node>& node, const Tensor& gradient) {
     check(!node->used, "backward: '{}' was walked before and its rules are gone; compute the value again",
           node->name);
     check(gradient.shape() == node->shape, "backward: gradient {} for the '{}' of shape {}", gradient.shape(),
           node->name, node->shape);
     const bool first = !node->gradient_;
-    node->gradient_ = first ? std::move(gradient) : added(std::move(node->gradient_), gradient);
-    if (node->edges.empty()) {
-      if (gradient_grown) (*gradient_grown)(*node);
-    } else if (first) {
-      ready.push(node);
-    }
+    node->gradient_ = first ? gradient : added(std::move(node->gradient_), gradient);
+    if (first && !node->edges.empty()) ready.push(node);
   };
 
   add(y.node(), dy);
@@ -132,10 +135,11 @@ void backward(const Variable& y, const Tensor& dy) {
     node->gradient_ = {};
     node->edges.clear();
     for (const Edge& edge : edges) {
-      Edge::Gradients gradients = edge.rule(gradient);
+      const Edge::Gradients gradients = edge.rule(gradient);
       for (size_t i = 0; i < edge.inputs.size(); ++i)
-        if (edge.inputs[i]) add(edge.inputs[i], std::move(gradients.at(i)));
+        if (edge.inputs[i]) add(edge.inputs[i], gradients.at(i));
     }
+    if (gradient_grown) tell(edges);
   }
 }
 

@@ -9,8 +9,6 @@ namespace chapbook {
 
 namespace {
 
-constexpr size_t at_once = 1 << 18;  // numbers: 1 MiB, which the second cache holds
-
 struct Halves {
   Parts mine, peers;
 };
@@ -37,6 +35,9 @@ std::vector<Halves> way(int rank, int size, int parts) {
 // The numbers of some places one after another, as if they lay in one row.
 class Row {
  public:
+  static constexpr size_t at_once =
+      1 << 18;  // numbers that go in a message: 1 MiB, which the second cache holds
+
   explicit Row(Places places) : places_(std::move(places)) {}
   bool empty() const { return at_ == places_.size(); }
 
@@ -65,9 +66,9 @@ class Row {
 // however small the places are.
 template <class Each>
 void exchange_rows(Team& team, int peer, Row given, Row taken, Each each) {
-  static thread_local std::vector<float> sent(at_once), received(at_once);
+  static thread_local std::vector<float> sent(Row::at_once), received(Row::at_once);
   for (size_t to_give = given.count(), to_take = taken.count(); to_give > 0 || to_take > 0;) {
-    const size_t giving = std::min(to_give, at_once), taking = std::min(to_take, at_once);
+    const size_t giving = std::min(to_give, Row::at_once), taking = std::min(to_take, Row::at_once);
     float* end = sent.data();
     given.next(giving, [&](std::span<float> some) { end = std::copy(some.begin(), some.end(), end); });
     team.exchange(peer, std::as_bytes(std::span(sent).first(giving)),

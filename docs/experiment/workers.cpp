@@ -180,6 +180,7 @@ static void slow_links(Results& results) {
     const StepSeconds said = step_seconds(alone, alone * 2 / 3, {50e-6, gigabits * 1e9 / 8}, parameters,
                                           std::max<int64_t>(1, parameters >> 18), 2);
     found["without_link"] = alone, found["formula"] = said.all();
+    found["formula_at_the_end"] = said.all() + said.hidden;
     const std::string key = fmt::format("{:g}", gigabits * 1000);  // Mbit/s
     results.values["slow"][key] = found;
     with.x.push_back(gigabits), with.y.push_back(found["overlapped"]["step"]);
@@ -319,7 +320,7 @@ static void on_paper(Results& results, double small_speed) {
                      plot);
     }
     results.values["paper"][model.name]["cpu_tokens_per_second"] = model.cpu_speed;
-    results.values["paper"][model.name]["gpu_tokens_per_second"] = gpu / costs.flops_per_token;
+    results.values["paper"][model.name]["gpu_tokens_per_second"] = std::round(gpu / costs.flops_per_token);
     results.values["paper"][model.name]["parameters"] = costs.parameters;
     results.values["paper"][model.name]["tokens"] = tokens;
   }
@@ -335,8 +336,9 @@ int main(int argc, char** argv) {
       {"slow", "preset tiny, 2 shards, medians of 7 steps"},
       {"sums", "preset tiny, 8 shards, 50 steps"}};
   const std::vector<std::string> wanted(argv + 1, argv + argc);
-  if (!wanted.empty()) {
-    const Json before = read_json("docs/results/workers.json");
+  const std::string file = "docs/results/workers.json";
+  if (!wanted.empty() && std::filesystem::exists(file)) {
+    const Json before = read_json(file);
     results.values = before.at("values");
     for (const auto& [name, figure] : before.at("figures").items())
       results.figure(name, plot_from_json(figure));
