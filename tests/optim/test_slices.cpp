@@ -57,18 +57,23 @@ TEST_CASE("slices: a bucket ends where it is large enough") {
 TEST_CASE("a tree sum adds the last list tensor by tensor, in any order, to the same bits") {
   const auto list = [](int leaf) {
     TreeSum::List tensors;
-    for (int i = 0; i < 3; ++i)
-      tensors.push_back(Tensor::full({4}, std::pow(10.0, (leaf * 5 + i) % 9), DType::f32));
+    for (int i = 0; i < 3; ++i)  // of very different sizes, so that another order has other bits
+      tensors.push_back(Tensor::full({4}, std::sin(leaf + 3 * i) * std::pow(10.0, leaf * 5 % 7), DType::f32));
     return tensors;
   };
   TreeSum sum;
   for (int leaf = 0; leaf < 7; ++leaf) sum.add(list(leaf));
   TreeSum::List last = list(7);
+  bool other = false;  // in a row: or this shows nothing
   for (const size_t i : {size_t{2}, size_t{0}, size_t{1}}) {
     const auto x = [&](int leaf) { return list(leaf)[i]; };
     const Tensor wanted = ((x(0) + x(1)) + (x(2) + x(3))) + ((x(4) + x(5)) + (x(6) + x(7)));
+    Tensor in_a_row = x(0);
+    for (int leaf = 1; leaf < 8; ++leaf) in_a_row = in_a_row + x(leaf);
+    other = other || in_a_row.to_vector<float>() != wanted.to_vector<float>();
     CHECK(sum.add_last(i, std::move(last[i])).to_vector<float>() == wanted.to_vector<float>());
   }
+  CHECK(other);
   sum.clear();
   sum.add(list(0));
   sum.add(list(1));

@@ -53,7 +53,7 @@ static void says(const std::function<void()>& f) {
   try {
     f();
   } catch (const std::exception& error) {
-    FAIL(error.what());
+    FAIL(std::string(error.what()));
   }
 }
 

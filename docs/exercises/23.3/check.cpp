@@ -15,7 +15,7 @@ static void check_gather(int size) {
               size, from, 10 + from, team.rank(), all[from]);
     });
   } catch (const std::exception& error) {
-    FAIL(error.what());
+    FAIL(std::string(error.what()));
   }
 }
 
