@@ -1,20 +1,25 @@
 // plan: what a training run will cost, before anything runs. Counts are exact; the time is measured on a few
 // real steps.
+#include <algorithm>
+#include <bit>
 #include <chrono>
+#include <cmath>
 
 #include "apps/command.h"
 #include "apps/report/memory.h"
 #include "apps/report/progress.h"
 #include "apps/run/family.h"
 #include "apps/run/trainer.h"
+#include "apps/run/workers.h"
 #include "apps/settings_options.h"
+#include "team/link.h"
 #include "tensor/check.h"
 
 namespace chapbook {
 namespace {
 
 template <class... Args>
-void row(std::string_view what, fmt::format_string<Args...> format, Args&&... args) {
+void say(std::string_view what, fmt::format_string<Args...> format, Args&&... args) {
   fmt::print("{:<12}{}\n", what, fmt::format(format, std::forward<Args>(args)...));
 }
 
@@ -32,6 +37,13 @@ std::string work_text(double operations) {
   const bool has_unit = text.back() >= 'A';
   return text.insert(text.size() - has_unit, " ") + "FLOP";
 }
+
+struct PlanOptions {
+  std::shared_ptr<SettingsOptions> settings;
+  bool counts_only = false;
+  int workers = 1;
+  double link = 0;  // Gbit/s between machines; 0: what there is, measured
+};
 
 // Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
 // sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
@@ -65,14 +77,64 @@ double measured_tokens_per_second(const Settings& settings) {
   return best;
 }
 
-void plan(const Settings& settings, bool measure) {
+// What each of several workers has: its part of the optimizer's state, and while its shards add up as many
+// sums of the tree as that has levels.
+double memory_of_worker(const Settings& settings, int64_t parameters, double optimizer, double activations,
+                        int workers) {
+  const double weights = 4.0 * static_cast<double>(parameters);
+  const int64_t own = settings.shards / workers;
+  const double sums = settings.sum == "tree" ? std::log2(static_cast<double>(own)) * weights : 0;
+  return 2 * weights + sums + optimizer / workers + activations;
+}
+
+// The link between the workers as it is, or as told: then with the latency that TCP has on a local network.
+Link link_of(double gigabits, Team& team) {
+  constexpr double latency = 50e-6;
+  return gigabits > 0 ? Link{latency, gigabits * 1e9 / 8} : measure_link(team);
+}
+
+// How a step goes with several workers, each of which is as fast as this one.
+void plan_of_workers(const Settings& settings, const ModelCosts& model, int workers, double speed,
+                     const Link& link) {
+  const ShardsOfStep shard = shards_of(settings);
+  const double tokens = static_cast<double>(settings.batch * settings.context * settings.accumulation);
+  const double batch = static_cast<double>(shard.rows * settings.context) / speed;  // seconds
+  const int64_t pieces = std::max<int64_t>(
+      1, 4 * model.parameters / (int64_t{1} << 20));  // of 1 MiB or more: see optim/slices.h
+  const StepSeconds step =
+      step_seconds(tokens / workers / speed, batch * 2 / 3, link, model.parameters, pieces, workers);
+  say("link", "{:.3g} Gbit/s both ways, {:.3g} us for an exchange", link.bytes_per_second * 8 / 1e9,
+      link.latency * 1e6);
+  say("sent", "{} a step by each worker: 2 (N - 1) / N of the gradients' bytes",
+      bytes_text(static_cast<double>(all_reduce_bytes(model.parameters, workers))));
+  say("a step",
+      "about {:.3g} s: computing {:.3g}, sums {:.3g} of which {:.3g} behind the backward pass, weights "
+      "{:.3g}",
+      step.all(), step.computing, step.sums, step.hidden, step.gathering);
+  say("speed", "{} tokens/s, {:.2f} times what one of the workers does alone",
+      short_count(tokens / step.all()), tokens / speed / step.all());
+}
+
+// Of the team, which measures together, worker 0 speaks.
+void plan(Settings settings, const PlanOptions& options, Team& team) {
+  const bool measure = !options.counts_only, speaks = team.rank() == 0;
+  const int workers = std::max(options.workers, team.size());
+  settings.shards = std::max<int64_t>(settings.shards, workers);
+  check_settings(settings);
+  const auto row = [&]<class... Args>(std::string_view what, fmt::format_string<Args...> format,
+                                      Args&&... args) {
+    if (speaks) say(what, format, std::forward<Args>(args)...);
+  };
   const ModelCosts model = model_costs(settings);
   const int64_t parameters = model.parameters, embeddings = model.embeddings;
   const double weights = 4.0 * static_cast<double>(parameters);
   const double optimizer =
       settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
-  const auto activations = static_cast<double>(model.activation_bytes);
-  const double memory = 2 * weights + optimizer + activations;
+  const auto activations =
+      static_cast<double>(model.activation_bytes) *  // of as many rows as one worker computes at once
+      (workers > 1 ? static_cast<double>(shards_of(settings).rows) / static_cast<double>(settings.batch) : 1);
+  const double memory = workers > 1 ? memory_of_worker(settings, parameters, optimizer, activations, workers)
+                                    : 2 * weights + optimizer + activations;
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
   const double token_work = model.flops_per_token;
 
@@ -81,9 +143,10 @@ void plan(const Settings& settings, bool measure) {
       settings.width, settings.context, grouped(settings.vocabulary));
   row("parameters", "{}: embeddings {} ({} the output head), blocks {}", grouped(parameters),
       grouped(embeddings), settings.tied ? "also" : "with", grouped(parameters - embeddings));
-  row("memory", "about {}: weights {}, gradients {}, {} {}, activations of a batch {} in {}",
-      bytes_text(memory), bytes_text(weights), bytes_text(weights), settings.optimizer, bytes_text(optimizer),
-      bytes_text(activations), settings.precision);
+  row("memory", "{} {}: weights {}, gradients {}, {} {}, activations of a batch {} in {}",
+      workers > 1 ? "of each worker about" : "about", bytes_text(memory), bytes_text(weights),
+      bytes_text(weights), settings.optimizer, bytes_text(optimizer / workers), bytes_text(activations),
+      settings.precision);
   row("work",
       "{} a token, forward and backward: 6 for each weight of a product, and attention's 7 C (T + 1) a "
       "layer",
@@ -97,13 +160,19 @@ void plan(const Settings& settings, bool measure) {
         work_text(token_work * run_tokens));
 
   if (!measure) return;
-  const double free = memory_available();
+  const double free = memory_available() / (options.link > 0 ? 1 : team.size());
   if (free > 0 && memory > free) {
     row("time", "not measured: the run needs {} of memory, and {} are free", bytes_text(memory),
         bytes_text(free));
     return;
   }
-  const double speed = measured_tokens_per_second(settings);
+  // Workers that share a machine measure at once, as they would train.
+  const double speed = std::ranges::min(gather(team, measured_tokens_per_second(settings)));
+  if (workers > 1) {
+    const Link link = link_of(options.link, team);
+    if (speaks) plan_of_workers(settings, model, workers, speed, link);
+    return;
+  }
   const std::string measured =
       fmt::format("an estimate without evaluations: {} tokens/s, {}/s, measured on a few steps",
                   short_count(speed), work_text(speed * token_work));
@@ -119,10 +188,33 @@ void plan(const Settings& settings, bool measure) {
 void add_plan(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("plan", "what a training run costs: parameters, memory, work, time");
-  const auto options = add_settings_options(*command);
-  auto counts_only = std::make_shared<bool>(false);
-  command->add_flag("--counts-only", *counts_only, "measure nothing");
-  command->callback([options, counts_only] { plan(options->settings(), !*counts_only); });
+  auto options = std::make_shared<PlanOptions>();
+  options->settings = add_settings_options(*command);
+  command->add_flag("--counts-only", options->counts_only, "measure nothing");
+  CLI::Option* workers =
+      command
+          ->add_option("--workers", options->workers,
+                       "a run by so many workers, a power of two: processes of this machine, started and "
+                       "measured together; or, with --link, machines as this one")
+          ->check(whole_number(1, 1024))
+          ->type_name("N");
+  command
+      ->add_option("--link", options->link,
+                   "machines that are joined by so many Gbit/s; those that there are, mpirun starts and this "
+                   "measures")
+      ->check(CLI::PositiveNumber)
+      ->type_name("GBIT")
+      ->needs(workers);
+  command->callback([options] {
+    const Settings settings = options->settings->settings();
+    check(std::has_single_bit(static_cast<unsigned>(options->workers)),
+          "{} workers: their number is a power of two", options->workers);
+    const bool imagined = options->link > 0 || options->counts_only;
+    in_workers(imagined ? 1 : options->workers, [&](Team& team, const volatile std::sig_atomic_t&) {
+      plan(settings, *options, team);
+      return true;
+    });
+  });
 }
 
 }  // namespace chapbook

@@ -2,29 +2,18 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <csignal>
-#include <thread>
 
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/run/run.h"
 #include "apps/run/trial.h"
+#include "apps/run/workers.h"
 #include "apps/settings_options.h"
-#include "team/mpi.h"
-#include "team/processes.h"
-#include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
 #include "tensor/os/system.h"
 
 namespace chapbook {
 namespace {
-
-// Ctrl-C asks the loop to end after the step it is in; a second one ends the program at once.
-volatile std::sig_atomic_t interrupted = 0;
-void on_interrupt(int signal) {
-  interrupted = 1;
-  std::signal(signal, SIG_DFL);
-}
 
 struct Arguments {
   RunOptions run;
@@ -95,15 +84,13 @@ void look(Arguments& arguments) {
   check(options.from.from.empty(), "--check and --find-rate look at a new model; leave out --from");
   options.directory = fmt::format("runs/trial-{}", os::process_id());
   // Once they are open the files may go; Ctrl-C before that waits for it.
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  const auto& interrupted = listen_for_interrupts();
   const TrainingData data = [&] {
     const NewDirectory taken_away(options.directory);
     return open_training_data(std::filesystem::path(options.directory) / data_directory(options));
   }();
   if (interrupted) std::exit(130);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  stop_listening();
   options.settings.vocabulary = data.train.info().vocabulary_size;
   if (arguments.check) {
     const int wrong = check_training(options.settings, data, print_line);
@@ -130,56 +117,11 @@ bool train(Arguments& arguments, Team& team, const volatile std::sig_atomic_t& s
   return false;
 }
 
-constexpr int stopped = 130;  // what shells expect of a program ended by Ctrl-C
-
-// Starts this program again as each of the workers, with the same arguments.
-void start_workers(int workers) {
-  const int code = run_processes(workers, [](const Place& place) -> int { start_program_again(place); });
-  if (code != 0) std::exit(code);
-}
-
-void be_worker(Arguments& arguments) {
-  ProcessTeam team(Place::from_environment());
-  try {
-    const int threads = thread_pool().threads();
-    thread_pool().set_threads(take_cores(team, threads));
-    if (!train(arguments, team, team.stop())) std::exit(stopped);
-  } catch (const std::bad_alloc&) {
-    team.say_why("out of memory; a smaller batch, context or model needs less");
-    std::_Exit(2);
-  } catch (const std::exception& error) {
-    team.say_why(error.what());
-    std::_Exit(2);
-  }
-}
-
-void be_worker_of_mpi(Arguments& arguments) {
-  std::unique_ptr<MpiTeam> team = mpi_team();
-  bool done = false;
-  try {
-    // Unless mpirun gave each its own cores, those of one machine share them.
-    const char* const here = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    if (here && std::thread::hardware_concurrency() == os::processors_of_machine())
-      thread_pool().set_threads(std::max(1, thread_pool().threads() / std::max(1, std::atoi(here))));
-    check(arguments.workers == 1, "mpirun says how many workers there are; leave out --workers");
-    done = train(arguments, *team, interrupted);
-  } catch (const std::bad_alloc&) {
-    team->end_all("out of memory; a smaller batch, context or model needs less");
-  } catch (const std::exception& error) {
-    team->end_all(error.what());
-  }
-  team.reset();  // waits for the others
-  if (!done) std::exit(stopped);
-}
-
 void train(Arguments& arguments) {
   if (arguments.check || arguments.find_rate) return look(arguments);
-  if (Place::in_environment()) return be_worker(arguments);
-  if (arguments.workers > 1) return start_workers(arguments.workers);
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
-  if (started_by_mpirun()) return be_worker_of_mpi(arguments);
-  if (!train(arguments, alone(), interrupted)) std::exit(stopped);
+  in_workers(arguments.workers, [&](Team& team, const volatile std::sig_atomic_t& stop) {
+    return train(arguments, team, stop);
+  });
 }
 
 }  // namespace

@@ -16,6 +16,13 @@ bool is_recording() { return recording; }
 NoGrad::NoGrad() : before_(recording) { recording = false; }
 NoGrad::~NoGrad() { recording = before_; }
 
+static thread_local const OnGradients::Grown* gradient_grown = nullptr;
+
+OnGradients::OnGradients(Grown grown) : grown_(std::move(grown)), before_(gradient_grown) {
+  gradient_grown = &grown_;
+}
+OnGradients::~OnGradients() { gradient_grown = before_; }
+
 static std::atomic<uint64_t> next_number{0};
 
 Node::Node(std::string_view name, const Shape& shape) : number(next_number++), name(name), shape(shape) {}
@@ -89,6 +96,13 @@ static Tensor added(Tensor sum, const Tensor& x) {
   return sum;
 }
 
+// Of the parameters among the inputs. Only now does nobody else hold what has come.
+static void tell(const Edges& edges) {
+  for (const Edge& edge : edges)
+    for (const auto& input : edge.inputs)
+      if (input && input->edges.empty()) (*gradient_grown)(*input);
+}
+
 void backward(const Variable& y, const Tensor& dy) {
   check(y.wants_gradient(), "backward: nothing here wants a gradient");
   check(y.shape() == dy.shape(), "backward: a gradient of shape {} for a value of shape {}", dy.shape(),
@@ -125,6 +139,7 @@ void backward(const Variable& y, const Tensor& dy) {
       for (size_t i = 0; i < edge.inputs.size(); ++i)
         if (edge.inputs[i]) add(edge.inputs[i], gradients.at(i));
     }
+    if (gradient_grown) tell(edges);
   }
 }
 

@@ -2,6 +2,7 @@
 // that turns the gradient of its result into the gradients of its inputs; backward() walks the nodes from the
 // newest to the oldest.
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -86,6 +87,20 @@ Variable record(std::string_view name, Tensor value, Edges edges);
 // graph can be walked once: its rules and gradients are freed on the way.
 void backward(const Variable& loss);
 void backward(const Variable& y, const Tensor& dy);  // from any value, given its gradient
+
+// While one lives, `grown` is called in this thread whenever backward() has added to the gradient of a
+// parameter; that of the last addition may be taken away at once, before the walk has ended.
+class OnGradients {
+ public:
+  using Grown = std::function<void(const Node& parameter)>;
+  explicit OnGradients(Grown grown);
+  ~OnGradients();
+  OnGradients(const OnGradients&) = delete;
+
+ private:
+  Grown grown_;
+  const Grown* before_;
+};
 
 // Whether ops are recorded in this thread: always, but while a NoGrad lives.
 bool is_recording();

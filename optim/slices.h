@@ -1,7 +1,9 @@
-// Slices: the parameters of a model as one line of numbers, cut into equal parts. A step of S shards has S
-// parts, however many workers share them; each worker answers for some, and moves only those weights (ZeRO,
-// stage 1: Rajbhandari et al. 2020). An optimizer of slices is an optimizer of other parameters: see
-// leaves().
+// Slices: the numbers of a model, cut into equal parts. A step of S shards has S parts, however many workers
+// share them; each worker answers for some, and moves only those weights (ZeRO, stage 1: Rajbhandari et al.
+// 2020). An optimizer of slices is an optimizer of other parameters: see leaves().
+//
+// Neighbouring parameters make a bucket, and each bucket is cut into S parts by itself: so a bucket whose
+// gradients are there can be summed, all workers taking part, while those of others are still computed.
 #pragma once
 #include <vector>
 
@@ -11,7 +13,8 @@ namespace chapbook {
 
 class Slices {
  public:
-  Slices(std::vector<Parameter> parameters, int64_t parts);
+  // A bucket ends where it has so many numbers: by default 1 MiB, as much as is sent at once (team/sum.h).
+  Slices(std::vector<Parameter> parameters, int64_t parts, int64_t bucket = 1 << 18);
 
   // Of the numbers of one parameter, `begin` to `end` - 1.
   struct Piece {
@@ -20,6 +23,13 @@ class Slices {
   };
   // What lies in the parts `first` to `last` - 1, in order; of a parameter at most one piece.
   std::vector<Piece> pieces(int64_t first, int64_t last) const;
+  std::vector<Piece> pieces(int64_t first, int64_t last, size_t bucket) const;  // of that one's parameters
+
+  struct Bucket {
+    size_t first, last;  // parameters `first` to `last` - 1
+    int64_t length;      // of each part
+  };
+  const std::vector<Bucket>& buckets() const { return buckets_; }
 
   // That piece of a tensor of the parameter's shape: the tensor itself where that is all of it, else a view
   // of (n) numbers, or (1, n) of a matrix, which so remains one.
@@ -33,8 +43,9 @@ class Slices {
 
  private:
   std::vector<Parameter> parameters_;
-  std::vector<int64_t> begin_;  // of each parameter, in the line
-  int64_t parts_, length_;      // of each part
+  std::vector<int64_t> begin_;  // of each parameter, in its bucket
+  std::vector<Bucket> buckets_;
+  int64_t parts_;
 };
 
 }  // namespace chapbook

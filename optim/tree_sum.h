@@ -3,6 +3,7 @@
 // on with it, and the bits are the same. It holds k sums besides the list that comes.
 #pragma once
 #include <cstdint>
+#include <utility>
 
 #include "tensor/ops.h"
 
@@ -24,13 +25,20 @@ class TreeSum {
     sums_.push_back(std::move(list));
   }
 
-  // The sum of all, after which there is none.
-  List take() {
-    check(sums_.size() == 1, "a tree of {} leaves is not whole", count_);
-    List sum = std::move(sums_.back());
+  // Of the last list of all, the tensor at place i: gives the sum of all lists there. In any order of i;
+  // after all of them the sum has been taken, and clear() makes room for the next.
+  Tensor add_last(size_t i, Tensor tensor) {
+    check(((count_ + 1) & count_) == 0, "a tree of {} leaves is not whole", count_ + 1);
+    for (size_t level = sums_.size(); level-- > 0;) {  // the smallest sums first, as a carry goes
+      Tensor sum = std::exchange(sums_[level][i], {});
+      sum.backend().binary(Binary::add, sum.view(), tensor.view(), sum.view());
+      tensor = std::move(sum);
+    }
+    return tensor;
+  }
+  void clear() {
     sums_.clear();
     count_ = 0;
-    return sum;
   }
 
  private:

@@ -44,7 +44,7 @@ struct alignas(64) Worker {
   std::atomic<uint32_t> pulses;
   std::atomic<uint32_t> bell;  // rung when one of its mailboxes has changed
   std::atomic<uint32_t> said;
-  std::atomic<uint32_t> done;  // it has ended well, as the watcher saw
+  std::atomic<uint32_t> left;  // it has ended, well, and gives no more
   char why[1024];
 };
 
@@ -142,8 +142,7 @@ void ProcessTeam::swap(int peer, std::span<const std::byte> send, std::span<std:
   bool sent = false, received = false;  // all of it; where there is nothing, an empty block goes
   while (!sent || !received) {
     const uint32_t heard = bell.load();
-    // Looked at before the mailboxes: what it gave, it gave before it ended.
-    const bool gone = shared_->workers[peer].done.load() != 0;
+    const bool peer_left = shared_->workers[peer].left.load();  // before what it gave last is looked for
     bool moved = false;
     if (const uint32_t written = out.written.load(); !sent && written - out.read.load() < 2) {
       const auto block = send.first(std::min(send.size(), block_bytes));
@@ -165,11 +164,12 @@ void ProcessTeam::swap(int peer, std::span<const std::byte> send, std::span<std:
       in.read = read + 1;
       moved = true;
     }
-    check(moved || !gone, "worker {} has ended, but worker {} still waits for it", peer, rank());
-    if (moved)
+    if (moved) {
       ring(shared_->workers[peer].bell);
-    else
-      wait_for(bell, heard);
+      continue;
+    }
+    check(!peer_left, "worker {} has ended although worker {} still waits for it", peer, rank());
+    wait_for(bell, heard);
   }
 }
 
@@ -271,20 +271,17 @@ class Watcher {
   void look() {
     for (size_t rank = 0; rank < workers_.size(); ++rank) {
       Watched& worker = workers_[rank];
-      if (!worker.ended) {
-        worker.ended = ::waitpid(worker.process, &worker.status, WNOHANG) == worker.process;
-        if (worker.ended && !failure(worker)) tell_the_others(rank);
+      if (!worker.ended && ::waitpid(worker.process, &worker.status, WNOHANG) == worker.process) {
+        worker.ended = true;
+        if (!failure(worker)) {  // whoever still waits for it is to know
+          shared_.workers[rank].left = 1;
+          for (size_t other = 0; other < workers_.size(); ++other) ring(shared_.workers[other].bell);
+        }
       }
       const uint32_t pulses = shared_.workers[rank].pulses.load();
       if (pulses != worker.pulses) worker.heard = Clock::now();
       worker.pulses = pulses;
     }
-  }
-
-  // Who waits for one that has ended wakes up and says so.
-  void tell_the_others(size_t rank) {
-    shared_.workers[rank].done = 1;
-    for (size_t other = 0; other < workers_.size(); ++other) ring(shared_.workers[other].bell);
   }
 
   // `first` is the first that was seen to fail; what all have found wrong, rank 0 says for all.

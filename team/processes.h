@@ -48,8 +48,8 @@ class ProcessTeam : public Team {
 // Starts `size` processes, in each of which `work` is called with its place; it either becomes another
 // program or returns the exit code. Returns what all of them exit with. Where one fails, dies, or does not
 // run for some seconds (is stopped, or has no processor), all are ended and one line is thrown that names it:
-// within five seconds, and within 30 while it starts; so it is where one ends well and another still waits
-// for it. A worker that computes, or waits for a disk, for ever is not noticed.
+// within five seconds, and within 30 while it starts. One that ends well while others still wait for it is
+// named too. A worker that computes, or waits for a disk, for ever is not noticed.
 //
 // Ctrl-C and SIGTERM become stop(), and a second one ends all at once.
 int run_processes(int size, const std::function<int(const Place&)>& work);

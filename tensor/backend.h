@@ -105,6 +105,9 @@ class Backend {
   virtual void upload(const void* host, void* here, size_t bytes) = 0;
   virtual void download(const void* here, void* host, size_t bytes) = 0;
   virtual void synchronize() {}  // waits for the work of all calls so far
+  virtual bool in_host_memory() const {
+    return false;
+  }  // any thread of the host may read and write the numbers
 
   // Whether models can be trained in this dtype here: f32, and the half types where the device has them.
   virtual bool trains_in(DType dtype) const { return is_float(dtype); }

@@ -10,6 +10,7 @@ class HostBackend : public Backend {
   void release(void* block) noexcept override;
   void upload(const void* host, void* here, size_t bytes) override;
   void download(const void* here, void* host, size_t bytes) override;
+  bool in_host_memory() const override { return true; }
 
  protected:
   void without_kernel(KernelCall& call) override;  // the reference's loops, on the same views

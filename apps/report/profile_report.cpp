@@ -62,6 +62,12 @@ static std::string summary(const StepProfile& profile, const OpRow& all) {
          fmt::format("memory   {} before the step, at most {} in it\n",
                      bytes_text(static_cast<double>(profile.live_before)),
                      bytes_text(static_cast<double>(profile.peak))) +
+         (profile.workers > 1
+              ? fmt::format("workers  {}: each sent {}, with {:.3f} ms of exchanges, of which {:.3f} ms were "
+                            "waited for\n",
+                            profile.workers, bytes_text(static_cast<double>(profile.sent)),
+                            1e3 * profile.exchanging, 1e3 * profile.waited)
+              : std::string()) +
          fmt::format(
              "limits   {:.0f} GFLOP/s; read {:.1f}, triad {:.1f}, update {:.1f} GB/s; {} threads, measured "
              "just "
@@ -73,7 +79,7 @@ static std::string summary(const StepProfile& profile, const OpRow& all) {
 std::string profile_table(const StepProfile& profile) {
   constexpr double least_share = 0.005;
   std::vector<OpRow> rows;
-  OpRow rest{}, all{}, between{};
+  OpRow rest{}, all{}, between{}, waiting{};
   int small = 0;
   for (const OpRow& row : op_rows(profile)) {
     add(all, row);
@@ -87,8 +93,9 @@ std::string profile_table(const StepProfile& profile) {
   rest.op = fmt::format("{} rows below {}% each", small, 100 * least_share);
   all.op = "all calls";
   between.op = "between calls", between.seconds = profile.between_ops();
+  waiting.op = "waiting for others", waiting.seconds = profile.waited;
 
-  size_t op_width = rest.op.size(), shapes_width = 6;
+  size_t op_width = std::max(rest.op.size(), waiting.op.size()), shapes_width = 6;
   for (const OpRow& row : rows) {
     op_width = std::max(op_width, row.op.size());
     shapes_width = std::max(shapes_width, row.shapes.size());
@@ -109,6 +116,7 @@ std::string profile_table(const StepProfile& profile) {
   if (small > 0) line("", rest);
   line("", all);
   line("", between);
+  if (profile.workers > 1) line("", waiting);
   return out + '\n' + summary(profile, all);
 }
 
@@ -140,6 +148,11 @@ Json profile_json(const StepProfile& profile) {
                {"live_bytes_before", profile.live_before},
                {"peak_bytes", profile.peak}};
   step.update(cost_json(total(profile).cost));
+  if (profile.workers > 1)
+    step.update({{"workers", profile.workers},
+                 {"sent_bytes", profile.sent},
+                 {"seconds_in_exchanges", profile.exchanging},
+                 {"seconds_waited", profile.waited}});
   return {{"limits", to_json(profile.limits)}, {"step", step}, {"ops", ops}, {"calls", calls}};
 }
 

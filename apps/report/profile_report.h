@@ -18,10 +18,15 @@ struct StepProfile {
   double plain = 0;         // seconds of the same step without the profiler
   size_t live_before = 0;   // bytes of tensors before the step: weights and the optimizer's state
   size_t peak = 0;          // the most bytes of tensors during it
+  // Of a step that several workers share, in the first of them.
+  int workers = 1;
+  int64_t sent = 0;       // bytes
+  double exchanging = 0;  // seconds of exchanges, which may go on while ops run
+  double waited = 0;      // seconds of doing nothing else
 
   double seconds() const { return whole - recording; }  // of the step alone
   double in_ops() const;
-  double between_ops() const { return seconds() - in_ops(); }  // graph, dispatch, memory, data
+  double between_ops() const { return seconds() - in_ops() - waited; }  // graph, dispatch, memory, data
 };
 
 // The calls of one phase, op and shape together.

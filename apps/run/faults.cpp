@@ -26,6 +26,7 @@ class Faulty : public Backend {
   void synchronize() override { wrapped_.synchronize(); }
   bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
   int64_t numbers_at_once() const override { return wrapped_.numbers_at_once(); }
+  bool in_host_memory() const override { return wrapped_.in_host_memory(); }
   Backend& sound() const { return wrapped_; }
 
  protected:

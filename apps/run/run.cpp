@@ -400,14 +400,17 @@ void Run::sample(int64_t tokens) {
   write_file(path, read_file(path) + to_text(line) + "\n");
 }
 
-void Run::log_step(const Trainer::Step& step, double speed, Progress& progress) {
+void Run::log_step(const Trainer::Step& step, const Communication& with_others, double speed,
+                   Progress& progress) {
   log_->write(trainer_.steps(), {{"tokens", static_cast<double>(trainer_.tokens())},
                                  {"loss", step.loss},
                                  {"rate", step.rate},
                                  {"gradient_norm", step.gradient_norm},
                                  {"tokens_per_second", speed},
                                  {"seconds", seconds()},
-                                 {"peak_bytes", static_cast<double>(peak_bytes())}});
+                                 {"peak_bytes", static_cast<double>(peak_bytes())},
+                                 {"sent_bytes", static_cast<double>(with_others.bytes_sent)},
+                                 {"waited_seconds", with_others.waited}});
   progress.update(
       static_cast<double>(trainer_.steps()),
       fmt::format("loss {:.3f}  rate {:.1e}  {} tokens/s", step.loss, step.rate, short_count(speed)));
@@ -448,7 +451,11 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
     progress.emplace("training", static_cast<double>(settings_.steps), static_cast<double>(trainer_.steps()));
   while (!done() && !any(team_, stop)) {
     const auto before = Clock::now();
+    const Communication had = trainer_.communication();
     const Trainer::Step step = next_step();
+    const Communication has = trainer_.communication();
+    const Communication of_step{has.bytes_sent - had.bytes_sent, has.seconds - had.seconds,
+                                has.waited - had.waited};
     const double speed = static_cast<double>(trainer_.tokens_per_step()) / seconds_since(before);
     if (step.skipped > 0) {
       if (progress) progress->clear();
@@ -460,7 +467,7 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
       if (progress) progress->clear();
       check_first_loss(step.loss);
     }
-    if (progress) log_step(step, speed, *progress);
+    if (progress) log_step(step, of_step, speed, *progress);
     if (due(settings_.eval_every) || done()) evaluate_now(progress);
     if (due(settings_.save_every)) save();
     if (progress && due(settings_.sample_every) && !done()) {
@@ -489,7 +496,8 @@ static double bits_of(const Score& score, const TokenFile& file, const std::vect
 void Run::finish() {
   const size_t peak = peak_bytes();  // before there is a second model
   const int64_t steps_here = std::max<int64_t>(1, trainer_.steps() - first_step_);
-  const double sent = static_cast<double>(team_.bytes_sent()) / static_cast<double>(steps_here);
+  const Communication with_others = trainer_.communication();
+  const double sent = static_cast<double>(with_others.bytes_sent) / static_cast<double>(steps_here);
   const std::unique_ptr<LanguageModel> best = load_network(whole_directory(directory_ + "/best"));
   const Score score = validation_score(*best, 0, alone());
   const double bits = bits_of(score, data_.valid, valid_answers_, data_.tokenizer);
@@ -510,6 +518,11 @@ void Run::finish() {
                   {"valid_perplexity", std::exp(score.loss)},
                   {"valid_bits_per_byte", bits},
                   {"peak_bytes", peak}};
+  if (team_.size() > 1)
+    results["communication"] = {{"workers", team_.size()},
+                                {"sent_bytes_a_step", sent},
+                                {"seconds", with_others.seconds},
+                                {"waited_seconds", with_others.waited}};
   if (!state_.begun_from.is_null())
     results["begun_from"] = forgetting(state_.begun_from, *best, directory_ + "/base", settings_.batch);
   write_file(directory_ + "/results.json", results.dump(2) + "\n");
@@ -519,8 +532,9 @@ void Run::finish() {
                    duration(trained_for)));
   say_(fmt::format("memory     {} of tensors at most", bytes_text(static_cast<double>(peak))));
   if (team_.size() > 1)
-    say_(fmt::format("sent       {} a step by each of {} workers, with {:.1f}% of the time", bytes_text(sent),
-                     team_.size(), 100 * team_.seconds() / seconds_since(start_)));
+    say_(fmt::format(
+        "sent       {} a step by each of {} workers; {:.1f}% of the time went into waiting for it",
+        bytes_text(sent), team_.size(), 100 * with_others.waited / seconds_since(start_)));
   say_(fmt::format(
       "valid      loss {:.4f}, perplexity {:.2f}, {:.4f} bits per byte, over all {} validation tokens (best "
       "model)",

@@ -86,7 +86,8 @@ class Run {
   double seconds() const;  // of training, over all its sittings
   void check_first_loss(double loss) const;
   bool first_worker() const { return team_.rank() == 0; }
-  void log_step(const Trainer::Step& step, double speed, Progress& progress);
+  void log_step(const Trainer::Step& step, const Communication& with_others, double speed,
+                Progress& progress);
   void evaluate_now(std::optional<Progress>& progress);  // in worker 0 there is one
   void save();
   void sample(int64_t tokens);  // tells a story, shows it and keeps it

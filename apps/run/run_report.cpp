@@ -53,6 +53,13 @@ void write_report(const RunRecord& run) {
     page += row("parameters", short_count(run.results["parameters"].get<double>()));
   if (run.results.contains("peak_bytes"))
     page += row("memory", bytes_text(run.results["peak_bytes"].get<double>()) + " of tensors at most");
+  if (run.results.contains("communication")) {
+    const Json& with_others = run.results["communication"];
+    page += row("workers", fmt::format("{}; each sent {} a step, and waited {:.1f} s for others in all",
+                                       with_others["workers"].get<int>(),
+                                       bytes_text(with_others["sent_bytes_a_step"].get<double>()),
+                                       with_others["waited_seconds"].get<double>()));
+  }
   page += "</table>\n<h2>Curves</h2>\n";
   page += svg(loss_curve(run.metrics, "Loss"));
   page += svg(curve(run, "Learning rate", "rate", "rate", false));

@@ -1,13 +1,13 @@
 #include "apps/run/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
 #include "apps/run/faults.h"
 #include "nn/adapt.h"
 #include "optim/clip.h"
-#include "tensor/host_backend.h"
 #include "tensor/json.h"
 #include "tensor/profile/phase.h"
 
@@ -74,7 +74,8 @@ Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const
       targets_(Tensor::like(inputs_)),
       dloss_(Tensor::full({}, 1, DType::f32, model.backend())),
       pass_(model.backend(), slices_.parameters(), dropout_random_) {
-  check(team.size() == 1 || dynamic_cast<HostBackend*>(&model.backend()),
+  if (settings.shards > 1) sum_.emplace(slices_, team, settings.sum == "tree");
+  check(team.size() == 1 || model.backend().in_host_memory(),
         "several workers: the backend '{}' does not hold numbers in the host's memory; cpu does",
         model.backend().name());
   model_.compute_in(precision_);
@@ -127,23 +128,18 @@ Trainer::Sums Trainer::accumulate() {
       loader_.next(next_inputs_, next_targets_);
       spoil_batch(settings_.fault, next_inputs_, next_targets_,
                   model_.vocabulary());  // if it is to be broken
-      const Tensor of_batch = forward_and_backward();
+      const bool last = shared && shard + 1 == own && i + 1 == shard_.batches;
+      const Tensor of_batch =
+          last ? sum_->last_batch([this] { return forward_and_backward(); }) : forward_and_backward();
       loss = loss ? loss + of_batch : of_batch;
     }
-    if (!tree) continue;
-    TreeSum::List of_shard = take_gradients();
-    of_shard.push_back(std::exchange(loss, {}));
-    sum_.add(std::move(of_shard));
+    if (tree && shard + 1 < own) sum_->add_shard(std::exchange(loss, {}));
   }
   pass_over((settings_.shards - first - own) * shard_.batches);
   model_.train_with(nullptr);
-  if (tree) {
-    const TreeSum::List sum = sum_.take();
-    loss = sum.back();
-    give_gradients(std::span(sum).first(sum.size() - 1));
-  }
   const double share = 1 / (static_cast<double>(batches()) * loss_scale());
-  Sums sums = shared ? sum_of_all(loss) : Sums{loss, gradient_norm(slices_.parameters()), 0};
+  Sums sums =
+      shared ? sum_of_all(sum_->finish(std::move(loss))) : Sums{loss, gradient_norm(slices_.parameters()), 0};
   current_phase = Phase::optimizer;
   sums.share = share;
   return sums;
@@ -151,54 +147,23 @@ Trainer::Sums Trainer::accumulate() {
 
 // ---- Several shards, several workers
 
-// The gradients of all parameters, in memory that is nobody else's.
-TreeSum::List Trainer::take_gradients() {
-  TreeSum::List gradients;
-  for (const Parameter& parameter : slices_.parameters()) {
-    Tensor gradient = parameter.variable.gradient();
-    parameter.variable.clear_gradient();
-    check(static_cast<bool>(gradient), "shards: {} has no gradient", parameter.name);
-    gradients.push_back(gradient.shared() || !gradient.contiguous() ? gradient.contiguous_copy()
-                                                                    : std::move(gradient));
-  }
-  return gradients;
-}
-
-void Trainer::give_gradients(std::span<const Tensor> gradients) {
-  for (size_t i = 0; i < gradients.size(); ++i) slices_.parameters()[i].variable.set_gradient(gradients[i]);
-}
-
 static std::span<float> place_of(const Tensor& numbers) {
   return {numbers.view().as<float>(), static_cast<size_t>(numbers.count())};
-}
-
-PlacesOf Trainer::gradients() const {
-  return [this](int first, int last) {
-    Places places;
-    for (const Slices::Piece& piece : slices_.pieces(first, last))
-      places.push_back(
-          place_of(Slices::of(slices_.parameters()[piece.parameter].variable.gradient(), piece)));
-    return places;
-  };
 }
 
 PlacesOf Trainer::weights() const {
   return [this](int first, int last) {
     Places places;
-    for (const Parameter& leaf : slices_.leaves(slices_.pieces(first, last)))
-      places.push_back(place_of(leaf.variable.value()));
+    for (const Slices::Piece& piece : slices_.pieces(first, last))
+      places.push_back(place_of(Slices::of(slices_.parameters()[piece.parameter].variable.value(), piece)));
     return places;
   };
 }
 
-// Loss and norm of the whole step, where `loss` and the gradients are this worker's subtree; afterwards the
-// gradients of its own parts are the step's. The squares are summed part by part, and the parts in order, so
-// that the norm has one order too.
+// Loss and norm of the whole step, where `loss` is of this worker's subtree and the gradients of its own
+// parts are the step's. The squares are summed part by part, and the parts in order, so that the norm has one
+// order too.
 Trainer::Sums Trainer::sum_of_all(const Tensor& loss) {
-  if (team_.size() > 1) {
-    give_gradients(take_gradients());
-    reduce_scatter(team_, slices_.parts(), gradients());
-  }
   std::vector<double> own(1 + parts_.last - parts_.first);  // the loss, and the squares of each part
   own[0] = loss.item();
   for (int part = parts_.first; part < parts_.last; ++part) {
@@ -210,7 +175,7 @@ Trainer::Sums Trainer::sum_of_all(const Tensor& loss) {
     own[1 + part - parts_.first] = squares.item();
   }
   std::vector<double> all(own.size() * team_.size());
-  team_.gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
+  timed([&] { team_.gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all))); });
 
   std::vector<double> losses, squares(settings_.shards);
   for (int rank = 0; rank < team_.size(); ++rank) {
@@ -249,6 +214,18 @@ Trainer::Sums Trainer::without_outliers(Sums sums, Step& step) {
   return sums;
 }
 
+// Waiting for others, in this thread.
+template <class Exchange>
+void Trainer::timed(Exchange exchange) {
+  const auto start = std::chrono::steady_clock::now();
+  exchange();
+  waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Communication Trainer::communication() const {
+  return {team_.bytes_sent(), team_.seconds(), waited_ + (sum_ ? sum_->waited() : 0)};
+}
+
 Trainer::Step Trainer::step(const Look& look) {
   const LoaderState batches_before = loader_.state();
   const uint64_t draws_before = dropout_random_.counter;
@@ -271,7 +248,7 @@ Trainer::Step Trainer::step(const Look& look) {
   // norm is not: the step then changes nothing.
   optimizer_->step(result.rate, clip_scale(sums.norm, settings_.clip, sums.share) + sums.loss * 0);
   clear_gradients();
-  if (team_.size() > 1) all_gather(team_, static_cast<int>(slices_.parts()), weights());
+  if (team_.size() > 1) timed([&] { all_gather(team_, static_cast<int>(slices_.parts()), weights()); });
   // Only now does the host wait for the device.
   result.loss = sums.loss.item() / static_cast<double>(batches());
   result.gradient_norm = sums.norm.item() * sums.share;

@@ -6,8 +6,10 @@
 // data and dropout belong to its place in the step, so N workers have the bits of one.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "apps/run/gradient_sum.h"
 #include "apps/run/recorded_pass.h"
 #include "apps/run/settings.h"
 #include "data/loader.h"
@@ -16,7 +18,6 @@
 #include "optim/scaler.h"
 #include "optim/schedule.h"
 #include "optim/slices.h"
-#include "optim/tree_sum.h"
 #include "team/sum.h"
 #include "tensor/json.h"
 
@@ -29,6 +30,14 @@ DType checked_precision(const Settings& settings, const Backend& backend);
 
 struct NotFinite : Error {
   using Error::Error;
+};
+
+// What a worker has had to do with others since the beginning. What it did not wait for went on while it
+// computed.
+struct Communication {
+  int64_t bytes_sent = 0;
+  double seconds = 0;  // in exchanges, in whichever thread
+  double waited = 0;   // of the thread that computes
 };
 
 class Trainer {
@@ -56,6 +65,12 @@ class Trainer {
   // the step, of which each counts `share` times, before they are used.
   using Look = std::function<void(const std::vector<Parameter>& parameters, double share)>;
   Step step(const Look& look = {});
+
+  Communication communication() const;
+  // Whether gradients may be on their way before the backward pass has ended: they are, unless told.
+  void overlap(bool allowed) {
+    if (sum_) sum_->overlap(allowed);
+  }
 
   bool recorded() const { return pass_.recorded(); }  // passes are done from a recording
   int64_t steps() const { return optimizer_->steps(); }
@@ -85,11 +100,10 @@ class Trainer {
   uint64_t draws_of_batch() const;
 
   // Of several workers, or several shards.
-  TreeSum::List take_gradients();
-  void give_gradients(std::span<const Tensor> gradients);
-  PlacesOf gradients() const;
   PlacesOf weights() const;
   Sums sum_of_all(const Tensor& loss);
+  template <class Exchange>
+  void timed(Exchange exchange);
 
   Settings settings_;
   ShardsOfStep shard_;
@@ -105,8 +119,9 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   Loader loader_;
   Random dropout_random_;
-  uint64_t draws_;  // of a batch, where others compute some
-  TreeSum sum_;
+  uint64_t draws_;                  // of a batch, where others compute some
+  std::optional<GradientSum> sum_;  // of several shards
+  double waited_ = 0;
   std::vector<int32_t> next_inputs_, next_targets_;
   LossScaler scaler_;                // in f16
   double usual_norm_ = 0;            // of the gradients lately, where outliers are skipped; 0: not known yet

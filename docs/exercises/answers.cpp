@@ -8,6 +8,7 @@
 
 #include "apps/run/settings.h"
 #include "nn/gpt.h"
+#include "team/sum.h"
 #include "tensor/files.h"
 #include "tensor/kernel_call.h"
 
@@ -116,15 +117,31 @@ Answer work_of_gpt2() {
             "attention's products of tokens with tokens are not in it"}}};
 }
 
+// 23.4
+Answer bytes_of_eight_workers() {
+  const auto bytes = 4 * static_cast<double>(parameter_count(gpt2));
+  const auto right = static_cast<double>(all_reduce_bytes(parameter_count(gpt2), 8));
+  return {
+      right,
+      0,
+      {{right / 2, "that is the sum of the gradients; the weights go as many bytes on the way back"},
+       {right / 4, "so many numbers they are, of 4 bytes each"},
+       {right / 8, "so many numbers the sum takes; a number has 4 bytes, and the weights follow"},
+       {2 * bytes, "no worker sends the part that it keeps: (N - 1) / N of the bytes go, each way"},
+       {3 * bytes, "so it would be with whole vectors at each of the three distances; here they are halved"},
+       {6 * bytes, "so it would be with whole vectors at each of the three distances; here they are halved"},
+       {8 * right, "so many all workers send together"}}};
+}
+
 }  // namespace
 }  // namespace chapbook
 
 int main() {
   using namespace chapbook;
-  const std::map<std::string, Answer> all = {{"0.2", story_bits_per_byte()}, {"0.3", tokens_of_a_run()},
-                                             {"2.4", bytes_of_logits()},     {"6.4", bytes_of_a_bias()},
-                                             {"9.4", parameters_of_norms()}, {"12.2", parameters_of_gpt2()},
-                                             {"12.3", work_of_gpt2()}};
+  const std::map<std::string, Answer> all = {
+      {"0.2", story_bits_per_byte()}, {"0.3", tokens_of_a_run()},        {"2.4", bytes_of_logits()},
+      {"6.4", bytes_of_a_bias()},     {"9.4", parameters_of_norms()},    {"12.2", parameters_of_gpt2()},
+      {"12.3", work_of_gpt2()},       {"23.4", bytes_of_eight_workers()}};
   nlohmann::json json;
   for (const auto& [number, answer] : all)
     json[number] = {{"value", answer.value}, {"tolerance", answer.tolerance}, {"mistakes", answer.mistakes}};

@@ -1,5 +1,7 @@
-// The engine over MPI: an exchange is MPI_Sendrecv. A ring of pulses beside it notices a machine that no
-// longer answers: MPI itself would wait for ever, or as long as TCP does.
+// The engine over MPI: an exchange is MPI_Isend and MPI_Irecv. A ring of pulses beside it notices a machine
+// that no longer answers: MPI itself would wait for ever, or as long as TCP does.
+#define OMPI_SKIP_MPICXX 1  // its C++ interface, which nobody uses
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 #include <unistd.h>
 
@@ -8,7 +10,9 @@
 #include <bit>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "team/mpi.h"
 #include "tensor/check.h"
@@ -19,7 +23,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds pulse_every = 500ms, silent_for = 4s;
+constexpr std::chrono::milliseconds pulse_every = 250ms, silent_for = 3s;
+constexpr int of_numbers = 0, of_pulses = 1, of_leaving = 2;  // tags
+constexpr size_t at_once = 1 << 20;                           // bytes; MPI counts them in int
 
 class Mpi : public MpiTeam {
  public:
@@ -32,11 +38,26 @@ class Mpi : public MpiTeam {
           size_);
     check(threads == MPI_THREAD_MULTIPLE, "this MPI cannot be called from two threads");
     MPI_Comm_dup(MPI_COMM_WORLD, &pulses_);
+    // A message that is too long is to be said in a line of ours.
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     if (size_ > 1) pulse_ = std::thread([this] { watch(); });
   }
 
+  // Who is done says so to all, and waits for all: whoever still waits for it then knows (see swap), where a
+  // barrier would only wait.
   ~Mpi() override {
-    MPI_Barrier(MPI_COMM_WORLD);  // the others may have longer to do
+    std::vector<MPI_Request> leaving;
+    for (int other = 0; other < size_; ++other) {
+      if (other == rank_) continue;
+      for (int i = 0; i < 2; ++i) leaving.emplace_back();
+      MPI_Isend(nullptr, 0, MPI_BYTE, other, of_leaving, MPI_COMM_WORLD, &leaving[leaving.size() - 2]);
+      MPI_Irecv(nullptr, 0, MPI_BYTE, other, of_leaving, MPI_COMM_WORLD, &leaving.back());
+    }
+    // Not MPI_Waitall, which takes a whole core until the last worker has told its story.
+    for (int all = 0; MPI_Testall(static_cast<int>(leaving.size()), leaving.data(), &all,
+                                  MPI_STATUSES_IGNORE) == MPI_SUCCESS &&
+                      !all;)
+      std::this_thread::sleep_for(10ms);
     ended_ = true;
     if (pulse_.joinable()) pulse_.join();
     MPI_Barrier(MPI_COMM_WORLD);
@@ -55,7 +76,7 @@ class Mpi : public MpiTeam {
     std::fputs(whole.c_str(), stderr);
     std::fflush(stderr);
     std::thread([] {  // where the machine that mpirun is on cannot be reached either
-      std::this_thread::sleep_for(1s);
+      std::this_thread::sleep_for(500ms);
       ::_exit(2);
     })
         .detach();
@@ -65,14 +86,44 @@ class Mpi : public MpiTeam {
 
  private:
   void swap(int peer, std::span<const std::byte> send, std::span<std::byte> receive) override {
-    constexpr size_t most = 1 << 30;  // MPI counts in int
     do {
-      const auto give = send.first(std::min(send.size(), most));
-      const auto take = receive.first(std::min(receive.size(), most));
-      MPI_Sendrecv(give.data(), static_cast<int>(give.size()), MPI_BYTE, peer, 0, take.data(),
-                   static_cast<int>(take.size()), MPI_BYTE, peer, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+      const auto give = send.first(std::min(send.size(), at_once));
+      const auto take = receive.first(std::min(receive.size(), at_once));
+      MPI_Request both[2];
+      MPI_Isend(give.data(), static_cast<int>(give.size()), MPI_BYTE, peer, of_numbers, MPI_COMM_WORLD,
+                &both[0]);
+      MPI_Irecv(take.data(), static_cast<int>(take.size()), MPI_BYTE, peer, of_numbers, MPI_COMM_WORLD,
+                &both[1]);
+      const bool fits = wait_for(peer, both[1], take.size()) && wait_for(peer, both[0], {});
+      check(fits, "exchange: worker {} gives another number of bytes than worker {} expects, {}", peer, rank_,
+            receive.size());
       send = send.subspan(give.size()), receive = receive.subspan(take.size());
     } while (!send.empty() || !receive.empty());
+  }
+
+  // Whether it ends well, with as many bytes as are expected. Throws where the peer has left.
+  bool wait_for(int peer, MPI_Request& request, std::optional<size_t> expected) {
+    auto look = Clock::now() + 10ms;
+    for (int tries_left = -1;;) {
+      int done = 0;
+      MPI_Status status;
+      if (MPI_Test(&request, &done, &status) != MPI_SUCCESS) return false;
+      if (done) {
+        int bytes = 0;
+        MPI_Get_count(&status, MPI_BYTE, &bytes);
+        return !expected || static_cast<size_t>(bytes) == *expected;
+      }
+      if (Clock::now() > look) {
+        // What was sent before it left may still be on its way, so there is some time after that.
+        int left = 0;
+        MPI_Iprobe(peer, of_leaving, MPI_COMM_WORLD, &left, MPI_STATUS_IGNORE);
+        if (left && tries_left < 0) tries_left = 100;
+        check(tries_left != 0, "worker {} has ended although worker {} still waits for it", peer, rank_);
+        if (tries_left > 0) --tries_left;
+        look = Clock::now() + 10ms;
+      }
+      std::this_thread::yield();
+    }
   }
 
   // Each worker hears the one before it in the ring.
@@ -80,19 +131,19 @@ class Mpi : public MpiTeam {
     const int from = (rank_ + size_ - 1) % size_, to = (rank_ + 1) % size_;
     char given = 1, taken = 0;
     MPI_Request sending = MPI_REQUEST_NULL, receiving = MPI_REQUEST_NULL;
-    MPI_Irecv(&taken, 1, MPI_BYTE, from, 1, pulses_, &receiving);
+    MPI_Irecv(&taken, 1, MPI_BYTE, from, of_pulses, pulses_, &receiving);
     auto heard = Clock::now(), last = heard;
     while (!ended_) {
       int sent = 0, received = 0;
       MPI_Test(&sending, &sent, MPI_STATUS_IGNORE);
-      if (sent) MPI_Isend(&given, 1, MPI_BYTE, to, 1, pulses_, &sending);
+      if (sent) MPI_Isend(&given, 1, MPI_BYTE, to, of_pulses, pulses_, &sending);
       MPI_Test(&receiving, &received, MPI_STATUS_IGNORE);
       const auto now = Clock::now();
       if (now - last > 4 * pulse_every) heard = now;  // this process itself has not run
       last = now;
       if (received) {
         heard = now;
-        MPI_Irecv(&taken, 1, MPI_BYTE, from, 1, pulses_, &receiving);
+        MPI_Irecv(&taken, 1, MPI_BYTE, from, of_pulses, pulses_, &receiving);
       }
       if (now - heard > silent_for)
         end_all(

@@ -46,6 +46,7 @@ class ProfileBackend final : public Backend {
   void synchronize() override { wrapped_.synchronize(); }
   bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
   int64_t numbers_at_once() const override { return wrapped_.numbers_at_once(); }
+  bool in_host_memory() const override { return wrapped_.in_host_memory(); }
 
   void upload(const void* host, void* here, size_t bytes) override;
   void download(const void* here, void* host, size_t bytes) override;

@@ -8,8 +8,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "data/sha256.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tests/apps/program.h"
+#include "tests/support/mpi.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
@@ -37,14 +40,28 @@ static int count(const std::string& text, const std::string& part) {
   return found;
 }
 
+static std::vector<pid_t> children(pid_t process) {
+  std::vector<pid_t> found;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream stat(entry.path() / "stat");
+    pid_t id = 0, parent = 0;
+    std::string name, state;
+    if (stat >> id >> name >> state >> parent && parent == process) found.push_back(id);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 // The program in the background, its output in a file.
 struct Started {
   pid_t process;
   std::string output;
-  Started(const std::string& arguments, const std::string& output) : process(::fork()), output(output) {
+  Started(const std::string& arguments, const std::string& output,
+          const std::string& program = CHAPBOOK_PROGRAM)
+      : process(::fork()), output(output) {
     if (process != 0) return;
     ::execl("/bin/sh", "sh", "-c",
-            ("exec " CHAPBOOK_PROGRAM " " + arguments + " >" + output + " 2>&1 </dev/null").c_str(), nullptr);
+            ("exec " + program + " " + arguments + " >" + output + " 2>&1 </dev/null").c_str(), nullptr);
     ::_exit(127);
   }
   int wait() const {
@@ -53,17 +70,7 @@ struct Started {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
   // Its workers, by rank: they are started in this order.
-  std::vector<pid_t> workers() const {
-    std::vector<pid_t> found;
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-      std::ifstream stat(entry.path() / "stat");
-      pid_t id = 0, parent = 0;
-      std::string name, state;
-      if (stat >> id >> name >> state >> parent && parent == process) found.push_back(id);
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-  }
+  std::vector<pid_t> workers() const { return children(process); }
 };
 
 // Until there is a checkpoint, and a run that went on has begun to.
@@ -91,6 +98,100 @@ TEST_CASE("--workers: the files of one worker, one progress, one story") {
     CHECK(count(several.output, "first loss") == 1);
     CHECK(several.output.find("sent       ") != several.output.npos);
   }
+}
+
+#ifdef CHAPBOOK_MPI_PROGRAM
+static std::string by_mpi(int workers) {
+  return fmt::format("{} -n {} " CHAPBOOK_MPI_PROGRAM " ", mpirun, workers);
+}
+#else
+static std::string by_mpi(int) { return ""; }
+#endif
+
+TEST_CASE("the SHA-256 of the weights after 50 steps is that of one worker: 2, 4 and 8, processes and MPI") {
+  const bool mpi = has_mpi();
+  for (const std::string precision : {"f32", "bf16"}) {
+    const TemporaryDirectory directory;
+    const std::string how = small(50) + (directory / "") + "%s --set shards=8 --set precision=" + precision;
+    const auto hash = [&](const std::string& name) {
+      return sha256(read_file(directory / (name + "/last/model.safetensors")));
+    };
+    const auto named = [&](const std::string& name) {
+      std::string arguments = how;
+      return arguments.replace(arguments.find("%s"), 2, name);
+    };
+    REQUIRE(run_program(named("1")).code == 0);
+    const std::string wanted = hash("1");
+    for (const int workers : {2, 4, 8}) {
+      CAPTURE(precision);
+      CAPTURE(workers);
+      CHECK(run_program(named(fmt::format("{}", workers)) + fmt::format(" --workers {}", workers)).code == 0);
+      CHECK(hash(fmt::format("{}", workers)) == wanted);
+      if (!mpi) continue;
+      const Outcome run = shell(by_mpi(workers) + named(fmt::format("mpi-{}", workers)));
+      CAPTURE(run.output);
+      CHECK(run.code == 0);
+      CHECK(hash(fmt::format("mpi-{}", workers)) == wanted);
+      CHECK(count(run.output, "A story by this model") == 1);
+    }
+  }
+}
+
+TEST_CASE("mpi: stopped with 4, gone on with 2, then by one without MPI: the bits of a run without a break") {
+  if (!has_mpi()) return;
+  const TemporaryDirectory directory;
+  const std::string parts = directory / "parts", whole = directory / "whole";
+  CHECK(run_program(small(150) + whole).code == 0);
+  for (const int workers : {4, 2}) {
+    const bool first = workers == 4;
+    const Started run(first ? small(150) + parts : "train --resume " + parts, directory / "output",
+                      // The shell's own variables come first, so that what runs is mpirun, whose children
+                      // the workers are.
+                      "env " + by_mpi(workers));
+    wait_for(parts, run, !first);
+    for (const pid_t timeout : run.workers())
+      for (const pid_t worker : children(timeout))
+        ::kill(worker, SIGINT);  // one would do: they ask each other
+    const int code = run.wait();
+    CAPTURE(read_file(directory / "output"));
+    CHECK((code == 130 || code == 0));  // 0: on a fast machine it was done by then
+    if (code == 130) CHECK(count(read_file(directory / "output"), "stopped and saved") == 1);
+  }
+  CHECK(run_program("train --resume " + parts).code == 0);
+  same_files(whole, parts);
+}
+
+TEST_CASE("plan and profile --workers say what goes between the workers") {
+  const TemporaryDirectory directory;
+  const std::string sizes =
+      " --set layers=2 --set heads=2 --set width=32 --set context=16 --set vocabulary=300 --set batch=4 "
+      "--set "
+      "accumulation=2";
+  const Outcome plan = run_program("plan --workers 2" + sizes);
+  CAPTURE(plan.output);
+  CHECK(plan.code == 0);
+  CHECK(count(plan.output, "\nlink") == 1);
+  CHECK(count(plan.output, "\nspeed") == 1);
+  const Outcome imagined = run_program("plan --workers 64 --link 10 --set shards=64" + sizes);
+  CAPTURE(imagined.output);
+  CHECK(imagined.code == 2);  // 8 sequences are not 64 shards
+  const Outcome eight = run_program("plan --workers 8 --link 10" + sizes);
+  CAPTURE(eight.output);
+  CHECK(eight.code == 0);
+  CHECK(eight.output.find("10 Gbit/s both ways") != std::string::npos);
+  CHECK(run_program("plan --workers 3" + sizes).code == 2);
+
+  const std::string out = directory / "profile";
+  const Outcome profile = run_program("profile --steps 1 --workers 2 --out " + out + sizes);
+  CAPTURE(profile.output);
+  REQUIRE(profile.code == 0);
+  CHECK(count(profile.output, "waiting for others") == 1);
+  const Json step = parse_json(read_file(out + "/profile.json")).at("step");
+  // 2 (N - 1) / N of 4 bytes for each number, and the loss and the norm of each shard.
+  const int64_t numbers = 2 * (12 * 32 * 32 + 13 * 32) + (300 + 16) * 32 + 2 * 32;
+  CHECK(step.at("workers") == 2);
+  CHECK(std::abs(step.at("sent_bytes").get<double>() - 4.0 * static_cast<double>(numbers)) <=
+        0.02 * 4.0 * static_cast<double>(numbers));
 }
 
 TEST_CASE("--workers: stopped with 4, gone on with 2, then 1: the bits of a run without a break") {

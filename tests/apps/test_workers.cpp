@@ -29,7 +29,8 @@ struct Saved {
 };
 
 // So many steps by so many workers, from the beginning or from what was saved.
-static Saved train(const Settings& settings, int workers, int64_t steps, const Saved* from = nullptr) {
+static Saved train(const Settings& settings, int workers, int64_t steps, const Saved* from = nullptr,
+                   bool overlap = true) {
   static const std::vector<uint16_t> data = little_tokens(3000);
   Saved saved;
   std::mutex mutex;
@@ -39,6 +40,7 @@ static Saved train(const Settings& settings, int workers, int64_t steps, const S
     Random random{1};
     model->initialise(random);
     Trainer trainer(settings, *model, data, team);
+    trainer.overlap(overlap);
     if (from) {
       const auto all = parameters(*model);
       for (size_t i = 0; i < all.size(); ++i) {
@@ -87,6 +89,19 @@ TEST_CASE("1, 2, 4 and 8 workers have the same bits after 50 steps") {
       CAPTURE(workers);
       check_same_bits(one, train(settings, workers, steps));
     }
+  }
+}
+
+TEST_CASE("sums that begin behind the backward pass have the bits of those that wait for its end") {
+  for (const std::string kind : {"plain", "recompute", "any", "llama"}) {
+    CAPTURE(kind);
+    Settings settings = small();
+    if (kind == "recompute") settings.recompute = true;
+    if (kind == "any") settings.sum = kind;
+    if (kind == "llama") set(settings, "family", "llama"), settings.dropout = 0;
+    for (const int workers : {2, 8})
+      check_same_bits(train(settings, workers, 6, nullptr, true),
+                      train(settings, workers, 6, nullptr, false));
   }
 }
 

@@ -20,9 +20,11 @@ inline void in_threads(int size, const std::function<void(Team&)>& work) {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::deque<std::vector<std::byte>>> boxes;  // from * size + to
+    std::vector<bool> left;                                 // done, and gives no more
     std::exception_ptr error;
   } shared;
   shared.boxes.resize(size * size);
+  shared.left.resize(size);
 
   class Member : public Team {
    public:
@@ -36,8 +38,9 @@ inline void in_threads(int size, const std::function<void(Team&)>& work) {
       shared_.boxes[rank_ * size_ + peer].emplace_back(send.begin(), send.end());
       shared_.changed.notify_all();
       auto& box = shared_.boxes[peer * size_ + rank_];
-      shared_.changed.wait(lock, [&] { return !box.empty() || shared_.error; });
+      shared_.changed.wait(lock, [&] { return !box.empty() || shared_.error || shared_.left[peer]; });
       if (shared_.error) fail("another worker has failed");
+      check(!box.empty(), "worker {} has ended although worker {} still waits for it", peer, rank_);
       check(box.front().size() == receive.size(), "{} bytes came where {} were expected", box.front().size(),
             receive.size());
       std::ranges::copy(box.front(), receive.begin());
@@ -56,8 +59,10 @@ inline void in_threads(int size, const std::function<void(Team&)>& work) {
       } catch (...) {
         std::lock_guard lock(shared.mutex);
         if (!shared.error) shared.error = std::current_exception();
-        shared.changed.notify_all();
       }
+      std::lock_guard lock(shared.mutex);
+      shared.left[rank] = true;
+      shared.changed.notify_all();
     });
   for (std::thread& thread : threads) thread.join();
   if (shared.error) std::rethrow_exception(shared.error);

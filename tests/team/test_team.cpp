@@ -14,9 +14,8 @@
 #include <vector>
 
 #include "team/processes.h"
-#include "team/sum.h"
-#include "tensor/check.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/team/members.h"
 
 using namespace chapbook;
 
@@ -39,42 +38,11 @@ static std::string message(const std::function<void()>& f) {
   return "";
 }
 
-static std::vector<float> numbers_of(int rank, size_t count) {
-  uint64_t state = 7 + static_cast<uint64_t>(rank);
-  std::vector<float> numbers(count);
-  // Of very different sizes, so that another order of the sum has other bits.
-  for (float& x : numbers) {
-    state = state * 6364136223846793005u + 1442695040888963407u;  // Knuth's
-    x = static_cast<float>(static_cast<int32_t>(state >> 32)) * static_cast<float>(1 << (state >> 28) % 16);
-  }
-  return numbers;
-}
-
 TEST_CASE("an exchange brings any number of bytes both ways, and with several peers") {
-  for (const int size : {2, 4, 8})
-    in_team(size, [&](Team& team) {
-      for (const size_t count : {size_t{0}, size_t{1}, size_t{65536}, size_t{65537}, size_t{500'000}})
-        for (int distance = 1; distance < size; distance *= 2) {
-          const int peer = team.rank() ^ distance;
-          // One direction is longer than the other.
-          const std::vector<float> mine = numbers_of(team.rank(), team.rank() < peer ? count : count / 3),
-                                   theirs = numbers_of(peer, peer < team.rank() ? count : count / 3);
-          std::vector<float> received(theirs.size());
-          team.exchange(peer, std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(received)));
-          check(received == theirs, "{} numbers at distance {} are not what was sent", count, distance);
-        }
-    });
+  for (const int size : {2, 4, 8}) in_team(size, check_exchanges);
 }
 
-TEST_CASE("gather, told, any and barrier") {
-  in_team(8, [](Team& team) {
-    const std::vector<int> squares = gather(team, team.rank() * team.rank());
-    for (int i = 0; i < 8; ++i) check(squares[i] == i * i, "rank {} gave {}", i, squares[i]);
-    check(told(team, std::string(team.rank() + 3, 'x')) == "xxx", "told");
-    check(any(team, team.rank() == 5) && !any(team, false), "any");
-    team.barrier();
-  });
-}
+TEST_CASE("gather, told, any and barrier") { in_team(8, check_calls); }
 
 TEST_CASE("a team of one needs nobody") {
   CHECK(gather(alone(), 3) == std::vector<int>{3});
@@ -84,42 +52,46 @@ TEST_CASE("a team of one needs nobody") {
   CHECK(parts_of(0, 1, 4).last == 4);
 }
 
-// Eight vectors, summed as ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)) by hand.
-static std::vector<float> tree(int first, int count, size_t length) {
-  if (count == 1) return numbers_of(first, length);
-  std::vector<float> left = tree(first, count / 2, length);
-  const std::vector<float> right = tree(first + count / 2, count / 2, length);
-  for (size_t i = 0; i < length; ++i) left[i] += right[i];
-  return left;
+TEST_CASE("the sum of all is the binary tree's, bit for bit, and no more is sent than the formula says") {
+  for (const int size : {1, 2, 4, 8})
+    for (const bool courier : {false, true}) in_team(size, [&](Team& team) { check_sums(team, courier); });
+  // Another order has other bits, or this shows nothing.
+  std::vector<float> in_a_row(sum_length);
+  for (int i = 0; i < 8; ++i) {
+    const std::vector<float> next = numbers_of(i, sum_length);
+    for (size_t j = 0; j < sum_length; ++j) in_a_row[j] += next[j];
+  }
+  CHECK(in_a_row != tree(0, 8, sum_length));
 }
 
-TEST_CASE("the sum of all is the binary tree's, bit for bit, and no more is sent than the formula says") {
-  constexpr size_t length = 3 * 8 * 41000;  // of three places, each cut in 8 parts
-  for (const int size : {1, 2, 4, 8})
-    in_team(size, [&](Team& team) {
-      // Each worker owns a subtree of the eight.
-      std::vector<float> numbers = tree(team.rank() * (8 / size), 8 / size, length);
-      const auto places = [&](int first, int last) {
-        Places result;
-        for (int part = first; part < last; ++part)
-          for (size_t third = 0; third < 3; ++third)
-            result.push_back(std::span(numbers).subspan(part * length / 8 + third * 41000, 41000));
-        return result;
-      };
-      const int64_t before = team.bytes_sent();
-      reduce_scatter(team, 8, places);
-      all_gather(team, 8, places);
-      check(numbers == tree(0, 8, length), "{} workers have another sum", size);
-      check(team.bytes_sent() - before == all_reduce_bytes(length, size), "{} bytes sent, not {}",
-            team.bytes_sent() - before, all_reduce_bytes(length, size));
+TEST_CASE("a number of bytes that is not expected is an error, as is what an errand throws") {
+  for (const size_t given : {size_t{500}, size_t{2000}})
+    CHECK(message([&] { in_team(2, [&](Team& team) { exchange_lengths(team, 1000, given); }); }) ==
+          fmt::format("exchange: worker 1 gives {} bytes where worker 0 expects 1000", given));
+  CHECK(message([] {
+          in_team(2, [](Team& team) {
+            Courier courier(team);
+            courier.send([](Team& same) { exchange_lengths(same, 1000, 500); });
+            courier.wait();
+          });
+        }) == "exchange: worker 1 gives 500 bytes where worker 0 expects 1000");
+}
+
+TEST_CASE("a worker that ends well while others wait for it is named; one that is done early is not missed") {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string line = message([] {
+    in_team(4, [](Team& team) {
+      team.barrier();
+      if (team.rank() != 2) team.barrier();
     });
-  // Another order has other bits, or this shows nothing.
-  std::vector<float> in_a_row(length);
-  for (int i = 0; i < 8; ++i) {
-    const std::vector<float> next = numbers_of(i, length);
-    for (size_t j = 0; j < length; ++j) in_a_row[j] += next[j];
-  }
-  CHECK(in_a_row != tree(0, 8, length));
+  });
+  CAPTURE(line);
+  CHECK(line.find("worker 2 has ended although worker ") != line.npos);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+  in_team(4, [](Team& team) {
+    team.barrier();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100 * team.rank()));
+  });
 }
 
 TEST_CASE("each worker answers for other parts, and all for all") {
@@ -160,7 +132,7 @@ TEST_CASE("who waits for a worker that has ended well says so, and takes what it
               if (team.rank() != late) return;  // while the other goes on
               team.barrier();
             });
-          }).find(fmt::format("worker {} has ended, but worker {} still waits for it", 1 - late, late)) !=
+          }).find(fmt::format("worker {} has ended although worker {} still waits for it", 1 - late, late)) !=
           std::string::npos);
     CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
   }
