@@ -19,7 +19,7 @@ namespace chapbook {
 // learning rate; peak_bytes: the most that tensors took since training began or was resumed; of a step by
 // several workers, what worker 0 sent to others, and how long it did nothing but wait for them.
 inline const std::vector<std::string> training_columns = {
-    "tokens",  "loss",      "train_loss", "valid_loss", "rate", "gradient_norm", "tokens_per_second",
+    "tokens",  "loss",       "train_loss", "valid_loss",    "rate", "gradient_norm", "tokens_per_second",
     "seconds", "peak_bytes", "sent_bytes", "waited_seconds"};
 
 class MetricsLog {
