@@ -2,12 +2,9 @@
 // how many rows and bytes a tile has before it uses them.
 #ifdef __x86_64__
 #include <cpuid.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #include "tensor/cpu/gemm_tiles.h"
+#include "tensor/os/system.h"
 
 namespace chapbook::cpu {
 namespace {
@@ -50,18 +47,11 @@ struct Amx {
 
 constinit const MicroKernel<Pair> amx_kernel = TileTable<Amx>::kernel;
 
-// Bits of leaf 7: 22 for products of bf16, 24 for tiles. Then the system is asked for the registers, which a
-// thread's first use would be ended for otherwise (arch_prctl, ARCH_REQ_XCOMP_PERM, of tile data).
+// Bits of leaf 7: 22 for products of bf16, 24 for tiles.
 bool has_amx() {
   static const bool granted = [] {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return false;
-#ifdef __linux__
-    constexpr long request = 0x1023, tile_data = 18;
-    return syscall(SYS_arch_prctl, request, tile_data) == 0;
-#else
-    return false;
-#endif
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) && os::grants_tiles();
   }();
   return granted;
 }

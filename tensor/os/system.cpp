@@ -8,6 +8,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
+#include <sys/syscall.h>
 #endif
 
 #include <cstdlib>
@@ -69,6 +70,16 @@ std::string name() {
 
 double memory_bytes() {
   return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+// arch_prctl, ARCH_REQ_XCOMP_PERM of tile data.
+bool grants_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long request = 0x1023, tile_data = 18;
+  return ::syscall(SYS_arch_prctl, request, tile_data) == 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace chapbook::os

@@ -34,4 +34,7 @@ Loaded load(const std::filesystem::path& library, const char* function);
 std::string name();     // of the system, its release and the kind of machine
 double memory_bytes();  // that the machine has; 0 where the system does not say
 
+// Asks for the registers of AMX's tiles, which a process's first use would be ended for otherwise.
+bool grants_tiles();
+
 }  // namespace chapbook::os
