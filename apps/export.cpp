@@ -28,8 +28,9 @@ void export_model(const ExportOptions& options) {
   const bool adapted = has_low_rank(*model.network);
   check(!std::filesystem::exists(options.directory), "'{}' is there already", options.directory);
   merge_low_rank(*model.network);
-  write_directory(options.directory,
-                  [&](const std::string& fresh) { save_model(*model.network, model.tokenizer, fresh); });
+  write_directory(options.directory, [&](const std::string& fresh) {
+    save_model(*model.network, model.tokenizer, fresh, model.ends, model.after_end);
+  });
   fmt::print("{}: a model directory{}\n", options.directory, adapted ? ", its ways of low rank merged" : "");
 }
 

@@ -47,7 +47,11 @@ class GPT : public LanguageModel {
   explicit GPT(const GPTConfig& config, Backend& backend = default_backend());
 
   std::string_view family() const override { return "gpt2"; }
-  const GPTConfig& config() const { return config_; }
+  GPTConfig config() const {  // with the share of dropout that it trains with now
+    GPTConfig config = config_;
+    config.dropout = dropout();
+    return config;
+  }
   void parts(PartVisitor& visit) override { visit("transformer", transformer_); }
 
  private:

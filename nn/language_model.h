@@ -51,6 +51,7 @@ class LanguageModel : public Module {
 
   // Training with another share of dropout than the model was made with, from the next train_with() on.
   void drop_out(double share) { sizes_.dropout = share; }
+  double dropout() const { return sizes_.dropout; }
 
   // From now on only for generation and evaluation: every Linear's matrix and the head's table are laid out
   // for it in fewer bits (tensor/packed.h), and the Linears' own are let go. Embeddings stay f32. What cannot

@@ -68,7 +68,11 @@ class Llama : public LanguageModel {
   explicit Llama(const LlamaConfig& config, Backend& backend = default_backend());
 
   std::string_view family() const override { return "llama"; }
-  const LlamaConfig& config() const { return config_; }
+  LlamaConfig config() const {  // with the share of dropout that it trains with now
+    LlamaConfig config = config_;
+    config.dropout = dropout();
+    return config;
+  }
   void parts(PartVisitor& visit) override;
 
  private:

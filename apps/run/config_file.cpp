@@ -6,7 +6,9 @@
 
 namespace chapbook {
 
-ConfigFile::ConfigFile(const std::string& path) : path_(path), json_(try_parse_json(read_file(path))) {
+ConfigFile::ConfigFile(const std::string& path) : ConfigFile(path, try_parse_json(read_file(path))) {}
+
+ConfigFile::ConfigFile(const std::string& path, Json json) : path_(path), json_(std::move(json)) {
   check(json_.is_object(), "{}: not a JSON object", path_);
 }
 

@@ -10,6 +10,7 @@ namespace chapbook {
 class ConfigFile {
  public:
   explicit ConfigFile(const std::string& path);
+  ConfigFile(const std::string& path, Json json);  // what was found in that file
 
   // A whole number from 1 to `most`.
   int64_t size(const char* name, int64_t most = 1 << 24) const;

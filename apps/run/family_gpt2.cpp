@@ -47,14 +47,14 @@ ModelCosts costs(const Settings& settings, const Backend& backend) {
 }
 
 void describe(const LanguageModel& model, Settings& settings) {
-  const GPTConfig& config = dynamic_cast<const GPT&>(model).config();
+  const GPTConfig config = dynamic_cast<const GPT&>(model).config();
   settings.layers = config.layers, settings.heads = config.heads, settings.width = config.width;
   settings.context = config.context, settings.vocabulary = config.vocabulary;
   settings.bias = config.bias, settings.dropout = config.dropout;
 }
 
 Json config_json(const LanguageModel& model) {
-  const GPTConfig& config = dynamic_cast<const GPT&>(model).config();
+  const GPTConfig config = dynamic_cast<const GPT&>(model).config();
   return {{"architectures", {"GPT2LMHeadModel"}},
           {"model_type", "gpt2"},
           {"n_layer", config.layers},
@@ -115,7 +115,7 @@ NamedTensors to_file(LanguageModel& model) {
 }
 
 GgufModel gguf(LanguageModel& model) {
-  const GPTConfig& config = dynamic_cast<const GPT&>(model).config();
+  const GPTConfig config = dynamic_cast<const GPT&>(model).config();
   const auto number = [](int64_t value) { return static_cast<uint32_t>(value); };
   GgufModel file{.architecture = "gpt2",
                  .numbers = {{"context_length", number(config.context)},

@@ -49,7 +49,7 @@ ModelCosts costs(const Settings& settings, const Backend& backend) {
 }
 
 void describe(const LanguageModel& model, Settings& settings) {
-  const LlamaConfig& config = dynamic_cast<const Llama&>(model).config();
+  const LlamaConfig config = dynamic_cast<const Llama&>(model).config();
   settings.layers = config.layers, settings.heads = config.heads, settings.width = config.width;
   settings.key_heads = config.key_heads, settings.inner = config.inner, settings.tied = config.tied;
   settings.context = config.context, settings.vocabulary = config.vocabulary;
@@ -58,7 +58,7 @@ void describe(const LanguageModel& model, Settings& settings) {
 }
 
 Json config_json(const LanguageModel& model) {
-  const LlamaConfig& config = dynamic_cast<const Llama&>(model).config();
+  const LlamaConfig config = dynamic_cast<const Llama&>(model).config();
   return {{"architectures", {"LlamaForCausalLM"}},
           {"model_type", "llama"},
           {"num_hidden_layers", config.layers},
@@ -147,7 +147,7 @@ Tensor with_neighbours(const Tensor& tensor, int64_t heads) {
 }
 
 GgufModel gguf(LanguageModel& model) {
-  const LlamaConfig& config = dynamic_cast<const Llama&>(model).config();
+  const LlamaConfig config = dynamic_cast<const Llama&>(model).config();
   const auto number = [](int64_t value) { return static_cast<uint32_t>(value); };
   GgufModel file{.architecture = "llama",
                  .numbers = {{"context_length", number(config.context)},

@@ -74,7 +74,7 @@ Model begin_with(const FineTuning& options, const std::string& base) {
         "with its new words the tokenizer has {} tokens; {} at most", tokenizer.vocabulary_size(),
         max_vocabulary_size);
   make_directory(base);
-  save_model(*source.network, tokenizer, base);
+  save_model(*source.network, tokenizer, base, source.ends, source.after_end);
   if (tokenizer.vocabulary_size() > source.tokenizer.vocabulary_size()) {
     NamedTensors tensors = family(source.network->family()).to_file(*source.network);
     for (auto& [name, tensor] : tensors)

@@ -1,6 +1,8 @@
 // A model with its tokenizer as a GGUF file; gguf.cpp has the file itself.
 #include <fmt/format.h>
 
+#include <array>
+
 #include "apps/run/family.h"
 #include "apps/run/gguf.h"
 #include "data/byte_alphabet.h"
@@ -28,7 +30,13 @@ static void set_tokenizer(GgufFile& file, const Model& model) {
   file.set("tokenizer.ggml.merges", merges);
   const auto end = static_cast<uint32_t>(tokenizer.end_of_text());
   file.set("tokenizer.ggml.bos_token_id", end);
-  file.set("tokenizer.ggml.eos_token_id", model.ends.empty() ? end : static_cast<uint32_t>(model.ends[0]));
+  // llama.cpp has three names for what ends a text, and stops at each.
+  constexpr std::array names = {"eos", "eot", "eom"};
+  check(model.ends.size() <= names.size(), "{} tokens end a text of this model; a GGUF file names up to {}",
+        model.ends.size(), names.size());
+  if (model.ends.empty()) file.set("tokenizer.ggml.eos_token_id", end);
+  for (size_t i = 0; i < model.ends.size(); ++i)
+    file.set(fmt::format("tokenizer.ggml.{}_token_id", names[i]), static_cast<uint32_t>(model.ends[i]));
   file.set("tokenizer.ggml.add_bos_token", model.after_end);
 }
 

@@ -5,6 +5,7 @@
 
 #include "apps/run/adapter.h"
 #include "apps/run/family.h"
+#include "apps/run/nanogpt.h"
 #include "data/tokenizer_file.h"
 #include "nn/adapt.h"
 #include "tensor/files.h"
@@ -15,21 +16,23 @@ namespace chapbook {
 
 namespace fs = std::filesystem;
 
-void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory) {
+void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory,
+                const std::vector<int32_t>& ends, bool after_end) {
   check(!model.packed(), "{}: a model whose weights are packed is not saved; it is a rounded copy",
         directory);
   const int32_t end = tokenizer.end_of_text();
+  const Json eos = ends.empty() ? Json(end) : ends.size() == 1 ? Json(ends[0]) : Json(ends);
   if (has_low_rank(model)) {
     save_adapter(model, "../base", directory);
   } else {
     const Family& its = family(model.family());
     Json config = its.config(model);
-    config.update({{"bos_token_id", end}, {"eos_token_id", end}, {"dtype", "float32"}});
+    config.update({{"bos_token_id", end}, {"eos_token_id", eos}, {"dtype", "float32"}});
     write_file(directory + "/config.json", config.dump(2) + "\n");
     save_tensors(directory + "/model.safetensors", its.to_file(model), {{"format", "pt"}});
   }
   const Json generation = {
-      {"bos_token_id", end}, {"eos_token_id", end}, {"do_sample", true}, {"chapbook_after_end", true}};
+      {"bos_token_id", end}, {"eos_token_id", eos}, {"do_sample", true}, {"chapbook_after_end", after_end}};
   write_file(directory + "/generation_config.json", generation.dump(2) + "\n");
   save_tokenizer(tokenizer, directory);
 }
@@ -101,6 +104,7 @@ std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
     load_adapter(*model, directory);
     return model;
   }
+  if (has_nanogpt(directory)) return load_nanogpt(directory);
   const ConfigFile config(directory + "/config.json");
   return family(config).open(config, load_weights(directory));
 }
@@ -108,7 +112,7 @@ std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
 std::string model_directory(const std::string& path) {
   for (const std::string& candidate : {path, path + "/best", path + "/last"})
     if (const std::string directory = whole_directory(candidate);
-        fs::exists(directory + "/config.json") || has_adapter(directory))
+        fs::exists(directory + "/config.json") || has_adapter(directory) || has_nanogpt(directory))
       return directory;
   check(fs::exists(path), "there is no '{}'", path);
   fail("'{}' is no model and no run: it has no config.json, and neither has a 'best' or 'last' inside", path);
@@ -126,6 +130,9 @@ Model load_model(const std::string& path) {
   // An adapter from elsewhere mostly comes without a tokenizer.
   const bool without = has_adapter(directory) && !fs::exists(directory + "/tokenizer.json");
   const std::string texts = without ? base_of_adapter(directory) : directory;
+  check(!has_nanogpt(directory) || fs::exists(texts + "/tokenizer.json") || fs::exists(texts + "/vocab.json"),
+        "{}: nanoGPT keeps no tokenizer beside its checkpoint; put GPT-2's vocab.json and merges.txt there",
+        directory);
   Tokenizer tokenizer = load_tokenizer(texts);
   std::unique_ptr<LanguageModel> network = load_network(directory);
   check(tokenizer.vocabulary_size() <= network->vocabulary(),

@@ -20,11 +20,13 @@ struct Model {
 
 // Writes into an existing directory. Of a model with ways of low rank (nn/adapt.h) only these are written,
 // and
-// ../base is named as the model they belong to.
-void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory);
+// ../base is named as the model they belong to. Texts end and begin as in what Chapbook trains, unless told.
+void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::string& directory,
+                const std::vector<int32_t>& ends = {}, bool after_end = true);
 
-// A model directory, or a run: its `best` model, else its `last`. Throws one line naming the file that is
-// missing or malformed, asks for what Chapbook does not do, or does not fit the others.
+// A model directory (or one with nanoGPT's ckpt.pt), or a run: its `best` model, else its `last`. Throws one
+// line naming the file that is missing or malformed, asks for what Chapbook does not do, or does not fit the
+// others.
 Model load_model(const std::string& path);
 std::unique_ptr<LanguageModel> load_network(const std::string& directory);
 std::string model_directory(const std::string& path);  // where load_model looks

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -91,6 +92,37 @@ TEST_CASE("adapters that PEFT wrote give PEFT's logits, and are written again as
     CHECK(sorted(copy.path) == sorted(directory));
     merge_low_rank(*model);
     CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
+  }
+}
+
+// PEFT has opened the files in peft/ours and computed these logits (tests/golden/peft_adapters.py); what is
+// saved now has the same bytes.
+TEST_CASE("PEFT gives our logits with an adapter of ours") {
+  for (const auto& [name, base] :
+       {std::pair<std::string, std::string>{"gpt2", "gpt2/with_bias"}, {"llama", "llama/grouped"}}) {
+    CAPTURE(name);
+    const std::unique_ptr<LanguageModel> model = load_network(golden + "../" + base);
+    Random random{1};
+    add_low_rank(*model, {.rank = 3, .alpha = 5}, random, [](const std::string&) { return true; });
+    int64_t next = 0;
+    for (const Parameter& each : learning_parameters(*model)) {
+      std::vector<float> numbers(static_cast<size_t>(each.variable.value().count()));
+      for (float& number : numbers) number = static_cast<float>(next++ * 37 % 101 - 50) / 256;
+      const Tensor to = each.variable.value();
+      to.backend().copy(Tensor::from(numbers, to.shape()).view(), to.view());
+    }
+    const TemporaryDirectory copy;
+    const char* kept = std::getenv("CHAPBOOK_ADAPTERS");  // to write peft/ours anew
+    const std::string to = kept ? std::string(kept) + "/" + name : copy.path, there = golden + "ours/" + name;
+    fs::create_directories(to);
+    save_adapter(*model, "../../../" + base, to);
+    if (kept) continue;
+    for (const char* file : {"/adapter_config.json", "/adapter_model.safetensors"})
+      CHECK(read_file(to + file) == read_file(there + file));
+    const NamedTensors of = load_tensors(there + "/golden.safetensors").tensors;
+    const std::map<std::string, Tensor> numbers(of.begin(), of.end());
+    CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
+    CHECK(distance((*load_network(there))(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
   }
 }
 
@@ -273,6 +305,8 @@ TEST_CASE("dropout is a way to train the model that is there, and a resumed run 
     const auto settings =
         nlohmann::json::parse(read_file(directory / (name + "/settings.json"))).at("dropout").get<double>();
     CHECK(settings == dropout.value_or(0.1));
+    const auto config = nlohmann::json::parse(read_file(directory / (name + "/last/config.json")));
+    CHECK(config.at("resid_pdrop") == dropout.value_or(0.1));  // what the model says of itself
     return read_metrics(directory / (name + "/metrics.csv"))["loss"].front();
   };
   const double own = loss("own", {}), none = loss("none", 0.0), much = loss("much", 0.6);

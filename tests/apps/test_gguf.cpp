@@ -95,6 +95,38 @@ TEST_CASE("every family has all of its numbers in the file, once, under names of
   }
 }
 
+TEST_CASE("export keeps what ends a text, and whether texts begin after an end") {
+  const TemporaryDirectory directory;
+  const std::string from = directory / "model";
+  std::filesystem::copy(golden + "llama/sharded", from);
+  // A fact of the tokenizer as it stands in the file: its name, its type, its value.
+  const auto holds = [&](const std::string& name, uint32_t type, const std::string& value) {
+    const std::string key = "tokenizer.ggml." + name + std::string(reinterpret_cast<const char*>(&type), 4);
+    return read_file(directory / "a.gguf").find(key + value) != std::string::npos;
+  };
+  const auto number = [](char value) { return std::string{value, 0, 0, 0}; };
+  for (const bool after_end : {false, true}) {
+    CAPTURE(after_end);
+    write_file(from + "/generation_config.json",
+               fmt::format(R"({{"eos_token_id": [7, 3], "chapbook_after_end": {}}})", after_end));
+    const std::string to = directory / fmt::format("to_{}", after_end);
+    REQUIRE(run_program("export " + from + " --to " + to).code == 0);
+    const Model exported = load_model(to);
+    CHECK(exported.ends == std::vector<int32_t>{7, 3});
+    CHECK(exported.after_end == after_end);
+    REQUIRE(run_program("export " + from + " --gguf " + directory / "a.gguf").code == 0);
+    CHECK(holds("eos_token_id", 4, number(7)));
+    CHECK(holds("eot_token_id", 4, number(3)));
+    CHECK(holds("add_bos_token", 7, {static_cast<char>(after_end)}));
+  }
+  write_file(from + "/generation_config.json", R"({"eos_token_id": [1, 2, 3, 4]})");
+  const Outcome outcome = run_program("export " + from + " --gguf " + directory / "b.gguf");
+  CHECK(outcome.code == 2);
+  CHECK(outcome.output.find("4 tokens end a text of this model; a GGUF file names up to 3") !=
+        outcome.output.npos);
+  CHECK_FALSE(std::filesystem::exists(directory / "b.gguf"));
+}
+
 TEST_CASE("export: a file for llama.cpp, a directory for transformers, or one line") {
   const TemporaryDirectory directory;
   const std::string before = "cd " + directory.path + ";", from = golden + "llama/sharded";

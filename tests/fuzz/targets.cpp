@@ -24,7 +24,9 @@
 #include "nn/gpt.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
+#include "tensor/pickle.h"
 #include "tensor/safetensors.h"
+#include "tensor/torch_file.h"
 #include "tests/fuzz/rules.h"
 
 namespace chapbook {
@@ -89,6 +91,16 @@ void read_tensors(std::string_view bytes) {
   save_tensors(directory() + "/y.safetensors", file.tensors, file.metadata);
   const TensorFile again = load_tensors(directory() + "/y.safetensors", backend("cpu"));
   require(again.tensors.size() == file.tensors.size() && again.metadata == file.metadata, "tensors changed");
+}
+
+void read_archive(std::string_view bytes) {
+  load_torch(put("x.pt", bytes), backend("cpu"), [](const std::string&) { return true; });
+}
+
+// Without an archive around it, whose checksum no change would pass.
+void read_torch_pickle(std::string_view bytes) {
+  const Pickle pickle = read_pickle("x.pt", std::as_bytes(std::span(bytes)));
+  require(pickle.result < pickle.values.size(), "a result that is none");
 }
 
 void read_digits(std::string_view bytes) {
@@ -289,6 +301,8 @@ void read_log(std::string_view bytes) { read_metrics(put("metrics.csv", bytes));
 const std::vector<FuzzTarget>& fuzz_targets() {
   static const std::vector<FuzzTarget> targets = {
       {"safetensors", read_tensors},
+      {"torch_file", read_archive},
+      {"pickle", read_torch_pickle},
       {"idx", read_digits},
       {"adapter", read_adapter},
       {"config", read_config},

@@ -1,11 +1,15 @@
 """Makes tests/golden/peft: adapters of low rank that PEFT wrote, and the logits PyTorch computes with them.
 
     python tests/golden/peft_adapters.py                 # needs torch, transformers and peft
-    python tests/golden/peft_adapters.py BASE ADAPTER    # opens an adapter of ours in PEFT; prints logits of some tokens
+    python tests/golden/peft_adapters.py BASE ADAPTER    # opens an adapter of ours in PEFT; writes its golden.safetensors
 
 The tests need only the files. Each folder belongs to a model of tests/golden (gpt2/with_bias, llama/grouped) and holds
 adapter_config.json and adapter_model.safetensors as save_pretrained() writes them, and golden.safetensors: tokens,
-and logits computed in float64 from the same weights.
+and logits computed in float64 from the same weights. Those of peft/ours are written by us:
+
+    CHAPBOOK_ADAPTERS=tests/golden/peft/ours build/release/test_apps -tc="PEFT gives our logits*"    # the adapters
+    python tests/golden/peft_adapters.py tests/golden/gpt2/with_bias tests/golden/peft/ours/gpt2     # PEFT's logits
+    python tests/golden/peft_adapters.py tests/golden/llama/grouped tests/golden/peft/ours/llama
 """
 
 import json
@@ -44,14 +48,13 @@ def make(name, base, targets):
 
 
 if len(sys.argv) == 3:
-    base = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
-    tokens = torch.arange(1, 9)[None]
+    base = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).double().eval()
+    tokens = torch.arange(16).reshape(2, 8) * 11 % base.config.vocab_size
     with torch.no_grad():
-        before = base.eval()(tokens).logits
-        model = PeftModel.from_pretrained(base, sys.argv[2]).eval()
-        after = model(tokens).logits
-    print("moved by", float((after - before).norm() / before.norm()))
-    print("logits of the last place:", " ".join(f"{x:.4f}" for x in after[0, -1, :8].tolist()))
+        before = base(tokens).logits
+        logits = PeftModel.from_pretrained(base, sys.argv[2]).double().eval()(tokens).logits
+    save_file({"tokens": tokens.int(), "logits": logits.float()}, pathlib.Path(sys.argv[2]) / "golden.safetensors")
+    print("moved by", float((logits - before).norm() / before.norm()))
 else:
     make("gpt2", "gpt2/with_bias", ["c_attn", "attn.c_proj", "mlp.c_proj"])
     make("llama", "llama/grouped", ["q_proj", "v_proj", "down_proj"])
