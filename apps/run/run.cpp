@@ -469,11 +469,12 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
     }
     if (progress) log_step(step, of_step, speed, *progress);
     if (due(settings_.eval_every) || done()) evaluate_now(progress);
-    if (due(settings_.save_every)) save();
     if (progress && due(settings_.sample_every) && !done()) {
       progress->clear();
       sample(48);
     }
+    // The last thing of a step: what a run that is killed has not written, it writes when it goes on.
+    if (due(settings_.save_every)) save();
   }
   if (progress) progress->finish();
   save();

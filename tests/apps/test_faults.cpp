@@ -26,7 +26,7 @@ const int64_t stride = std::getenv("CHAPBOOK_ALL_FAULTS") ? 1 : 13;
 
 const char* const settings =
     R"({"layers": 1, "heads": 1, "width": 8, "context": 8, "vocabulary": 300, "batch": 2,
-  "steps": 4, "warmup": 1, "dropout": 0.1, "eval_every": 2, "eval_batches": 1, "save_every": 2, "sample_every": 0})";
+  "steps": 4, "warmup": 1, "dropout": 0.1, "eval_every": 2, "eval_batches": 1, "save_every": 2, "sample_every": 2})";
 
 // Token files, and a run of them without a fault.
 struct Whole {
@@ -64,8 +64,8 @@ struct Whole {
       if (const std::string left = whole_directory(broken.directory + name); fs::exists(left))
         CHECK_NOTHROW(load_model(left));
     REQUIRE_NOTHROW(to_the_end(broken));
-    for (const char* file :
-         {"/last/model.safetensors", "/last/optimizer.safetensors", "/best/model.safetensors"})
+    for (const char* file : {"/last/model.safetensors", "/last/optimizer.safetensors",
+                             "/best/model.safetensors", "/samples.jsonl"})
       CHECK_MESSAGE(read_file(broken.directory + file) == read_file(options.directory + file), file);
     const Metrics x = read_metrics(broken.directory + "/metrics.csv"),
                   y = read_metrics(options.directory + "/metrics.csv");
