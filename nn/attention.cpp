@@ -1,22 +1,28 @@
 #include "nn/attention.h"
 
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace chapbook {
 
 Variable split_heads(const Variable& x, int64_t heads) {
+  check(x.shape().rank == 3 && heads > 0 && x.size(2) % heads == 0,
+        "attention: {} does not divide into {} heads", x.shape(), heads);
   return transpose(reshape(x, {x.size(0), x.size(1), heads, x.size(2) / heads}), 1, 2);
 }
 
 // The queries (part 0), keys (1) or values (2) in qkv (B, T, 3C).
 static Variable part_of(const Variable& qkv, int part, int64_t heads) {
+  check(qkv.shape().rank == 3 && qkv.size(2) % 3 == 0, "attention: qkv {} is not (B, T, 3 C)", qkv.shape());
   const int64_t C = qkv.size(2) / 3;
   return split_heads(slice(qkv, 2, part * C, (part + 1) * C), heads);
 }
 
 // Keys or values (B, K, S, D), once for each of the heads that share them: (B, heads, S, D).
 static Variable for_each_query(const Variable& x, int64_t heads) {
+  check(x.shape().rank == 4 && x.size(1) > 0 && heads % x.size(1) == 0,
+        "attention: {} heads do not share keys and values {}", heads, x.shape());
   const int64_t B = x.size(0), K = x.size(1), S = x.size(2), D = x.size(3);
   return reshape(broadcast_to(reshape(x, {B, K, 1, S, D}), {B, K, heads / K, S, D}), {B, heads, S, D});
 }
@@ -44,6 +50,8 @@ Variable attention_in_steps(const Variable& qkv, int64_t heads) {
 Variable attend(const Variable& queries, const Variable& keys, const Variable& values, CachesOfBlock caches) {
   const Variable q = named("queries", queries), k = named("keys", keys), v = named("values", values);
   if (caches.empty()) return named("heads", attention(q, k, v));
+  check(q.size(0) == std::ssize(caches), "attention: {} sequences, but caches of {}", q.size(0),
+        caches.size());
   RecycledVector<Tensor> seen;
   for (int64_t b = 0; b < q.size(0); ++b) {
     KeyValueCache& cache = *caches[b];

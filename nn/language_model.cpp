@@ -1,6 +1,7 @@
 #include "nn/language_model.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "nn/adapt.h"
@@ -89,6 +90,8 @@ Tensor LanguageModel::next(const Tensor& tokens, std::span<Caches* const> sequen
         sequences.size());
   RecycledVector<int32_t> numbers;
   for (const Caches* caches : sequences) {
+    check(caches && std::ssize(*caches) == sizes_.layers, "model: caches of {} blocks, the model has {}",
+          caches ? caches->size() : 0, sizes_.layers);
     check_tokens(tokens, caches->front().length);
     for (int64_t t = 0; t < T; ++t) numbers.push_back(static_cast<int32_t>(caches->front().length + t));
   }
@@ -121,6 +124,7 @@ int64_t LanguageModel::weight_bytes() {
 }
 
 void LanguageModel::train_with(Random* random, bool recompute) {
+  check(sizes_.dropout >= 0 && sizes_.dropout < 1, "model: a dropout of {} is not in [0, 1)", sizes_.dropout);
   recompute_ = recompute;
   dropout_ = {sizes_.dropout, random};
   drop(dropout_);

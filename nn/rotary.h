@@ -12,6 +12,9 @@ namespace chapbook {
 class Rotary {
  public:
   Rotary(int64_t context, int64_t head_width, double theta, Backend& backend = default_backend()) {
+    check(context >= 0 && head_width > 0 && head_width % 2 == 0 && theta > 0,
+          "rotary: a context of {}, heads of {} numbers and theta {}; a head is even, none is negative",
+          context, head_width, theta);
     const int64_t half = head_width / 2;
     std::vector<float> cos(context * half), sin(cos.size());
     for (int64_t p = 0; p < context; ++p)
