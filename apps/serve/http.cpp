@@ -1,11 +1,9 @@
 #include "apps/serve/http.h"
 
-#include <netdb.h>
-#include <poll.h>
-#include <sys/socket.h>
-
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <type_traits>
 
 #include "tensor/check.h"
 
@@ -14,10 +12,29 @@ namespace chapbook {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+enum class For { reading, writing };
+
+// Of sockets only what httplib.h brings along on every system. Whether this one can be read from, or written
+// to, within some time; a client that is gone is found out by doing so.
+bool ready(socket_t socket, For what, milliseconds time) {
+  fd_set one;
+  FD_ZERO(&one);
+  FD_SET(socket, &one);
+  timeval most{};
+  most.tv_sec = static_cast<decltype(most.tv_sec)>(time.count() / 1000);
+  most.tv_usec = static_cast<decltype(most.tv_usec)>(time.count() % 1000 * 1000);
+  return ::select(static_cast<int>(socket) + 1, what == For::reading ? &one : nullptr,
+                  what == For::writing ? &one : nullptr, nullptr, &most) > 0;
+}
+
+// Such a set has a place for each number below FD_SETSIZE; Windows, whose numbers have no sign, keeps a list.
+bool can_be_watched(socket_t socket) { return std::is_unsigned_v<socket_t> || socket < FD_SETSIZE; }
 
 class Connection : public httplib::Stream {
  public:
-  Connection(int socket, const WatchedServer::Limits& limits, const std::atomic<bool>& ending)
+  Connection(socket_t socket, const WatchedServer::Limits& limits, const std::atomic<bool>& ending)
       : socket_(socket), limits_(limits), ending_(ending) {}
 
   // Waits for the first byte of a request, which begins its time and its bytes.
@@ -32,13 +49,12 @@ class Connection : public httplib::Stream {
 
   bool client_is_there() const {
     char byte;
-    const ssize_t got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+    return !ready(socket_, For::reading, milliseconds(0)) || ::recv(socket_, &byte, 1, MSG_PEEK) > 0;
   }
 
-  bool is_readable() const override { return begin_ < end_ || wait(POLLIN, deadline_); }
+  bool is_readable() const override { return begin_ < end_ || wait(For::reading, deadline_); }
   bool is_writable() const override {
-    return !ending_ && wait(POLLOUT, Clock::now() + limits_.write) && client_is_there();
+    return !ending_ && wait(For::writing, Clock::now() + limits_.write) && client_is_there();
   }
   ssize_t read(char* to, size_t size) override {
     if (begin_ == end_ && !fill()) return -1;
@@ -50,8 +66,8 @@ class Connection : public httplib::Stream {
     return static_cast<ssize_t>(count);
   }
   ssize_t write(const char* from, size_t size) override {
-    if (!wait(POLLOUT, Clock::now() + limits_.write)) return -1;
-    return ::send(socket_, from, size, MSG_NOSIGNAL);
+    if (!wait(For::writing, Clock::now() + limits_.write)) return -1;
+    return httplib::detail::send_socket(socket_, from, size, 0);  // httplib ignores SIGPIPE
   }
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
@@ -62,26 +78,24 @@ class Connection : public httplib::Stream {
 
  private:
   bool fill() {
-    if (!wait(POLLIN, deadline_)) return false;
-    const ssize_t got = ::recv(socket_, buffer_, sizeof buffer_, 0);
+    if (!wait(For::reading, deadline_)) return false;
+    const ssize_t got = httplib::detail::read_socket(socket_, buffer_, sizeof buffer_, 0);
     begin_ = 0;
     end_ = got > 0 ? static_cast<size_t>(got) : 0;
     return got > 0;
   }
 
   // In pieces, so that the end of the server is noticed.
-  bool wait(short what, Clock::time_point until) const {
+  bool wait(For what, Clock::time_point until) const {
     while (!ending_) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-      if (left <= 0) return false;
-      pollfd one{socket_, what, 0};
-      if (::poll(&one, 1, static_cast<int>(std::min<int64_t>(left, 200))) > 0)
-        return (one.revents & (what | POLLHUP)) != 0 && (one.revents & (POLLERR | POLLNVAL)) == 0;
+      const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now());
+      if (left.count() <= 0) return false;
+      if (ready(socket_, what, std::min(left, milliseconds(200)))) return true;
     }
     return false;
   }
 
-  const int socket_;
+  const socket_t socket_;
   const WatchedServer::Limits& limits_;
   const std::atomic<bool>& ending_;
   Clock::time_point deadline_;
@@ -133,11 +147,12 @@ WatchedServer::WatchedServer(const Limits& limits) : limits_(limits) {
 }
 
 int WatchedServer::bind(const std::string& host, int port) {
-  // httplib binds with SO_REUSEPORT, by which two servers would share a port without a word.
+#ifdef SO_REUSEPORT  // with which httplib would bind, and two servers share a port without a word
   set_socket_options([](socket_t socket) {
     const int yes = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, reinterpret_cast<const char*>(&yes), sizeof yes);
   });
+#endif
   errno = 0;
   const int bound = port == 0 ? bind_to_any_port(host) : bind_to_port(host, port) ? port : -1;
   check(bound > 0, "cannot listen on {} port {}: {}", host, port,
@@ -162,7 +177,7 @@ void WatchedServer::close_after_this() {
 }
 
 bool WatchedServer::process_and_close_socket(socket_t socket) {
-  {
+  if (can_be_watched(socket)) {
     Connection connection(socket, limits_, ending_);
     current = &connection;
     bool closed = false;
@@ -173,8 +188,9 @@ bool WatchedServer::process_and_close_socket(socket_t socket) {
     }
     current = nullptr;
   }
-  ::shutdown(socket, SHUT_RDWR);
-  ::close(socket);
+  constexpr int both_ways = 2;  // SHUT_RDWR, which is SD_BOTH on Windows
+  ::shutdown(socket, both_ways);
+  httplib::detail::close_socket(socket);
   return true;
 }
 
