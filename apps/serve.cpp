@@ -1,7 +1,8 @@
 // `./chapbook serve`: models on a page and behind an API, on this machine.
 #include <fmt/core.h>
-#include <semaphore.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <thread>
@@ -12,7 +13,7 @@
 
 namespace chapbook {
 
-static sem_t ended;
+static std::atomic<bool> ended;
 
 // runs/tiny is called tiny; a second one of that name is called by its whole path.
 static std::string served_name(const std::string& path, const std::vector<ServedModel>& others) {
@@ -62,12 +63,11 @@ void add_serve(CLI::App& program) {
       models.push_back({served_name(run, models), weights->load(run)});
     ModelServer server(std::move(models), options->limits, options->names);
     const int port = server.bind(options->host, options->port);
-    // Ctrl-C wakes a thread, which may do what a signal's handler may not.
-    ::sem_init(&ended, 0, 0);
-    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ::sem_post(&ended); });
+    // Ctrl-C is seen by a thread, which may do what a signal's handler may not.
+    ended = false;
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ended = true; });
     std::thread waits([&] {
-      while (::sem_wait(&ended) != 0) {
-      }
+      while (!ended) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       server.stop();
     });
     const bool here = options->host == "127.0.0.1" || options->host == "0.0.0.0";
@@ -77,7 +77,7 @@ void add_serve(CLI::App& program) {
     fmt::print(stderr, "chapbook: Ctrl-C ends it\n");
     std::fflush(stdout);
     server.serve();
-    ::sem_post(&ended);  // if it ended by itself
+    ended = true;  // if it ended by itself
     waits.join();
   });
 }

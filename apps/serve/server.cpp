@@ -1,7 +1,5 @@
 #include "apps/serve/server.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 
 #include "apps/run/generator.h"
