@@ -25,15 +25,6 @@ struct ProfileOptions {
 
 constexpr int warmup = 2;  // the first steps take their memory from the system
 
-// What a step does depends on the shapes, not on the tokens.
-std::vector<uint16_t> random_tokens(const Settings& settings) {
-  Random random{1};
-  std::vector<uint16_t> tokens(static_cast<size_t>(settings.context * settings.batch * 8 + 1));
-  for (uint16_t& token : tokens)
-    token = static_cast<uint16_t>(random.below(static_cast<uint64_t>(settings.vocabulary)));
-  return tokens;
-}
-
 struct Training {
   std::unique_ptr<LanguageModel> model;
   Trainer trainer;

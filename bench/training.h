@@ -18,12 +18,6 @@ struct Training {
         trainer(settings, start(*model), tokens) {}
 
  private:
-  static std::vector<uint16_t> random_tokens(const Settings& settings) {
-    Random random{1};
-    std::vector<uint16_t> tokens(1 << 20);
-    for (uint16_t& token : tokens) token = static_cast<uint16_t>(random.below(settings.vocabulary));
-    return tokens;
-  }
   static LanguageModel& start(LanguageModel& model) {
     Random random{1};
     model.initialise(random);

@@ -27,6 +27,14 @@ Schedule make_schedule(const Settings& settings) {
   return after_warmup(constant(rate));
 }
 
+std::vector<uint16_t> random_tokens(const Settings& settings) {
+  Random random{1};
+  std::vector<uint16_t> tokens(static_cast<size_t>(settings.context * settings.batch * 8 + 1));
+  for (uint16_t& token : tokens)
+    token = static_cast<uint16_t>(random.below(static_cast<uint64_t>(settings.vocabulary)));
+  return tokens;
+}
+
 static std::unique_ptr<Optimizer> make_optimizer(const Settings& settings, std::vector<Parameter> of) {
   if (settings.optimizer == "sgd")
     return std::make_unique<SGD>(std::move(of), SGDSettings{settings.momentum, settings.decay});

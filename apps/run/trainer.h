@@ -28,6 +28,9 @@ Schedule make_schedule(const Settings& settings);
 // What the settings ask for; throws where the backend cannot train in it.
 DType checked_precision(const Settings& settings, const Backend& backend);
 
+// For timing: what a step does depends on the shapes, not on the tokens.
+std::vector<uint16_t> random_tokens(const Settings& settings);
+
 struct NotFinite : Error {
   using Error::Error;
 };

@@ -40,14 +40,6 @@ static Json in_processes(int size, const std::function<Json(Team&)>& work) {
   return found;
 }
 
-static std::vector<uint16_t> random_tokens(const Settings& settings) {
-  Random random{1};
-  std::vector<uint16_t> tokens(static_cast<size_t>(settings.context * settings.batch * 8 + 1));
-  for (uint16_t& token : tokens)
-    token = static_cast<uint16_t>(random.below(static_cast<uint64_t>(settings.vocabulary)));
-  return tokens;
-}
-
 struct Timed {
   std::vector<double> steps;  // seconds
   Communication of_step;      // means

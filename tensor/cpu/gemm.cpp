@@ -95,7 +95,7 @@ struct Product {
 
  private:
   static constexpr int64_t columns_at_once = 4096;  // their panels share the last cache with the rows of a
-  static constexpr int64_t rows_at_once = 112;      // of a task
+  static constexpr int64_t rows_at_once = 112, tiles_at_once = 8;  // of a task
   static constexpr int64_t panels_at_once = 4;      // of a task that are then finished while they are at hand
   // In units. A panel of floats is 64 KiB; one of pairs may be twice as long, as then most products of a
   // training step are a single stretch.
@@ -105,8 +105,8 @@ struct Product {
 
   // Blocks of rows, as many for each thread as for the others.
   Split shared_evenly(int64_t tile_count) const {
-    const int64_t blocks = divide_up(tile_count, rows_at_once / kernel.rows),
-                  threads = thread_pool().threads();
+    const int64_t at_once = std::min(tiles_at_once, rows_at_once / kernel.rows),
+                  blocks = divide_up(tile_count, at_once), threads = thread_pool().threads();
     return {tile_count, std::min(tile_count, divide_up(blocks, threads) * threads)};
   }
 

@@ -25,6 +25,7 @@ bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_support
 bool has_avx512() { return false; }
 bool has_avx2() { return false; }
 #endif
+bool has_tiles() { return has_avx512() && has_amx(); }  // f32 takes the vectors
 
 // What products are made of on a processor: the innermost loop for floats, and the one for pairs of bf16
 // where it has instructions for them. The widest comes first. The last ones are what those instructions
@@ -36,7 +37,7 @@ struct Vectors {
   const MicroKernel<Pair>* pairs;
 };
 constexpr Vectors all_vectors[] = {
-    {"amx", "avx512, bf16 in tiles of amx", has_amx, &avx512_kernel, &amx_kernel},
+    {"amx", "avx512, bf16 in tiles of amx", has_tiles, &avx512_kernel, &amx_kernel},
     {"avx512bf16", "avx512, bf16 in pairs", has_avx512bf16, &avx512_kernel, &avx512bf16_kernel},
     {"avx512", "avx512, bf16 through f32", has_avx512, &avx512_kernel, nullptr},
     {"avx2", "avx2, bf16 through f32", has_avx2, &avx2_kernel, nullptr},

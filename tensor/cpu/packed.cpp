@@ -30,9 +30,10 @@ const PackedKernel& kernel() {
 
 struct Product {
   int64_t m, n, k;
-  const float *a, *bias, *residual;  // bias and residual may be missing
+  const float* a;
   int64_t a_step;
-  float* y;
+  const View& y;
+  const Epilogue& epilogue;
   const PackedKernel& kernel;
   const int64_t tiles = (m + kernel.rows - 1) / kernel.rows;  // of rows, nearly equal
 
@@ -50,20 +51,9 @@ struct Product {
           alignas(64) float sums[8 * width];
           const int64_t i = first(tile), rows = first(tile + 1) - i;
           panel(j, tile, rows, sums);
-          finish(i, rows, j * width, std::min(width, n - j * width), sums);
+          finish(epilogue, {sums, width, 1}, y, i, rows, j * width, std::min(width, n - j * width));
         }
     });
-  }
-
-  void finish(int64_t i, int64_t rows, int64_t j, int64_t columns, const float* sums) const {
-    for (int64_t row = i; row < i + rows; ++row, sums += width) {
-      float* const to = y + row * n + j;
-      std::copy(sums, sums + columns, to);
-      if (bias)
-        for (int64_t c = 0; c < columns; ++c) to[c] += bias[j + c];
-      if (residual)
-        for (int64_t c = 0; c < columns; ++c) to[c] += residual[row * n + j + c];
-    }
   }
 
   void halves(const uint16_t* numbers) const {
@@ -117,20 +107,12 @@ std::string_view packed_vectors() { return kernel().name; }
 }  // namespace cpu
 
 void CpuBackend::packed_matmul(In a, In numbers, In scales, In bias, In residual, Out y) {
-  const bool covered = cpu::dense_rows({a, bias, residual, y}) && numbers.contiguous() &&
-                       (!scales || scales.contiguous()) && (!residual || residual.contiguous()) &&
-                       y.contiguous();
-  if (!covered) return reference_backend().packed_matmul(a, numbers, scales, bias, residual, y);
+  if (!cpu::dense_rows({a, bias, residual, y}) || !numbers.contiguous() || (scales && !scales.contiguous()))
+    return reference_backend().packed_matmul(a, numbers, scales, bias, residual, y);
   if (y.count() == 0) return;
-  const cpu::Product product{y.shape[0],
-                             y.shape[1],
-                             a.shape[1],
-                             a.as<float>(),
-                             bias ? bias.as<float>() : nullptr,
-                             residual ? residual.as<float>() : nullptr,
-                             a.strides[0],
-                             y.as<float>(),
-                             cpu::kernel()};
+  const Epilogue epilogue{.bias = bias, .residual = residual};
+  const cpu::Product product{y.shape[0],   y.shape[1], a.shape[1], a.as<float>(),
+                             a.strides[0], y,          epilogue,   cpu::kernel()};
   if (scales)
     product.bytes(numbers.as<uint8_t>(), scales.as<float>());
   else

@@ -84,6 +84,15 @@ static void wait_for(const std::string& run, const Started& started, bool resume
   REQUIRE(there());
 }
 
+// It has been told to end, and does so with everything saved.
+static void stops(const Started& started) {
+  const int code = started.wait();
+  const std::string output = read_file(started.output);
+  CAPTURE(output);
+  CHECK((code == 130 || code == 0));  // 0: on a fast machine it was done by then
+  if (code == 130) CHECK(count(output, "stopped and saved") == 1);
+}
+
 TEST_CASE("--workers: the files of one worker, one progress, one story") {
   const TemporaryDirectory directory;
   const auto one = run_program(small(60) + (directory / "1"));
@@ -152,10 +161,7 @@ TEST_CASE("mpi: stopped with 4, gone on with 2, then by one without MPI: the bit
     for (const pid_t timeout : run.workers())
       for (const pid_t worker : children(timeout))
         ::kill(worker, SIGINT);  // one would do: they ask each other
-    const int code = run.wait();
-    CAPTURE(read_file(directory / "output"));
-    CHECK((code == 130 || code == 0));  // 0: on a fast machine it was done by then
-    if (code == 130) CHECK(count(read_file(directory / "output"), "stopped and saved") == 1);
+    stops(run);
   }
   CHECK(run_program("train --resume " + parts).code == 0);
   same_files(whole, parts);
@@ -205,10 +211,7 @@ TEST_CASE("--workers: stopped with 4, gone on with 2, then 1: the bits of a run 
         directory / "output");
     wait_for(parts, run, !first);
     ::kill(run.process, SIGINT);
-    const int code = run.wait();
-    CAPTURE(read_file(directory / "output"));
-    CHECK((code == 130 || code == 0));  // 0: on a fast machine it was done by then
-    if (code == 130) CHECK(count(read_file(directory / "output"), "stopped and saved") == 1);
+    stops(run);
   }
   CHECK(run_program("train --resume " + parts).code == 0);
   same_files(whole, parts);
