@@ -95,7 +95,7 @@ struct Product {
 
  private:
   static constexpr int64_t columns_at_once = 4096;  // their panels share the last cache with the rows of a
-  static constexpr int64_t rows_at_once = 112, tiles_at_once = 8;  // of a task
+  static constexpr int64_t tiles_at_once = 8;       // of rows, of a task
   static constexpr int64_t panels_at_once = 4;      // of a task that are then finished while they are at hand
   // In units. A panel of floats is 64 KiB; one of pairs may be twice as long, as then most products of a
   // training step are a single stretch.
@@ -105,8 +105,7 @@ struct Product {
 
   // Blocks of rows, as many for each thread as for the others.
   Split shared_evenly(int64_t tile_count) const {
-    const int64_t at_once = std::min(tiles_at_once, rows_at_once / kernel.rows),
-                  blocks = divide_up(tile_count, at_once), threads = thread_pool().threads();
+    const int64_t blocks = divide_up(tile_count, tiles_at_once), threads = thread_pool().threads();
     return {tile_count, std::min(tile_count, divide_up(blocks, threads) * threads)};
   }
 
@@ -145,11 +144,12 @@ struct Product {
 
   void pack_strip(const Strip& strip, const Stretch& p) const {
     const auto pack = width == 32 ? pack_b<32, Number> : width == 16 ? pack_b<16, Number> : pack_b<8, Number>;
-    const int64_t at_once = std::max<int64_t>(1, grain / (width * p.size));
-    parallel_for(strip.groups.count, at_once, [&](int64_t begin, int64_t end) {
-      for (int64_t j = begin * width; j < std::min(end * width, strip.columns); j += width)
-        pack(b, p.begin, p.size, strip.begin + j, std::min(width, strip.columns - j),
-             strip.panels + j * p.units, p.units, sums_of_b ? sums_of_b + strip.begin + j : nullptr);
+    const int64_t panels = strip.groups.count, each = divide_up(panels, thread_pool().threads()),
+                  at_once = std::clamp<int64_t>(8 * grain / (width * p.size), 1, each);
+    parallel_for(panels, little ? panels : at_once, [&](int64_t begin, int64_t end) {
+      const int64_t j = begin * width;
+      pack(b, p.begin, p.size, strip.begin + j, std::min(end * width, strip.columns) - j,
+           strip.panels + j * p.units, p.units, sums_of_b ? sums_of_b + strip.begin + j : nullptr);
     });
   }
 
@@ -164,33 +164,34 @@ struct Product {
       for (int64_t tile = block.begin; tile < block.end(); ++tile)
         pack_a(a, tiles[tile].begin, tiles[tile].size, p.begin, p.size, panel_of_a(tile), p.units, by_column,
                row_step);
-    const int64_t first = tiles[block.begin].begin, rows = tiles[block.end() - 1].end() - first;
     for (int64_t some = group.begin; some < group.end(); some += panels_at_once) {
       const int64_t end = std::min(group.end(), some + panels_at_once), j = some * width;
-      const Matrix<float> sums = sums_at(strip, first, rows, j);
-      for (int64_t panel = some; panel < end; ++panel) {
-        if (!p.last) fetch_next(strip, p, task, panel - group.begin, group.size);
-        for (int64_t tile = block.begin; tile < block.end(); ++tile) {
-          const Unit* rows_of_a =
-              direct ? reinterpret_cast<const Unit*>(a.at(tiles[tile].begin, p.begin)) : panel_of_a(tile);
-          compute_tile(strip, p, tiles[tile].size, rows_of_a, panel,
-                       sums.at(tiles[tile].begin - first, (panel - some) * width), sums.row_stride);
-        }
+      if (!p.last)
+        fetch_next(strip, p, task, (some - group.begin) / panels_at_once,
+                   divide_up(group.size, panels_at_once));
+      for (int64_t tile = block.begin; tile < block.end(); ++tile) {
+        const Range rows = tiles[tile];
+        const Unit* rows_of_a =
+            direct ? reinterpret_cast<const Unit*>(a.at(rows.begin, p.begin)) : panel_of_a(tile);
+        const Matrix<float> sums = sums_at(strip, rows, j);
+        for (int64_t panel = some; panel < end; ++panel)
+          compute_tile(strip, p, rows.size, rows_of_a, panel, sums.at(0, (panel - some) * width),
+                       sums.row_stride);
+        if (p.last && (!sums_in_y || !epilogue.nothing()))
+          finish(epilogue, sums, view_of(y, m, n), rows.begin, rows.size, strip.begin + j,
+                 std::min(strip.columns, end * width) - j);
       }
-      if (p.last && (!sums_in_y || !epilogue.nothing()))
-        finish(epilogue, sums, view_of(y, m, n), first, rows, strip.begin + j,
-               std::min(strip.columns, end * width) - j);
     }
   }
 
-  // Where the sums of rows from `first` and columns from j of the strip are.
-  Matrix<float> sums_at(const Strip& strip, int64_t first, int64_t rows, int64_t j) const {
+  // Where the sums of these rows and of columns from j of the strip are.
+  Matrix<float> sums_at(const Strip& strip, Range rows, int64_t j) const {
     if constexpr (sums_in_y)
-      return {y.at(first, strip.begin + j), y.row_stride, 1};
+      return {y.at(rows.begin, strip.begin + j), y.row_stride, 1};
     else if (strip.sums.data)
-      return {strip.sums.at(first, j), strip.sums.row_stride, 1};
+      return {strip.sums.at(rows.begin, j), strip.sums.row_stride, 1};
     else
-      return {scratch<struct SumsOfTask>(rows * panels_at_once * width), panels_at_once * width, 1};
+      return {scratch<struct SumsOfTile>(rows.size * panels_at_once * width), panels_at_once * width, 1};
   }
 
   // The sums of one block of y, i rows x a panel's width, += or = rows of a times a panel of b.

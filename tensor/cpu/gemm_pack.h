@@ -87,35 +87,49 @@ void add_sums(int64_t units, int64_t columns, const Unit* panel, double* sums) {
   for (int64_t column = 0; column < columns; ++column) sums[column] += here[column];
 }
 
-// Columns j to j + columns of b's rows p to p + k as a panel of `units` rows: `width` units each, missing
-// ones 0.
+// Columns j to j + columns of b's rows p to p + k as panels of `units` rows: `width` units each, missing ones
+// 0. Rows that are dense are walked some at a time along all panels, so that memory is read in order.
 template <int width, class Number, class Unit = UnitOf<Number>>
-void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t columns, Unit* panel,
+void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t columns, Unit* panels,
             int64_t units, double* sums) {
-  const Number* from = b.at(p, j);
+  constexpr int64_t some = 16;
   const int64_t here = (k + unit_size<Number> - 1) / unit_size<Number>, whole = k / unit_size<Number> / 4 * 4;
-  std::fill(panel + here * width, panel + units * width, Unit{});
-  if (columns < width) std::fill(panel, panel + here * width, Unit{});
+  const auto each_panel = [&](auto&& f) {
+    for (int64_t c = 0; c < columns; c += width)
+      f(c, std::min<int64_t>(width, columns - c), panels + c * units, b.at(p, j + c));
+  };
+  each_panel([&](int64_t, int64_t count, Unit* panel, const Number*) {
+    std::fill(panel + here * width, panel + units * width, Unit{});
+    if (count < width) std::fill(panel, panel + here * width, Unit{});
+  });
   if (b.column_stride == 1) {
-    for (int64_t row = 0; row < here; ++row)
-      if (columns == width)
-        units_side_by_side(from, b.row_stride, k, row, width, panel + row * width);
-      else
-        units_side_by_side(from, b.row_stride, k, row, columns, panel + row * width);
+    for (int64_t first = 0; first < here; first += some)
+      each_panel([&](int64_t, int64_t count, Unit* panel, const Number* from) {
+        for (int64_t row = first; row < std::min(here, first + some); ++row)
+          if (count == width)
+            units_side_by_side(from, b.row_stride, k, row, width, panel + row * width);
+          else
+            units_side_by_side(from, b.row_stride, k, row, count, panel + row * width);
+      });
   } else {
-    const int64_t quick = columns < width ? 0 : whole;
-    for (int64_t row = 0; row < quick; row += 4)
-      for (int column = 0; column < width; column += 4)
-        transpose_four(from + row * unit_size<Number> + column * b.column_stride, b.column_stride,
-                       panel + row * width + column, width);
-    for (int64_t row = quick; row < here; ++row)
-      for (int64_t column = 0; column < columns; ++column) {
-        Unit& unit = panel[row * width + column] = {};
-        std::memcpy(&unit, from + row * unit_size<Number> + column * b.column_stride,
-                    sizeof(Number) * std::min(unit_size<Number>, k - row * unit_size<Number>));
-      }
+    each_panel([&](int64_t, int64_t count, Unit* panel, const Number* from) {
+      const int64_t quick = count < width ? 0 : whole;
+      for (int64_t row = 0; row < quick; row += 4)
+        for (int column = 0; column < width; column += 4)
+          transpose_four(from + row * unit_size<Number> + column * b.column_stride, b.column_stride,
+                         panel + row * width + column, width);
+      for (int64_t row = quick; row < here; ++row)
+        for (int64_t column = 0; column < count; ++column) {
+          Unit& unit = panel[row * width + column] = {};
+          std::memcpy(&unit, from + row * unit_size<Number> + column * b.column_stride,
+                      sizeof(Number) * std::min(unit_size<Number>, k - row * unit_size<Number>));
+        }
+    });
   }
-  if (sums) add_sums<width>(here, columns, panel, sums);
+  if (sums)
+    each_panel([&](int64_t c, int64_t count, Unit* panel, const Number*) {
+      add_sums<width>(here, count, panel, sums + c);
+    });
 }
 
 // Rows i to i + rows of a, k numbers of each from p, as a panel of `units` for each row: by column, or row

@@ -4,6 +4,9 @@
 #pragma once
 #include <algorithm>
 #include <initializer_list>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #include "tensor/backend.h"
 #include "tensor/recycle.h"
@@ -33,16 +36,34 @@ inline const float* read_row(const View& x, int64_t offset, int64_t n, float* ro
   return room;
 }
 
+// to = row, rounded as bf16(x) does, one by one.
+inline void round_row(const float* row, int64_t n, bf16* to) {
+  int64_t j = 0;
+#ifdef __AVX512BF16__
+  // The instruction takes numbers below the smallest normal one for zero: where there are any, it is not
+  // used.
+  for (; j + 32 <= n; j += 32) {
+    const __m512 low = _mm512_loadu_ps(row + j), high = _mm512_loadu_ps(row + j + 16);
+    constexpr int subnormal = 1 << 5;
+    if (_mm512_fpclass_ps_mask(low, subnormal) | _mm512_fpclass_ps_mask(high, subnormal)) [[unlikely]]
+      for (int64_t i = j; i < j + 32; ++i) to[i] = bf16(row[i]);
+    else
+      _mm512_storeu_si512(to + j, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+  }
+#endif
+  for (; j < n; ++j) to[j] = bf16(row[j]);
+}
+
 // Where to write a row of y, and how to bring it there when it is done.
 inline float* row_to_write(const View& y, int64_t offset, float* room) {
   return y.dtype == DType::f32 ? y.as<float>() + offset : room;
 }
 inline void write_row(const float* row, int64_t n, const View& y, int64_t offset) {
-  const auto round = [&]<class T>(T* to) {
-    for (int64_t j = 0; j < n; ++j) to[j] = T(row[j]);
-  };
-  if (y.dtype == DType::bf16) return round(y.as<bf16>() + offset);
-  if (y.dtype == DType::f16) return round(y.as<f16>() + offset);
+  if (y.dtype == DType::bf16) return round_row(row, n, y.as<bf16>() + offset);
+  if (y.dtype == DType::f16) {
+    for (int64_t j = 0; j < n; ++j) y.as<f16>()[offset + j] = f16(row[j]);
+    return;
+  }
   if (row != y.as<float>() + offset) std::copy(row, row + n, y.as<float>() + offset);
 }
 
