@@ -112,6 +112,9 @@ class Backend {
   // Whether models can be trained in this dtype here: f32, and the half types where the device has them.
   virtual bool trains_in(DType dtype) const { return is_float(dtype); }
 
+  // Whether it multiplies in this dtype faster than in f32.
+  virtual bool faster_in(DType /*dtype*/) const { return false; }
+
   // How many numbers of a result to make at a time when it need not be held whole: few enough for the last
   // cache, but enough to keep all processors busy.
   virtual int64_t numbers_at_once() const { return 1 << 22; }

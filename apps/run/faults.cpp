@@ -25,6 +25,7 @@ class Faulty : public Backend {
   void download(const void* here, void* host, size_t bytes) override { wrapped_.download(here, host, bytes); }
   void synchronize() override { wrapped_.synchronize(); }
   bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
+  bool faster_in(DType dtype) const override { return wrapped_.faster_in(dtype); }
   int64_t numbers_at_once() const override { return wrapped_.numbers_at_once(); }
   bool in_host_memory() const override { return wrapped_.in_host_memory(); }
   Backend& sound() const { return wrapped_; }

@@ -105,7 +105,10 @@ static void describe(const std::string& run, const Settings& settings, const Tra
                       ? "f32"
                       : settings.precision +
                             " in hidden states and products; weights, their gradients and sums "
-                            "are f32, and so are stories and the last evaluation"));
+                            "are f32, and so are stories and the last evaluation" +
+                            (model.backend().faster_in(dtype_named(settings.precision))
+                                 ? "; products are faster so (--precision f32: without)"
+                                 : "")));
   if (settings.graph && RecordedPass::possible(model.backend()))
     say(fmt::format("graph      the kernels of a batch are recorded once, then started all at once"));
 }
@@ -256,6 +259,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   RunOptions options = given;
   Settings settings = options.settings;
   break_as(settings, say, team);
+  settings.precision = told(team, settings.precision);  // machines of several kinds would choose differently
   settings.shards = std::max<int64_t>(settings.shards, team.size());
   check_settings(settings);
   checked_precision(settings, default_backend());

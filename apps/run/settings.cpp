@@ -10,6 +10,7 @@
 #include "apps/report/nearest.h"
 #include "apps/run/family.h"
 #include "apps/run/faults.h"
+#include "tensor/backend.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -259,6 +260,7 @@ std::string settings_help() {
 
 Settings SettingsOptions::settings() const {
   Settings settings = chapbook::preset(preset);
+  if (default_backend().faster_in(DType::bf16)) settings.precision = "bf16";
   if (!config.empty()) read_settings_file(settings, config);
   for (const std::string& assignment : assignments) set(settings, assignment);
   if (!precision.empty()) set(settings, "precision", precision);

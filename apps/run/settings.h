@@ -45,7 +45,9 @@ ShardsOfStep shards_of(const Settings& settings);
 Json to_json(const Settings& settings);
 std::string settings_help();  // the table and the presets, as aligned lines
 
-// What a command was given. settings() reads it in the order of the members and checks the whole.
+// What a command was given. settings() reads it in the order of the members and checks the whole. Where none
+// of it says in which precision, that is bf16 if the backend multiplies it faster than f32: weights, their
+// gradients and sums are f32 in both.
 struct SettingsOptions {
   std::string preset = "tiny";
   std::string config;

@@ -11,6 +11,7 @@ namespace chapbook {
 class CpuBackend final : public HostBackend {
  public:
   std::string_view name() const override { return "cpu"; }
+  bool faster_in(DType dtype) const override;
 
   Kernel<&Backend::fill> fill;
   Kernel<&Backend::copy> copy;

@@ -115,6 +115,11 @@ bool pairs_multiply(const View& a, const View& b, const View& y, const Epilogue&
 
 }  // namespace
 
+bool CpuBackend::faster_in(DType dtype) const {
+  return dtype == DType::bf16 && cpu::kernel_of_pairs() && !cpu::gemm_vectors().ends_with("as-written") &&
+         cpu::gemm_choice() != cpu::Gemm::openblas;
+}
+
 void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
   const bool in_pairs = pairs_multiply(a, b, y, epilogue);
   if (!in_pairs && cpu::any_half({a, b, y})) {

@@ -45,6 +45,7 @@ class ProfileBackend final : public Backend {
   void hand_out(void* block, size_t bytes) noexcept override { wrapped_.hand_out(block, bytes); }
   void synchronize() override { wrapped_.synchronize(); }
   bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
+  bool faster_in(DType dtype) const override { return wrapped_.faster_in(dtype); }
   int64_t numbers_at_once() const override { return wrapped_.numbers_at_once(); }
   bool in_host_memory() const override { return wrapped_.in_host_memory(); }
 
