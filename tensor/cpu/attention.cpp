@@ -11,8 +11,9 @@
 // Decoding (few queries, many keys) only reads keys and values once, with loops of its own.
 #include <cmath>
 
+#include "tensor/cpu/attention.h"
 #include "tensor/cpu/cpu_backend.h"
-#include "tensor/cpu/half.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/loop.h"
 #include "tensor/cpu/matrix.h"
 #include "tensor/reference/reference_backend.h"
@@ -70,53 +71,34 @@ void score(int64_t keys, int64_t D, const float* k, const float* columns, float*
     times_block(keys, std::min<int64_t>(64, D - d), k + d, D, 1, columns + d * block, block, y, block, d > 0);
 }
 
-// The rows (T, D) of one head, read and written as f32.
-struct Head {
-  View x;
-  int64_t offset, count, size, step;
+using cpu::Head;
 
-  Head(const View& x, int64_t index)
-      : x(x),
-        offset(offset_of(index, Shape(x.shape.size, 2), x.strides)),
-        count(x.shape[2]),
-        size(x.shape[3]),
-        step(x.strides[2]) {}
-  const float* read(int64_t i, float* room) const { return cpu::read_row(x, offset + i * step, size, room); }
-  // f(row) writes it.
-  template <class F>
-  void write(int64_t i, F&& f) const {
-    float* const row = cpu::row_to_write(x, offset + i * step, scratch<struct WrittenRow>(size));
-    f(row);
-    cpu::write_row(row, size, x, offset + i * step);
+void copy_to(const Head& x, float* dense) {
+  for (int64_t i = 0; i < x.count; ++i) {
+    const float* from = x.read(i, dense + i * x.size);
+    if (from != dense + i * x.size) std::copy(from, from + x.size, dense + i * x.size);
   }
-
-  void copy_to(float* dense) const {
-    for (int64_t i = 0; i < count; ++i) {
-      const float* from = read(i, dense + i * size);
-      if (from != dense + i * size) std::copy(from, from + size, dense + i * size);
-    }
+}
+// Up to a block of rows from `first`, times `scale`, as the columns of (x.size, block), and as rows of
+// `width` numbers; the rest 0.
+void columns_to(const Head& x, int64_t first, float scale, float* columns) {
+  const int64_t here = std::min(block, x.count - first);
+  float* const room = scratch<struct ReadRow>(x.size);
+  std::fill(columns, columns + x.size * block, 0.0f);
+  for (int64_t j = 0; j < here; ++j) {
+    const float* from = x.read(first + j, room);
+    for (int64_t d = 0; d < x.size; ++d) columns[d * block + j] = scale * from[d];
   }
-  // Up to a block of rows from `first`, times `scale`, as the columns of (size, block), and as rows of
-  // `width` numbers; the rest 0.
-  void columns_to(int64_t first, float scale, float* columns) const {
-    const int64_t here = std::min(block, count - first);
-    float* const room = scratch<struct ReadRow>(size);
-    std::fill(columns, columns + size * block, 0.0f);
-    for (int64_t j = 0; j < here; ++j) {
-      const float* from = read(first + j, room);
-      for (int64_t d = 0; d < size; ++d) columns[d * block + j] = scale * from[d];
-    }
+}
+void rows_to(const Head& x, int64_t first, float scale, float* dense, int64_t width) {
+  const int64_t here = std::min(block, x.count - first);
+  float* const room = scratch<struct ReadRow>(x.size);
+  std::fill(dense, dense + block * width, 0.0f);
+  for (int64_t j = 0; j < here; ++j) {
+    const float* from = x.read(first + j, room);
+    for (int64_t d = 0; d < x.size; ++d) dense[j * width + d] = scale * from[d];
   }
-  void rows_to(int64_t first, float scale, float* dense, int64_t width) const {
-    const int64_t here = std::min(block, count - first);
-    float* const room = scratch<struct ReadRow>(size);
-    std::fill(dense, dense + block * width, 0.0f);
-    for (int64_t j = 0; j < here; ++j) {
-      const float* from = read(first + j, room);
-      for (int64_t d = 0; d < size; ++d) dense[j * width + d] = scale * from[d];
-    }
-  }
-};
+}
 
 // Scores of keys that a query must not see: key `first` + i is hidden from queries j < i of the block.
 void hide_future(float* scores, int64_t first, int64_t keys) {
@@ -131,7 +113,7 @@ void forward_block(const Head& q, int64_t t0, int64_t S, const float* k, const f
                 keys = first + here;
   float *columns = scratch<Columns>(2 * D * block), *result = columns + D * block,
         *scores = scratch<Scores>(keys * block);
-  q.columns_to(t0, scale, columns);
+  columns_to(q, t0, scale, columns);
   score(keys, D, k, columns, scores);
   hide_future(scores, first, keys);
   float largest[block], sum[block] = {};
@@ -168,7 +150,7 @@ void forward_query(const Head& q, int64_t t, const Head& k, const Head& v, float
   cpu::Matrix<const float> values = {v.x.as<float>() + v.offset, v.step, 1};
   if (cpu::is_half(v.x)) {
     float* const dense = scratch<Values>(v.count * D);
-    v.copy_to(dense);
+    copy_to(v, dense);
     values = {dense, D, 1};
   }
   y.write(t, [&](float* row) { cpu::add_rows<float>(keys, D, p, values, row); });
@@ -185,9 +167,9 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
   float *columns = scratch<Columns>(2 * (D + width) * block), *result = columns + D * block;
   float *q_rows = result + D * block, *dy_rows = q_rows + width * block;
   float *p = scratch<Scores>(keys * block), *ds = scratch<ScoreGradients>(keys * block);
-  q.columns_to(t0, scale, columns);
+  columns_to(q, t0, scale, columns);
   score(keys, D, k, columns, p);
-  dy.columns_to(t0, 1, columns);
+  columns_to(dy, t0, 1, columns);
   score(keys, D, v, columns, ds);
   hide_future(p, first, keys);
   float row_log_sum[block] = {}, dy_y[block] = {};  // where there is no query, q and dy are 0 and add nothing
@@ -208,12 +190,18 @@ void backward_block(const Head& q, int64_t t0, int64_t S, const float* k, const 
     dq.write(t0 + j, [&](float* row) {
       for (int64_t d = 0; d < D; ++d) row[d] = scale * result[d * block + j];
     });
-  q.rows_to(t0, scale, q_rows, width);
-  dy.rows_to(t0, 1, dy_rows, width);
+  rows_to(q, t0, scale, q_rows, width);
+  rows_to(dy, t0, 1, dy_rows, width);
   for (int64_t d = 0; d < width; d += block) {
     times_block(keys, block, ds, block, 1, q_rows + d, width, dk + d, width, true);
     times_block(keys, block, p, block, 1, dy_rows + d, width, dv + d, width, true);
   }
+}
+
+// Whether the processor multiplies them as they are.
+bool pairs_multiply(std::initializer_list<View> views) {
+  return cpu::kernel_of_pairs() && cpu::gemm_choice() != cpu::Gemm::openblas &&
+         std::ranges::all_of(views, [](const View& x) { return x.dtype == DType::bf16; });
 }
 
 bool covered(std::initializer_list<View> views) { return cpu::up_to_f32(views) && cpu::dense_rows(views); }
@@ -224,6 +212,9 @@ void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number,
                            Out log_sum_view) {
   if (!covered({q_view, k_view, v_view, y_view}) || !cpu::all_f32({log_sum_view}))
     return reference_backend().attention(q_view, k_view, v_view, scale_number, y_view, log_sum_view);
+  if (q_view.shape[2] >= 8 && pairs_multiply({q_view, k_view, v_view, y_view}))
+    return cpu::attention_in_pairs(q_view, k_view, v_view, static_cast<float>(scale_number), y_view,
+                                   log_sum_view);
   const Shape heads(q_view.shape.size, 2);
   const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
   const int64_t sharing = heads[1] / k_view.shape[1];  // heads of queries that share one of keys and values
@@ -236,8 +227,8 @@ void CpuBackend::attention(In q_view, In k_view, In v_view, double scale_number,
       return;
     }
     float *keys = scratch<Keys>(S * D), *values = scratch<Values>(S * D);
-    k.copy_to(keys);
-    v.copy_to(values);
+    copy_to(k, keys);
+    copy_to(v, values);
     for (int64_t t0 = 0; t0 < T; t0 += block) forward_block(q, t0, S, keys, values, scale, y, log_sum, step);
   });
 }
@@ -248,6 +239,9 @@ void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scal
       !cpu::all_f32({log_sum_view}))
     return reference_backend().attention_backward(q_view, k_view, v_view, scale_number, y_view, log_sum_view,
                                                   dy_view, dq_view, dk_view, dv_view);
+  if (pairs_multiply({q_view, k_view, v_view, y_view, dy_view, dq_view, dk_view, dv_view}))
+    return cpu::attention_backward_in_pairs(q_view, k_view, v_view, static_cast<float>(scale_number), y_view,
+                                            log_sum_view, dy_view, dq_view, dk_view, dv_view);
   const Shape heads(q_view.shape.size, 2), shared_heads(k_view.shape.size, 2);
   const int64_t T = q_view.shape[2], S = k_view.shape[2], D = q_view.shape[3], step = log_sum_view.strides[2];
   const int64_t width = (D + block - 1) / block * block, sharing = heads[1] / shared_heads[1];
@@ -256,8 +250,8 @@ void CpuBackend::attention_backward(In q_view, In k_view, In v_view, double scal
     const Head k(k_view, shared), v(v_view, shared), dk(dk_view, shared), dv(dv_view, shared);
     float *keys = scratch<Keys>(S * D), *values = scratch<Values>(S * D);
     float *dk_sums = scratch<KeyValueGradients>(2 * S * width), *dv_sums = dk_sums + S * width;
-    k.copy_to(keys);
-    v.copy_to(values);
+    copy_to(k, keys);
+    copy_to(v, values);
     std::fill(dk_sums, dk_sums + 2 * S * width, 0.0f);
     for (int64_t head = shared * sharing; head < (shared + 1) * sharing; ++head) {
       const Head q(q_view, head), y(y_view, head), dy(dy_view, head), dq(dq_view, head);

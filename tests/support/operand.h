@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "tensor/cpu/cpu_backend.h"
+#include "tensor/cpu/gemm.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/random.h"
 #include "tensor/reference/reference_backend.h"
@@ -131,6 +132,23 @@ inline void agree(const std::string& name, const Operands& operands, double tole
     }
   }
   thread_pool().set_threads(threads_before);
+}
+
+// Runs f with each of these vectors that the processor has.
+template <class F>
+void with_vectors(std::initializer_list<std::string> names, F&& f) {
+  const std::string before(cpu::gemm_vectors());
+  for (const std::string& name : names) {
+    try {
+      cpu::set_gemm_vectors(name);
+    } catch (const Error&) {
+      MESSAGE("not tested: this processor has no " << name);
+      continue;
+    }
+    CAPTURE(name);
+    f();
+  }
+  cpu::set_gemm_vectors(before);
 }
 
 }  // namespace chapbook

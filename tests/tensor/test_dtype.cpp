@@ -1,5 +1,6 @@
 // Half types against the definition of rounding: of the two neighbours the nearer, of equally near ones the
 // even.
+#include "tensor/cpu/half.h"
 #include "tensor/dtype.h"
 
 #include <doctest/doctest.h>
@@ -138,4 +139,22 @@ TEST_CASE("dtype: names and sizes") {
   CHECK_THROWS_WITH_AS(dtype_named("f23"), "no dtype 'f23'; there are f32, f64, bf16, f16, i32, u16, u8",
                        Error);
   CHECK_THROWS_WITH_AS(size_of(static_cast<DType>(7)), "dtype 7 is none", Error);
+}
+
+TEST_CASE("a row is rounded to bf16 as its numbers are, one by one") {
+  // Ties, what rounds to infinity, numbers below the smallest normal one, NaN: each in every lane.
+  const float edges[] = {1.0f,        0x1.01p0f,  0x1.03p0f, 0x1.02ffp0f, -0.0f,     0x1p-126f,
+                         0x1.8p-127f, -0x1p-133f, 0x1p-134f, 0x1.8p-134f, 0x1p-149f, 3.4e38f,
+                         HUGE_VALF,   -HUGE_VALF, NAN,       0x1.fffp-2f};
+  constexpr int64_t n = 101;
+  for (const float edge : edges)
+    for (int64_t at = 0; at < n; ++at) {
+      std::vector<float> row(n, 1.5f);
+      row[at] = edge;
+      std::vector<bf16> rounded(n);
+      cpu::round_row(row.data(), n, rounded.data());
+      CAPTURE(edge);
+      CAPTURE(at);
+      REQUIRE(std::ranges::equal(rounded, row, [](bf16 y, float x) { return y.bits == bf16(x).bits; }));
+    }
 }

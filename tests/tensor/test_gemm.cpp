@@ -15,23 +15,6 @@ using namespace chapbook;
 
 namespace {
 
-// Runs f with each of these vectors that the processor has.
-template <class F>
-void with_vectors(std::initializer_list<std::string> names, F&& f) {
-  const std::string before(cpu::gemm_vectors());
-  for (const std::string& name : names) {
-    try {
-      cpu::set_gemm_vectors(name);
-    } catch (const Error&) {
-      MESSAGE("not tested: this processor has no " << name);
-      continue;
-    }
-    CAPTURE(name);
-    f();
-  }
-  cpu::set_gemm_vectors(before);
-}
-
 const Call multiply = [](Backend& b, Operands& x) { b.matmul(x[0].view(), x[1].view(), x[2].view(), {}); };
 
 void multiply_in_all_layouts(int64_t m, int64_t n, int64_t k, DType dtype, DType result, double tolerance) {
