@@ -26,7 +26,7 @@ const int64_t stride = std::getenv("CHAPBOOK_ALL_FAULTS") ? 1 : 13;
 
 const char* const settings =
     R"({"layers": 1, "heads": 1, "width": 8, "context": 8, "vocabulary": 300, "batch": 2,
-  "steps": 4, "warmup": 1, "dropout": 0.1, "eval_every": 2, "eval_batches": 1, "save_every": 2, "sample_every": 2})";
+  "steps": 4, "warmup": 1, "dropout": 0.1, "precision": "f32", "eval_every": 2, "eval_batches": 1, "save_every": 2, "sample_every": 2})";
 
 // Token files, and a run of them without a fault.
 struct Whole {
