@@ -77,14 +77,21 @@ double measured_tokens_per_second(const Settings& settings) {
   return best;
 }
 
-// What each of several workers has: its part of the optimizer's state, and while its shards add up as many
-// sums of the tree as that has levels.
-double memory_of_worker(const Settings& settings, int64_t parameters, double optimizer, double activations,
-                        int workers) {
-  const double weights = 4.0 * static_cast<double>(parameters);
-  const int64_t own = settings.shards / workers;
-  const double sums = settings.sum == "tree" ? std::log2(static_cast<double>(own)) * weights : 0;
-  return 2 * weights + sums + optimizer / workers + activations;
+// Bytes of what a worker holds.
+struct Memory {
+  double weights, gradients;
+  double sums;         // of shards that wait for others: as many as its subtree has levels
+  double optimizer;    // its part of the averages of each gradient, two or one
+  double activations;  // of as many rows as are computed at once
+  double all() const { return weights + gradients + sums + optimizer + activations; }
+};
+Memory memory_of_worker(const Settings& settings, const ModelCosts& model, int workers) {
+  const double weights = 4.0 * static_cast<double>(model.parameters);
+  const double levels = std::log2(static_cast<double>(settings.shards / workers));
+  return {weights, weights, settings.sum == "tree" ? levels * weights : 0,
+          (settings.optimizer == "adamw" ? 2 : 1) * weights / workers,
+          static_cast<double>(model.activation_bytes) * static_cast<double>(shards_of(settings).rows) /
+              static_cast<double>(settings.batch)};
 }
 
 // The link between the workers as it is, or as told: then with the latency that TCP has on a local network.
@@ -99,8 +106,7 @@ void plan_of_workers(const Settings& settings, const ModelCosts& model, int work
   const ShardsOfStep shard = shards_of(settings);
   const double tokens = static_cast<double>(settings.batch * settings.context * settings.accumulation);
   const double batch = static_cast<double>(shard.rows * settings.context) / speed;  // seconds
-  const int64_t pieces = std::max<int64_t>(
-      1, 4 * model.parameters / (int64_t{1} << 20));  // of 1 MiB or more: see optim/slices.h
+  const int64_t pieces = std::max<int64_t>(1, model.parameters / Slices::usual_bucket);
   const StepSeconds step =
       step_seconds(tokens / workers / speed, batch * 2 / 3, link, model.parameters, pieces, workers);
   say("link", "{:.3g} Gbit/s both ways, {:.3g} us for an exchange", link.bytes_per_second * 8 / 1e9,
@@ -127,14 +133,7 @@ void plan(Settings settings, const PlanOptions& options, Team& team) {
   };
   const ModelCosts model = model_costs(settings);
   const int64_t parameters = model.parameters, embeddings = model.embeddings;
-  const double weights = 4.0 * static_cast<double>(parameters);
-  const double optimizer =
-      settings.optimizer == "adamw" ? 2 * weights : weights;  // two averages of each gradient, or one
-  const auto activations =
-      static_cast<double>(model.activation_bytes) *  // of as many rows as one worker computes at once
-      (workers > 1 ? static_cast<double>(shards_of(settings).rows) / static_cast<double>(settings.batch) : 1);
-  const double memory = workers > 1 ? memory_of_worker(settings, parameters, optimizer, activations, workers)
-                                    : 2 * weights + optimizer + activations;
+  const Memory memory = memory_of_worker(settings, model, workers);
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
   const double token_work = model.flops_per_token;
 
@@ -143,10 +142,11 @@ void plan(Settings settings, const PlanOptions& options, Team& team) {
       settings.width, settings.context, grouped(settings.vocabulary));
   row("parameters", "{}: embeddings {} ({} the output head), blocks {}", grouped(parameters),
       grouped(embeddings), settings.tied ? "also" : "with", grouped(parameters - embeddings));
-  row("memory", "{} {}: weights {}, gradients {}, {} {}, activations of a batch {} in {}",
-      workers > 1 ? "of each worker about" : "about", bytes_text(memory), bytes_text(weights),
-      bytes_text(weights), settings.optimizer, bytes_text(optimizer / workers), bytes_text(activations),
-      settings.precision);
+  row("memory", "{} {}: weights {}, gradients {}, {}{} {}, activations of a batch {} in {}",
+      workers > 1 ? "of each worker about" : "about", bytes_text(memory.all()), bytes_text(memory.weights),
+      bytes_text(memory.gradients),
+      memory.sums > 0 ? fmt::format("sums of shards {}, ", bytes_text(memory.sums)) : "", settings.optimizer,
+      bytes_text(memory.optimizer), bytes_text(memory.activations), settings.precision);
   row("work",
       "{} a token, forward and backward: 6 for each weight of a product, and attention's 7 C (T + 1) a "
       "layer",
@@ -161,8 +161,8 @@ void plan(Settings settings, const PlanOptions& options, Team& team) {
 
   if (!measure) return;
   const double free = memory_available() / (options.link > 0 ? 1 : team.size());
-  if (free > 0 && memory > free) {
-    row("time", "not measured: the run needs {} of memory, and {} are free", bytes_text(memory),
+  if (free > 0 && memory.all() > free) {
+    row("time", "not measured: the run needs {} of memory, and {} are free", bytes_text(memory.all()),
         bytes_text(free));
     return;
   }

@@ -9,6 +9,7 @@
 #include "apps/run/trial.h"
 #include "apps/run/workers.h"
 #include "apps/settings_options.h"
+#include "team/mpi.h"
 #include "tensor/files.h"
 #include "tensor/os/system.h"
 
@@ -82,6 +83,7 @@ void look(Arguments& arguments) {
   options.settings = arguments.settings->settings();
   if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
   check(options.from.from.empty(), "--check and --find-rate look at a new model; leave out --from");
+  check(arguments.workers == 1 && !started_by_mpirun(), "--check and --find-rate are for one worker");
   options.directory = fmt::format("runs/trial-{}", os::process_id());
   // Once they are open the files may go; Ctrl-C before that waits for it.
   const auto& interrupted = listen_for_interrupts();

@@ -13,8 +13,9 @@ namespace chapbook {
 
 class Slices {
  public:
-  // A bucket ends where it has so many numbers: by default 1 MiB, as much as is sent at once (team/sum.h).
-  Slices(std::vector<Parameter> parameters, int64_t parts, int64_t bucket = 1 << 18);
+  // A bucket ends where it has so many numbers: 1 MiB, as much as is sent at once (team/sum.h), unless told.
+  static constexpr int64_t usual_bucket = 1 << 18;
+  Slices(std::vector<Parameter> parameters, int64_t parts, int64_t bucket = usual_bucket);
 
   // Of the numbers of one parameter, `begin` to `end` - 1.
   struct Piece {

@@ -21,6 +21,5 @@ void ProcessTeam::swap(int, std::span<const std::byte>, std::span<std::byte>) { 
 int run_processes(int, const std::function<int(const Place&)>&) { none(); }
 void start_program_again(const Place&) { none(); }
 int take_cores(const Team&, int threads) { return threads; }
-void take_all_cores() {}
 
 }  // namespace chapbook

@@ -355,29 +355,16 @@ void start_program_again(const Place& place) {
 
 // ---- Cores
 
-static cpu_set_t& cores_at_start() {
-  static cpu_set_t set = [] {
-    cpu_set_t now;
-    CPU_ZERO(&now);
-    ::sched_getaffinity(0, sizeof now, &now);
-    return now;
-  }();
-  return set;
-}
-
 int take_cores(const Team& team, int threads) {
-  const cpu_set_t& all = cores_at_start();
-  const int cores = CPU_COUNT(&all), each = cores / team.size();
-  if (each > 0) {
-    cpu_set_t mine;
-    CPU_ZERO(&mine);
-    for (int core = 0, seen = 0; core < CPU_SETSIZE; ++core)
-      if (CPU_ISSET(core, &all) && seen++ / each == team.rank()) CPU_SET(core, &mine);
-    ::sched_setaffinity(0, sizeof mine, &mine);
-  }
+  cpu_set_t all, mine;
+  CPU_ZERO(&all);
+  CPU_ZERO(&mine);
+  ::sched_getaffinity(0, sizeof all, &all);
+  const int each = CPU_COUNT(&all) / team.size();
+  for (int core = 0, seen = 0; each > 0 && core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &all) && seen++ / each == team.rank()) CPU_SET(core, &mine);
+  if (each > 0) ::sched_setaffinity(0, sizeof mine, &mine);
   return std::max(1, threads / team.size());
 }
-
-void take_all_cores() { ::sched_setaffinity(0, sizeof(cpu_set_t), &cores_at_start()); }
 
 }  // namespace chapbook

@@ -57,9 +57,8 @@ int run_processes(int size, const std::function<int(const Place&)>& work);
 // In the place of this process, this program anew with the same arguments, which finds that place.
 [[noreturn]] void start_program_again(const Place& place);
 
-// This worker's share of the machine: processor cores of its own where there are enough for all, and so many
-// threads of `threads`.
+// Once in a worker, its share of the machine: threads that it starts from now on run on cores of its own,
+// where there are enough for all. Gives how many of `threads` are its.
 int take_cores(const Team& team, int threads);
-void take_all_cores();
 
 }  // namespace chapbook

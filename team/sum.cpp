@@ -35,8 +35,8 @@ std::vector<Halves> way(int rank, int size, int parts) {
 // The numbers of some places one after another, as if they lay in one row.
 class Row {
  public:
-  static constexpr size_t at_once =
-      1 << 18;  // numbers that go in a message: 1 MiB, which the second cache holds
+  // Numbers that go in a message: 1 MiB, which the second cache holds.
+  static constexpr size_t at_once = 1 << 18;
 
   explicit Row(Places places) : places_(std::move(places)) {}
   bool empty() const { return at_ == places_.size(); }

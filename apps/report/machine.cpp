@@ -49,14 +49,19 @@ std::string today() {
   return text;
 }
 
-std::string describe_backend(Backend& backend) {
+std::string describe_kernels(Backend& backend) {
   if (backend.name() != "cpu") return backend.description();
   const cpu::Gemm choice = cpu::gemm_choice();
   const std::string own = fmt::format("our own kernel ({})", cpu::describe_gemm_vectors());
   const std::string products = choice == cpu::Gemm::own        ? own
                                : choice == cpu::Gemm::openblas ? "OpenBLAS"
                                                                : "the faster of OpenBLAS and " + own;
-  return fmt::format("cpu, {} threads, products by {}", thread_pool().threads(), products);
+  return "products by " + products;
+}
+
+std::string describe_backend(Backend& backend) {
+  if (backend.name() != "cpu") return backend.description();
+  return fmt::format("cpu, {} threads, {}", thread_pool().threads(), describe_kernels(backend));
 }
 
 Json machine_json() {

@@ -6,7 +6,6 @@
 #include "apps/run/family.h"
 #include "apps/run/origin.h"
 #include "apps/run/run_parts.h"
-#include "data/sha256.h"
 #include "nn/adapt.h"
 #include "optim/clip.h"
 #include "tensor/files.h"
@@ -39,15 +38,6 @@ std::unique_ptr<LanguageModel> model_at_birth(const std::string& run, const Sett
   if (!fs::exists(run + "/base")) model->initialise(random);
   choose_what_learns(*model, settings);
   return model;
-}
-
-std::string hash_of(LanguageModel& model) {
-  Sha256 hash;
-  for (const auto& [name, tensor] : state(model)) {
-    const std::vector<float> numbers = tensor.to_vector<float>();
-    hash.add({reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)});
-  }
-  return hash.hex();
 }
 
 std::optional<double> logged_loss(const std::string& run, int64_t step) {

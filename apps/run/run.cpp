@@ -148,12 +148,26 @@ const std::vector<bool>* if_any(const std::vector<bool>& counted) {
   return counted.empty() ? nullptr : &counted;
 }
 
-// Before the first step, since afterwards it is too late.
-static void check_all_the_same(Team& team, const Settings& settings, const std::string& data) {
+std::string hash_of(LanguageModel& model) {
+  Sha256 hash;
+  for (const auto& [name, tensor] : state(model)) {
+    const std::vector<float> numbers = tensor.to_vector<float>();
+    hash.add({reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)});
+  }
+  return hash.hex();
+}
+
+// Before the first step, since afterwards it is too late: all that the bits of a step depend on. Weights are
+// read by each worker from the files that its machine has, and the kernels of a product are its processor's.
+static void check_all_the_same(Team& team, const Settings& settings, const std::string& data,
+                               LanguageModel& model, const Json& saved = {}) {
   if (team.size() == 1) return;
   check_same(team, "the program", sha256(read_file(os::program())));
+  check_same(team, "the kernels", describe_kernels(model.backend()));
   check_same(team, "the settings", to_json(settings).dump());
   check_same(team, "the data", data);
+  check_same(team, "the checkpoint", saved.dump());
+  check_same(team, "the weights", hash_of(model));
 }
 
 Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunState state, TrainingData data,
@@ -229,7 +243,7 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, Say say, Team& te
         "'{}' cannot go on with {} workers: its step has {} shards, for up to {} workers", directory,
         team.size(), shards, shards);
   if (team.rank() == 0) try_saving(directory, say);
-  check_all_the_same(team, saved.state.settings, identity(data));
+  check_all_the_same(team, saved.state.settings, identity(data), *model.network, saved.trainer);
   describe(directory, saved.state.settings, data, *model.network, team, say);
   say(fmt::format("resuming   at step {} of {}", saved.step, saved.state.settings.steps));
   return std::unique_ptr<Run>(new Run(std::move(lock), team, directory, saved.state, std::move(data),
@@ -310,7 +324,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   };
   std::unique_ptr<LanguageModel> model = model_to_begin_with();
   describe(directory, settings, data, *model, team, say);
-  check_all_the_same(team, settings, identity(data));
+  check_all_the_same(team, settings, identity(data), *model);
   if (settings.minutes > 0)
     settings.steps = steps_in(settings.minutes, settings, data, model_to_begin_with(), team, say);
   settings.warmup = std::min(settings.warmup, settings.steps);

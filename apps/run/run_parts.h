@@ -14,6 +14,7 @@ void check_same_data(const std::string& directory, const RunState& state, const 
 std::vector<bool> answers_in(const TokenFile& file, const Settings& settings, const Tokenizer& tokenizer);
 const std::vector<bool>* if_any(const std::vector<bool>& counted);
 void break_as(const Settings& settings, const Run::Say& say, const Team& team);  // see faults.h
+std::string hash_of(LanguageModel& model);                                       // SHA-256 of all its numbers
 Settings without_graph(Settings settings);  // a pass from a recording shows no ops
 
 }  // namespace chapbook

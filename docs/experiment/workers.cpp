@@ -170,7 +170,7 @@ static void slow_links(Results& results) {
     const double alone = without_link["step"];
     const int64_t parameters = without_link["parameters"];
     const StepSeconds said = step_seconds(alone, alone * 2 / 3, {50e-6, gigabits * 1e9 / 8}, parameters,
-                                          std::max<int64_t>(1, parameters >> 18), 2);
+                                          std::max<int64_t>(1, parameters / Slices::usual_bucket), 2);
     found["without_link"] = alone, found["formula"] = said.all();
     found["formula_at_the_end"] = said.all() + said.hidden;
     const std::string key = fmt::format("{:g}", gigabits * 1000);  // Mbit/s
@@ -294,9 +294,9 @@ static void on_paper(Results& results, double small_speed) {
         for (int size = 1; size <= 64; size *= 2) {
           const double alone = tokens / speed,
                        batch = static_cast<double>(shard.rows * model.settings.context) / speed;
-          const StepSeconds step =
-              step_seconds(alone / size, batch * 2 / 3, {gigabits < 100 ? 50e-6 : 5e-6, gigabits * 1e9 / 8},
-                           costs.parameters, std::max<int64_t>(1, costs.parameters >> 18), size);
+          const StepSeconds step = step_seconds(
+              alone / size, batch * 2 / 3, {gigabits < 100 ? 50e-6 : 5e-6, gigabits * 1e9 / 8},
+              costs.parameters, std::max<int64_t>(1, costs.parameters / Slices::usual_bucket), size);
           const double times = size == 1 ? 1 : alone / step.all();
           results.values["paper"][model.name][key][link][std::to_string(size)] = times;
           if (size > 1 && times >= 1.5 * before && pays == size / 2) pays = size;

@@ -69,8 +69,13 @@ class Mpi : public MpiTeam {
   int size() const override { return size_; }
 
   [[noreturn]] void end_all(const std::string& line) override {
-    // What all have found wrong at once, worker 0 says for all.
-    if (rank_ > 0) std::this_thread::sleep_for(500ms);
+    // What all have found wrong at once, worker 0 says for all, and ends them.
+    if (rank_ > 0) std::this_thread::sleep_for(2s);
+    end_at_once(line);
+  }
+
+ private:
+  [[noreturn]] void end_at_once(const std::string& line) {
     const std::string whole = rank_ > 0 ? fmt::format("chapbook: worker {}: {}\n", rank_, line)
                                         : fmt::format("chapbook: {}\n", line);
     std::fputs(whole.c_str(), stderr);
@@ -84,7 +89,6 @@ class Mpi : public MpiTeam {
     ::_exit(2);
   }
 
- private:
   void swap(int peer, std::span<const std::byte> send, std::span<std::byte> receive) override {
     do {
       const auto give = send.first(std::min(send.size(), at_once));
@@ -146,7 +150,7 @@ class Mpi : public MpiTeam {
         MPI_Irecv(&taken, 1, MPI_BYTE, from, of_pulses, pulses_, &receiving);
       }
       if (now - heard > silent_for)
-        end_all(
+        end_at_once(
             fmt::format("worker {} has not been heard for {} seconds; all workers end. The last "
                         "checkpoint is whole: go on from it with --resume",
                         from, silent_for / 1s));

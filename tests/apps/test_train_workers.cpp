@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "apps/report/memory.h"
 #include "data/sha256.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -120,51 +121,81 @@ static std::string by_mpi(int) { return ""; }
 TEST_CASE("the SHA-256 of the weights after 50 steps is that of one worker: 2, 4 and 8, processes and MPI") {
   const bool mpi = has_mpi();
   for (const std::string precision : {"f32", "bf16"}) {
+    CAPTURE(precision);
     const TemporaryDirectory directory;
-    const std::string how = small(50) + (directory / "") + "%s --set shards=8 --set precision=" + precision;
-    const auto hash = [&](const std::string& name) {
-      return sha256(read_file(directory / (name + "/last/model.safetensors")));
-    };
-    const auto named = [&](const std::string& name) {
-      std::string arguments = how;
-      return arguments.replace(arguments.find("%s"), 2, name);
-    };
-    REQUIRE(run_program(named("1")).code == 0);
-    const std::string wanted = hash("1");
-    for (const int workers : {2, 4, 8}) {
-      CAPTURE(precision);
-      CAPTURE(workers);
-      CHECK(run_program(named(fmt::format("{}", workers)) + fmt::format(" --workers {}", workers)).code == 0);
-      CHECK(hash(fmt::format("{}", workers)) == wanted);
-      if (!mpi) continue;
-      const Outcome run = shell(by_mpi(workers) + named(fmt::format("mpi-{}", workers)));
+    const auto hash = [&](const std::string& name, const std::string& program, const std::string& more) {
+      const std::string how = " --set shards=8 --set precision=" + precision + more;
+      const Outcome run = shell(program + " " + small(50) + (directory / name) + how);
       CAPTURE(run.output);
       CHECK(run.code == 0);
-      CHECK(hash(fmt::format("mpi-{}", workers)) == wanted);
       CHECK(count(run.output, "A story by this model") == 1);
+      return sha256(read_file(directory / (name + "/last/model.safetensors")));
+    };
+    const std::string wanted = hash("1", CHAPBOOK_PROGRAM, "");
+    for (const int workers : {2, 4, 8}) {
+      CAPTURE(workers);
+      CHECK(hash(fmt::format("{}", workers), CHAPBOOK_PROGRAM, fmt::format(" --workers {}", workers)) ==
+            wanted);
+      if (mpi) CHECK(hash(fmt::format("mpi-{}", workers), by_mpi(workers), "") == wanted);
     }
+    // The cheaper sum has other bits, but for workers of one shard each, whose sum is the tree's.
+    CHECK(hash("any-2", CHAPBOOK_PROGRAM, " --workers 2 --set sum=any") != wanted);
+    CHECK(hash("any-8", CHAPBOOK_PROGRAM, " --workers 8 --set sum=any") == wanted);
+    if (mpi) CHECK(hash("mpi-any-8", by_mpi(8), " --set sum=any") == wanted);
   }
 }
 
-TEST_CASE("mpi: stopped with 4, gone on with 2, then by one without MPI: the bits of a run without a break") {
+TEST_CASE("mpi: a worker of another program, with other kernels or other settings is refused") {
   if (!has_mpi()) return;
+#ifdef CHAPBOOK_MPI_PROGRAM
+  const TemporaryDirectory directory;
+  const std::string program = CHAPBOOK_MPI_PROGRAM, other = directory / "other";
+  fs::copy_file(program, other);
+  std::ofstream(other, std::ios::app) << "one byte more";  // which no loader reads
+  const std::string arguments = " " + small(2) + (directory / "run");
+  const auto refused = [&](const std::string& with, const std::string& what) {
+    const Outcome run = shell(fmt::format("{} -n 1 {}{} : -n 1 {}", mpirun, program, arguments, with));
+    CAPTURE(run.output);
+    CHECK(run.code == 2);
+    CHECK(count(run.output, "chapbook: ") == 1);
+    CHECK(count(run.output, "chapbook: worker 1 has not the same as worker 0: " + what + "\n") == 1);
+    CHECK_FALSE(fs::exists(directory / "run"));
+  };
+  refused(other + arguments, "the program");
+  refused("env CHAPBOOK_VECTORS=portable " + program + arguments, "the kernels");
+  refused(program + arguments + " --set seed=2", "the settings");
+#endif
+}
+
+// A run that 4 workers begin and 2 go on with, each interrupted, and that one ends.
+static void check_in_parts(bool mpi) {
   const TemporaryDirectory directory;
   const std::string parts = directory / "parts", whole = directory / "whole";
   CHECK(run_program(small(150) + whole).code == 0);
   for (const int workers : {4, 2}) {
     const bool first = workers == 4;
-    const Started run(first ? small(150) + parts : "train --resume " + parts, directory / "output",
-                      // The shell's own variables come first, so that what runs is mpirun, whose children
-                      // the workers are.
-                      "env " + by_mpi(workers));
+    const std::string arguments = first ? small(150) + parts : "train --resume " + parts;
+    const Started run =
+        // The shell's own variables come first, so that what runs is mpirun, whose children the workers are.
+        mpi ? Started(arguments, directory / "output", "env " + by_mpi(workers))
+            : Started(fmt::format("{} --workers {}", arguments, workers), directory / "output");
     wait_for(parts, run, !first);
-    for (const pid_t timeout : run.workers())
+    if (!mpi) ::kill(run.process, SIGINT);
+    for (const pid_t timeout : mpi ? run.workers() : std::vector<pid_t>{})
       for (const pid_t worker : children(timeout))
         ::kill(worker, SIGINT);  // one would do: they ask each other
     stops(run);
   }
   CHECK(run_program("train --resume " + parts).code == 0);
   same_files(whole, parts);
+}
+
+TEST_CASE("--workers: stopped with 4, gone on with 2, then 1: the bits of a run without a break") {
+  check_in_parts(false);
+}
+
+TEST_CASE("mpi: stopped with 4, gone on with 2, then by one without MPI: the bits of a run without a break") {
+  if (has_mpi()) check_in_parts(true);
 }
 
 TEST_CASE("plan and profile --workers say what goes between the workers") {
@@ -186,6 +217,14 @@ TEST_CASE("plan and profile --workers say what goes between the workers") {
   CHECK(eight.code == 0);
   CHECK(eight.output.find("10 Gbit/s both ways") != std::string::npos);
   CHECK(run_program("plan --workers 3" + sizes).code == 2);
+  CHECK(run_program("train --check --workers 2" + sizes).code == 2);
+  // Of 8 shards, each of two workers adds up four: two sums wait for others.
+  const auto numbers = static_cast<double>(2 * (12 * 32 * 32 + 13 * 32) + (300 + 16) * 32 + 2 * 32);
+  const Outcome memory = run_program("plan --counts-only --workers 2 --set shards=8" + sizes);
+  CAPTURE(memory.output);
+  CHECK(memory.output.find(fmt::format("weights {0}, gradients {0}, sums of shards {1}, adamw {0}, ",
+                                       bytes_text(4 * numbers), bytes_text(8 * numbers))) !=
+        std::string::npos);
 
   const std::string out = directory / "profile";
   const Outcome profile = run_program("profile --steps 1 --workers 2 --out " + out + sizes);
@@ -194,27 +233,9 @@ TEST_CASE("plan and profile --workers say what goes between the workers") {
   CHECK(count(profile.output, "waiting for others") == 1);
   const Json step = parse_json(read_file(out + "/profile.json")).at("step");
   // 2 (N - 1) / N of 4 bytes for each number, and the loss and the norm of each shard.
-  const int64_t numbers = 2 * (12 * 32 * 32 + 13 * 32) + (300 + 16) * 32 + 2 * 32;
   CHECK(step.at("workers") == 2);
-  CHECK(std::abs(step.at("sent_bytes").get<double>() - 4.0 * static_cast<double>(numbers)) <=
-        0.02 * 4.0 * static_cast<double>(numbers));
-}
-
-TEST_CASE("--workers: stopped with 4, gone on with 2, then 1: the bits of a run without a break") {
-  const TemporaryDirectory directory;
-  const std::string parts = directory / "parts", whole = directory / "whole";
-  CHECK(run_program(small(150) + whole).code == 0);
-  for (const char* workers : {"4", "2"}) {
-    const bool first = workers[0] == '4';
-    const Started run(
-        first ? small(150) + parts + " --workers 4" : "train --resume " + parts + " --workers 2",
-        directory / "output");
-    wait_for(parts, run, !first);
-    ::kill(run.process, SIGINT);
-    stops(run);
-  }
-  CHECK(run_program("train --resume " + parts).code == 0);
-  same_files(whole, parts);
+  CHECK(std::abs(step.at("sent_bytes").get<double>() - 4 * numbers) <= 0.02 * 4 * numbers);
+  CHECK(step.at("seconds_in_exchanges").get<double>() > 0);
 }
 
 TEST_CASE(

@@ -3,12 +3,17 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <csignal>
+#include <functional>
 #include <mutex>
 
 #include "apps/run/evaluation.h"
 #include "apps/run/family.h"
+#include "apps/run/run.h"
 #include "apps/run/trainer.h"
+#include "tensor/files.h"
 #include "tests/apps/little_run.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/thread_team.h"
 
 using namespace chapbook;
@@ -105,18 +110,86 @@ TEST_CASE("sums that begin behind the backward pass have the bits of those that 
   }
 }
 
-TEST_CASE("what 4 workers saved, 2 and then 1 go on with, and end with the bits of 1") {
+TEST_CASE("what some workers saved, fewer or more go on with, and end with the bits of 1") {
+  const std::vector<int> orders[] = {{4, 2, 1}, {8, 1}, {1, 8, 2}};
   for (const std::string precision : {"f32", "f16"}) {
     Settings settings = small();
     settings.precision = precision;
     const Saved whole = train(settings, 1, 12);
-    Saved parts = train(settings, 4, 4);
-    parts = train(settings, 2, 4, &parts);
-    parts = train(settings, 1, 4, &parts);
-    CHECK(whole.weights == parts.weights);
-    CHECK(whole.moments == parts.moments);
-    CHECK(whole.trainer == parts.trainer);
+    for (const std::vector<int>& order : orders) {
+      const int64_t steps = 12 / std::ssize(order);
+      Saved parts = train(settings, order[0], steps);
+      for (size_t i = 1; i < order.size(); ++i) parts = train(settings, order[i], steps, &parts);
+      CHECK(whole.weights == parts.weights);
+      CHECK(whole.moments == parts.moments);
+      CHECK(whole.trainer == parts.trainer);
+    }
   }
+}
+
+TEST_CASE("the cheaper sum: the same bits for as many workers, and the tree's where each has one shard") {
+  Settings settings = small();
+  const Saved tree = train(settings, 1, 10);
+  settings.sum = "any";
+  check_same_bits(tree, train(settings, 8, 10));
+  for (const int workers : {1, 2, 4}) {
+    CAPTURE(workers);
+    const Saved any = train(settings, workers, 10);
+    check_same_bits(any, train(settings, workers, 10));
+    CHECK(any.weights != tree.weights);
+    for (size_t i = 0; i < any.losses.size(); ++i)
+      CHECK(std::abs(any.losses[i] - tree.losses[i]) <= 1e-4 * tree.losses[i]);
+  }
+}
+
+// What the first of two workers says who go on with a run of their own each, as on machines that share no
+// files.
+static std::string going_on(const std::string& first, const std::string& second) {
+  try {
+    in_threads(2, [&](Team& team) {
+      Run::resume(
+          team.rank() == 0 ? first : second, [](std::string_view) {}, team);
+    });
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_CASE("a worker with other settings, another seed, other data or another checkpoint is refused") {
+  const TemporaryDirectory directory;
+  const auto quiet = [](std::string_view) {};
+  volatile std::sig_atomic_t at_once = 1, never = 0;
+  const auto run = [&](const std::string& name, const std::function<void(RunOptions&)>& change,
+                       const volatile std::sig_atomic_t& stop) {
+    RunOptions options{.directory = directory / name, .stories = 200, .settings = little_settings()};
+    options.settings.vocabulary = 300, options.settings.shards = 2, options.settings.steps = 3;
+    change(options);
+    Run::start(options, quiet)->train(stop);
+  };
+  const auto nothing = [](RunOptions&) {};
+  run("same", nothing, at_once);
+  run("again", nothing, at_once);
+  run("further", nothing, never);
+  run(
+      "seed", [](RunOptions& options) { options.settings.seed = 2; }, at_once);
+  run(
+      "rate", [](RunOptions& options) { options.settings.rate = 2e-2; }, at_once);
+  run(
+      "data", [](RunOptions& options) { options.stories = 201; }, at_once);
+  CHECK(going_on(directory / "same", directory / "again") == "");
+  for (const auto& [name, what] : {std::pair{"seed", "the settings"},
+                                   {"rate", "the settings"},
+                                   {"data", "the data"},
+                                   {"further", "the checkpoint"}})
+    CHECK(going_on(directory / "same", directory / name) ==
+          fmt::format("worker 1 has not the same as worker 0: {}", what));
+  // Weights that are another's, as of a copy that was disturbed.
+  std::string weights = read_file(directory / "again/last/model.safetensors");
+  weights[weights.size() - 3] ^= 1;
+  write_file(directory / "again/last/model.safetensors", weights);
+  CHECK(going_on(directory / "same", directory / "again") ==
+        "worker 1 has not the same as worker 0: the weights");
 }
 
 TEST_CASE("one shard is what it always was: a step without a tree") {

@@ -1,14 +1,16 @@
 // The team of processes: what goes between them arrives, sums have one order, and a worker that dies, hangs
 // or throws ends all of them with one line.
 #include <doctest/doctest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <functional>
-#include <numeric>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -202,6 +204,29 @@ TEST_CASE("workers die with the process that watches them") {
     for (int i = 0; i < 200 && !gone(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     CHECK(gone());
   }
+}
+
+// Of this process's threads that are started from now on.
+static std::vector<int> cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  ::sched_getaffinity(0, sizeof set, &set);
+  std::vector<int> found;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) found.push_back(core);
+  return found;
+}
+
+TEST_CASE("each worker takes cores of its own where there are enough, and its share of the threads") {
+  const std::vector<int> all = cores();
+  for (const int size : {1, 2, 4})
+    for (const int threads : {1, 8})
+      in_team(size, [&](Team& team) {
+        check(take_cores(team, threads) == std::max(1, threads / size), "not its share of the threads");
+        const size_t each = all.size() / static_cast<size_t>(size);
+        const auto own = std::span(all).subspan(each * static_cast<size_t>(team.rank()), each);
+        check(std::ranges::equal(cores(), each > 0 ? own : std::span(all)), "not its share of the cores");
+      });
 }
 
 TEST_CASE("a number of workers that is no power of two is refused") {
