@@ -9,7 +9,7 @@ namespace chapbook {
 
 inline const std::string mpirun =
     "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 "
-    "OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 60 mpirun --bind-to none";
+    "OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 300 mpirun --bind-to none";
 
 // Says so where it is not there, and fails where it has to be.
 inline bool has_mpi() {
