@@ -29,7 +29,6 @@ Tensor GradientSum::take_gradient(size_t i) const {
 }
 
 void GradientSum::add_shard(Tensor loss) {
-  if (!tree_) return;
   TreeSum::List of_shard;
   for (size_t i = 0; i < slices_.parameters().size(); ++i) of_shard.push_back(take_gradient(i));
   of_shard.push_back(std::move(loss));

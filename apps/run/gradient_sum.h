@@ -22,7 +22,7 @@ class GradientSum {
   // must outlive it.
   GradientSum(const Slices& slices, Team& team, bool tree);
 
-  // The gradients of a shard are there, and it is not the last one of this worker.
+  // With a tree: the gradients of a shard are there, and it is not the last one of this worker.
   void add_shard(Tensor loss);
   // The worker's last batch, whose gradients may be on their way before it ends.
   Tensor last_batch(const std::function<Tensor()>& pass);
