@@ -9,7 +9,7 @@ namespace chapbook {
 static std::atomic<bool> counting{false};
 static std::atomic<size_t> calls_seen{0}, bytes_seen{0};
 
-static void count(size_t bytes) {
+[[maybe_unused]] static void count(size_t bytes) {  // by the functions below, where they are
   if (!counting.load(std::memory_order_relaxed)) return;
   calls_seen.fetch_add(1, std::memory_order_relaxed);
   bytes_seen = bytes;
