@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "nn/adapt.h"
 #include "nn/linear.h"
 
 using namespace chapbook;
@@ -27,6 +28,13 @@ TEST_CASE("Sequential: layers one after the other, with the names and first weig
   backward(sum(net(x)));
   for (const Parameter& parameter : parameters(net)) CHECK(parameter.variable.gradient());
   CHECK(Sequential()(x).value().to_vector<float>() == x.to_vector<float>());
+
+  // The parts that are named are those that compute: what one is given later changes the result.
+  add_low_rank(net, {.rank = 2}, random, [](const std::string& name) { return name == "0"; });
+  CHECK(net(x).value().to_vector<float>() == y);  // the way of low rank begins as nothing
+  for (const Parameter& parameter : parameters(net))
+    if (parameter.name == "0.lora_B") start_at(parameter.variable, 1);
+  CHECK(net(x).value().to_vector<float>() != y);
 }
 
 TEST_CASE("the activations as layers are the functions") {
