@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "apps/command.h"
+#include "apps/listen_options.h"
 #include "apps/serve/server.h"
 #include "apps/weights_option.h"
 
@@ -27,21 +28,13 @@ static std::string served_name(const std::string& path, const std::vector<Served
 
 void add_serve(CLI::App& program) {
   struct Options {
-    std::vector<std::string> runs, names;
-    std::string host = "127.0.0.1";
-    int port = 8080;
+    std::vector<std::string> runs;
     ServeLimits limits;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *program.add_subcommand("serve", "models on a page, and behind an OpenAI-style API");
   command.add_option("RUN", options->runs, "runs (their best models), or model directories")->required();
-  command.add_option("--host", options->host, "the address to listen on; 0.0.0.0: also for other machines")
-      ->capture_default_str();
-  command.add_option("--port", options->port, "0: any that is free")
-      ->check(whole_number(0, 65535))
-      ->capture_default_str();
-  command.add_option("--name", options->names,
-                     "a name this machine is called by, beside localhost and addresses");
+  const auto listen = add_listen_options(command);
   const auto limit = [&](const char* name, auto& value, const char* help) {
     command.add_option(name, value, help)->check(whole_number(1))->capture_default_str()->group("Limits");
   };
@@ -57,12 +50,12 @@ void add_serve(CLI::App& program) {
       "          ./chapbook serve runs/tiny runs/story --port 9000\n"
       "          curl http://localhost:8080/v1/completions -H 'Content-Type: application/json' \\\n"
       "            -d '{\"model\": \"tiny\", \"prompt\": \"Once upon a time\", \"max_tokens\": 50}'");
-  command.callback([options, weights] {
+  command.callback([options, listen, weights] {
     std::vector<ServedModel> models;
     for (const std::string& run : options->runs)
       models.push_back({served_name(run, models), weights->load(run)});
-    ModelServer server(std::move(models), options->limits, options->names);
-    const int port = server.bind(options->host, options->port);
+    ModelServer server(std::move(models), options->limits, listen->names);
+    const int port = server.bind(listen->host, listen->port);
     // Ctrl-C is seen by a thread, which may do what a signal's handler may not.
     ended = false;
     for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ended = true; });
@@ -70,9 +63,8 @@ void add_serve(CLI::App& program) {
       while (!ended) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       server.stop();
     });
-    const bool here = options->host == "127.0.0.1" || options->host == "0.0.0.0";
-    fmt::print("http://{}:{}\n", here ? "localhost" : options->host, port);
-    if (options->host == "0.0.0.0" || options->host == "::")
+    fmt::print("{}\n", listen->address(port));
+    if (listen->for_others())
       fmt::print(stderr, "chapbook: whoever can reach this machine can use it; there are no passwords\n");
     fmt::print(stderr, "chapbook: Ctrl-C ends it\n");
     std::fflush(stdout);

@@ -5,9 +5,11 @@
 
 #include "apps/command.h"
 #include "apps/fetch_options.h"
+#include "apps/listen_options.h"
 #include "apps/run/run.h"
 #include "apps/run/trial.h"
 #include "apps/run/workers.h"
+#include "apps/serve/dashboard.h"
 #include "apps/settings_options.h"
 #include "team/mpi.h"
 #include "tensor/files.h"
@@ -21,9 +23,12 @@ struct Arguments {
   std::string resume;
   std::shared_ptr<SettingsOptions> settings;
   FetchOptionsOf fetch;
-  bool check = false, find_rate = false;
+  std::shared_ptr<ListenOptions> listen;
+  bool check = false, find_rate = false, dashboard = false;
   int workers = 1;
 };
+
+constexpr const char* of_the_dashboard = "Dashboard";
 
 void print_line(std::string_view line) {
   fmt::print("{}\n", line);
@@ -63,7 +68,7 @@ void check_nothing_beside_resume(const CLI::App& command) {
   if (command.count("--resume") == 0) return;
   for (const CLI::Option* option : command.get_options())
     check(option->count() == 0 || option->get_name() == "--resume" || option->get_name() == "--workers" ||
-              option->get_group() == every_command,
+              option->get_group() == of_the_dashboard || option->get_group() == every_command,
           "--resume goes on with the run's own data and settings; leave out {}", option->get_name());
 }
 
@@ -105,9 +110,22 @@ void look(Arguments& arguments) {
   }
 }
 
+// Before anything else, since a port that is taken is to be known at once.
+std::unique_ptr<Dashboard> open_dashboard(const ListenOptions& listen) {
+  auto dashboard = std::make_unique<Dashboard>(listen.host, listen.port, listen.names);
+  print_line(fmt::format("dashboard  {}{}", listen.address(dashboard->port()),
+                         listen.for_others() ? ", and by this machine's address for all who can reach it; "
+                                               "there are no passwords"
+                                             : ""));
+  return dashboard;
+}
+
 // Whether the run is done; else it was stopped.
 bool train(Arguments& arguments, Team& team, const volatile std::sig_atomic_t& stop) {
+  std::unique_ptr<Dashboard> dashboard;
+  if (arguments.dashboard && team.rank() == 0) dashboard = open_dashboard(*arguments.listen);
   const std::unique_ptr<Run> run = begin(arguments, team);
+  if (dashboard) dashboard->show(run->directory());
   run->train(stop);
   const bool first = team.rank() == 0;
   if (run->done()) {
@@ -173,10 +191,19 @@ void add_train(CLI::App& program) {
           "of one. Shards of a step become as many, if there are fewer")
       ->check(whole_number(1, 64))
       ->type_name("N");
-  command.add_flag("--check", options->check,
-                   "look for the usual mistakes instead of training, about a minute");
-  command.add_flag("--find-rate", options->find_rate,
-                   "look for a learning rate instead: rate.svg and a number");
+  CLI::Option* check = command.add_flag("--check", options->check,
+                                        "look for the usual mistakes instead of training, about a minute");
+  CLI::Option* find_rate = command.add_flag("--find-rate", options->find_rate,
+                                            "look for a learning rate instead: rate.svg and a number");
+  CLI::Option* dashboard =
+      command
+          .add_flag("--dashboard", options->dashboard,
+                    "a page of the run while it trains: curves, what it tells, speed, memory")
+          ->excludes(check)
+          ->excludes(find_rate);
+  options->listen = add_listen_options(command, dashboard);
+  for (const char* name : {"--dashboard", "--host", "--port", "--name"})
+    command.get_option(name)->group(of_the_dashboard);
   options->fetch = add_fetch_options(command);
   options->settings = add_settings_options(command);
   command
@@ -195,6 +222,7 @@ void add_train(CLI::App& program) {
       "  ./chapbook train --from runs/story --data letters.txt --set learn=lora --set rate=3e-3\n"
       "  ./chapbook train --check --data train.txt\n"
       "  ./chapbook train --find-rate --preset small\n"
+      "  ./chapbook train --dashboard --host 0.0.0.0     # to be looked at from a phone in the same network\n"
       "  ./chapbook train --resume runs/tiny");
   command.callback([options, &command] {
     check_nothing_beside_resume(command);

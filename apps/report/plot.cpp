@@ -6,8 +6,7 @@
 
 namespace chapbook {
 
-static constexpr double width = 760, height = 420, left = 64, right = 24, top = 64,
-                        bottom = 52;  // the picture and its margins, pixels
+static constexpr double left = 64, right = 24, top = 64, bottom = 52;  // margins, pixels
 
 // The curve through the points: SVG path data.
 static std::string path(const std::vector<double>& xs, const std::vector<double>& ys, const Axis& x_axis,
@@ -34,7 +33,8 @@ static std::string path(const std::vector<double>& xs, const std::vector<double>
 }
 
 std::string svg(const Plot& plot) {
-  Axis x_axis{plot.log_x, 1, 1, left, width - right}, y_axis{plot.log_y, 1, 1, height - bottom, top};
+  Axis x_axis{plot.log_x, 1, 1, left, plot.width - right},
+      y_axis{plot.log_y, 1, 1, plot.height - bottom, top};
   bool any_x = false, any_y = false;
   for (const Line& line : plot.lines) {
     check(line.x.size() == line.y.size(), "plot: line {} has {} x and {} y", line.name, line.x.size(),
@@ -70,7 +70,7 @@ std::string svg(const Plot& plot) {
     legend +=
         44 + 7.5 * static_cast<double>(line.name.size());  // an estimate: only the reader knows the font
   }
-  return page(width, height, left, plot.title, out);
+  return page(plot.width, plot.height, left, plot.title, out);
 }
 
 }  // namespace chapbook

@@ -18,6 +18,7 @@ struct Plot {
   std::string title, x_label, y_label;
   bool log_x = false, log_y = false;  // a logarithmic axis leaves out what is not above 0
   std::vector<Line> lines;
+  double width = 760, height = 420;  // pixels
 };
 
 // Where points are denser than the picture, those of one column of pixels are drawn as their mean. Throws if

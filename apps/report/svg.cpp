@@ -89,8 +89,9 @@ void widen(Axis& axis, double share) {
     const double factor = axis.high > axis.low ? std::pow(axis.high / axis.low, share) : 2;
     axis.low /= factor, axis.high *= factor;
   } else {
-    const double extra =
-        axis.high > axis.low ? (axis.high - axis.low) * share : std::max(std::abs(axis.low) / 2, 0.5);
+    const double extra = axis.high > axis.low ? (axis.high - axis.low) * share
+                         : axis.low != 0      ? std::abs(axis.low) / 2
+                                              : 0.5;
     axis.low -= extra, axis.high += extra;
   }
 }
@@ -122,7 +123,8 @@ std::vector<double> ticks(double low, double high, int count, bool logarithmic) 
 std::string axes(const Axis& x_axis, const Axis& y_axis, std::string_view x_label, std::string_view y_label) {
   const double left = x_axis.begin, right = x_axis.end, top = y_axis.end, bottom = y_axis.begin;
   std::string out;
-  for (const double tick : ticks(x_axis.low, x_axis.high, 7, x_axis.logarithmic)) {
+  const int along = static_cast<int>(std::clamp((right - left) / 60, 3.0, 7.0));  // numbers need room
+  for (const double tick : ticks(x_axis.low, x_axis.high, along, x_axis.logarithmic)) {
     const double x = x_axis.pixel(tick);
     out += fmt::format(
         "<path class=\"grid\" d=\"M{0:.1f} {1} V{2}\"/>\n<text x=\"{0:.1f}\" y=\"{3}\" "

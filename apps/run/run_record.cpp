@@ -90,6 +90,10 @@ std::vector<RunRecord> read_runs(const std::string& root) {
 int64_t RunRecord::steps() const { return static_cast<int64_t>(last_of(metrics["step"])); }
 double RunRecord::tokens() const { return last_of(metrics["tokens"]); }
 double RunRecord::seconds() const { return last_of(metrics["seconds"]); }
+double RunRecord::peak_bytes() const {
+  return results.contains("peak_bytes") ? results["peak_bytes"].get<double>()
+                                        : last_of(metrics["peak_bytes"]);
+}
 
 std::optional<double> RunRecord::best_loss() const {
   std::optional<double> best;

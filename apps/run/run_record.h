@@ -29,6 +29,7 @@ struct RunRecord {
   bool finished() const { return !results.is_null(); }
   int64_t steps() const;
   double tokens() const, seconds() const;
+  double peak_bytes() const;                // the most that tensors took in its last sitting; 0: not known
   std::optional<double> best_loss() const;  // the lowest of validation, nats per token
   std::optional<double> bits_per_byte()
       const;  // of the whole validation text if finished, else from best_loss
@@ -45,6 +46,9 @@ std::string lines_up_to(const std::string& path, int64_t step);
 
 // events.out.tfevents... for TensorBoard, from the run's log; scalars without a value in a line are left out.
 void write_events(const RunRecord& run);
+// What a report and the page of a run begin with: names with values, in words; and the curves.
+std::vector<std::pair<std::string, std::string>> facts(const RunRecord& run);
+std::vector<Plot> curves(const RunRecord& run);
 // report.html: the run on one page, which needs no other file.
 void write_report(const RunRecord& run);
 

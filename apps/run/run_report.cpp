@@ -38,33 +38,42 @@ Plot curve(const RunRecord& run, const char* title, const char* y, const char* c
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> facts(const RunRecord& run) {
+  std::vector<std::pair<std::string, std::string>> all = {
+      {"state",
+       run.finished() ? "finished" : fmt::format("at step {} of {}", run.steps(), run.settings.steps)},
+      {"trained", fmt::format("{} tokens in {}", short_count(run.tokens()), duration(run.seconds()))}};
+  if (const auto loss = run.best_loss())
+    all.emplace_back("validation", fmt::format("loss {:.4f}, the lowest of its evaluations", *loss));
+  if (const auto bits = run.bits_per_byte()) all.emplace_back("bits per byte", fmt::format("{:.4f}", *bits));
+  if (run.results.contains("parameters"))
+    all.emplace_back("parameters", short_count(run.results["parameters"].get<double>()));
+  if (const double bytes = run.peak_bytes(); bytes > 0)
+    all.emplace_back("memory", bytes_text(bytes) + " of tensors at most");
+  if (run.results.contains("communication")) {
+    const Json& with_others = run.results["communication"];
+    all.emplace_back("workers", fmt::format("{}; each sent {} a step, and waited {:.1f} s for others in all",
+                                            with_others["workers"].get<int>(),
+                                            bytes_text(with_others["sent_bytes_a_step"].get<double>()),
+                                            with_others["waited_seconds"].get<double>()));
+  }
+  return all;
+}
+
+std::vector<Plot> curves(const RunRecord& run) {
+  return {loss_curve(run.metrics, "Loss"), curve(run, "Learning rate", "rate", "rate", false),
+          curve(run, "Norm of the gradient, before clipping", "norm", "gradient_norm", true),
+          curve(run, "Speed", "tokens per second", "tokens_per_second", false)};
+}
+
 void write_report(const RunRecord& run) {
   std::string page = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0}</title>\n{1}<h1>{0}</h1>\n",
       escape(run.name), style);
   page += "<table>\n";
-  page += row("state",
-              run.finished() ? "finished" : fmt::format("at step {} of {}", run.steps(), run.settings.steps));
-  page += row("trained", fmt::format("{} tokens in {}", short_count(run.tokens()), duration(run.seconds())));
-  if (const auto loss = run.best_loss())
-    page += row("validation", fmt::format("loss {:.4f}, the lowest of its evaluations", *loss));
-  if (const auto bits = run.bits_per_byte()) page += row("bits per byte", fmt::format("{:.4f}", *bits));
-  if (run.results.contains("parameters"))
-    page += row("parameters", short_count(run.results["parameters"].get<double>()));
-  if (run.results.contains("peak_bytes"))
-    page += row("memory", bytes_text(run.results["peak_bytes"].get<double>()) + " of tensors at most");
-  if (run.results.contains("communication")) {
-    const Json& with_others = run.results["communication"];
-    page += row("workers", fmt::format("{}; each sent {} a step, and waited {:.1f} s for others in all",
-                                       with_others["workers"].get<int>(),
-                                       bytes_text(with_others["sent_bytes_a_step"].get<double>()),
-                                       with_others["waited_seconds"].get<double>()));
-  }
+  for (const auto& [name, value] : facts(run)) page += row(name, value);
   page += "</table>\n<h2>Curves</h2>\n";
-  page += svg(loss_curve(run.metrics, "Loss"));
-  page += svg(curve(run, "Learning rate", "rate", "rate", false));
-  page += svg(curve(run, "Norm of the gradient, before clipping", "norm", "gradient_norm", true));
-  page += svg(curve(run, "Speed", "tokens per second", "tokens_per_second", false));
+  for (const Plot& plot : curves(run)) page += svg(plot);
 
   if (!run.samples.empty()) page += "<h2>What it told on the way</h2>\n";
   for (const Sample& sample : run.samples)

@@ -10,12 +10,6 @@
 
 namespace chapbook {
 
-Json ApiError::json() const {
-  const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
-  return {{"error",
-           {{"message", what()}, {"type", type}, {"param", or_null(parameter)}, {"code", or_null(code)}}}};
-}
-
 // ---- The request
 
 namespace {

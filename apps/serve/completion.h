@@ -11,20 +11,6 @@
 
 namespace chapbook {
 
-// An error as OpenAI's clients read it.
-struct ApiError : Error {
-  ApiError(int status, const std::string& message, std::string type = "invalid_request_error",
-           std::string parameter = "", std::string code = "")
-      : Error(message),
-        status(status),
-        type(std::move(type)),
-        parameter(std::move(parameter)),
-        code(std::move(code)) {}
-  int status;
-  std::string type, parameter, code;
-  Json json() const;
-};
-
 struct CompletionLimits {
   int64_t tokens = 4096;  // of a text
   int64_t texts = 64;     // of a request: prompts times best_of

@@ -77,8 +77,7 @@ std::unique_ptr<Engine::Answer> Engine::tell(const Model& model, std::vector<Tex
   {
     const std::lock_guard lock(mutex_);
     check(!stopping_, "the server is ending");
-    if (static_cast<int64_t>(waiting_.size()) >= limits_.waiting)
-      throw Busy(fmt::format("{} requests are waiting already; try again in a moment", waiting_.size()));
+    if (static_cast<int64_t>(waiting_.size()) >= limits_.waiting) throw Busy(waiting_.size());
     waiting_.push_back(shared);
   }
   wake_.notify_all();
@@ -92,8 +91,7 @@ void Engine::compute(const std::function<void()>& work) {
   {
     const std::lock_guard lock(mutex_);
     check(!stopping_, "the server is ending");
-    if (static_cast<int64_t>(tasks_.size()) >= limits_.waiting)
-      throw Busy(fmt::format("{} requests are waiting already; try again in a moment", tasks_.size()));
+    if (static_cast<int64_t>(tasks_.size()) >= limits_.waiting) throw Busy(tasks_.size());
     tasks_.push_back(task);
   }
   wake_.notify_all();

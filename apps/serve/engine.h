@@ -2,6 +2,8 @@
 // leave; in a step, everyone who waits for a token of the same model gets one, computed together. What a
 // request is told does not depend on the others (see apps/run/continuation.h).
 #pragma once
+#include <fmt/format.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -14,6 +16,7 @@
 
 #include "apps/run/continuation.h"
 #include "apps/run/model_directory.h"
+#include "apps/serve/api_error.h"
 
 namespace chapbook {
 
@@ -23,8 +26,10 @@ struct ServedModel {
 };
 
 // What one more request would have to wait too long for: HTTP's 429.
-struct Busy : Error {
-  using Error::Error;
+struct Busy : ApiError {
+  explicit Busy(size_t waiting)
+      : ApiError(429, fmt::format("{} requests are waiting already; try again in a moment", waiting),
+                 "requests", "", "rate_limit_exceeded") {}
 };
 
 class Engine {

@@ -26,6 +26,8 @@ CHAPBOOK_FILE(xray_html, "xray.html")
 CHAPBOOK_FILE(book_css, "book.css")
 CHAPBOOK_FILE(xray_css, "xray.css")
 CHAPBOOK_FILE(xray_js, "xray.js")
+CHAPBOOK_FILE(dashboard_html, "dashboard.html")
+CHAPBOOK_FILE(icon_txt, "icon.txt")
 
 std::string put(std::string text, std::string_view name, std::string_view content) {
   const std::string mark = fmt::format("/* put: {} */", name);
@@ -34,18 +36,26 @@ std::string put(std::string text, std::string_view name, std::string_view conten
   return text.replace(at, mark.size(), content);
 }
 
-static std::string assembled(std::string_view html) {
-  return put(put(put(std::string(html), "book.css", book_css()), "xray.css", xray_css()), "xray.js",
-             xray_js());
+// With the look that all share.
+static std::string dressed(std::string_view html) {
+  return put(put(std::string(html), "icon.txt", icon_txt()), "book.css", book_css());
+}
+static std::string with_viewer(std::string_view html) {
+  return put(put(dressed(html), "xray.css", xray_css()), "xray.js", xray_js());
 }
 
 const std::string& page() {
-  static const std::string whole = assembled(page_html());
+  static const std::string whole = with_viewer(page_html());
   return whole;
 }
 
 const std::string& xray_file() {
-  static const std::string whole = assembled(xray_html());
+  static const std::string whole = with_viewer(xray_html());
+  return whole;
+}
+
+const std::string& dashboard_page() {
+  static const std::string whole = dressed(dashboard_html());
   return whole;
 }
 

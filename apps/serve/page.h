@@ -6,8 +6,9 @@
 
 namespace chapbook {
 
-const std::string& page();       // of serve
-const std::string& xray_file();  // of an x-ray, in which "put: data" is still to be filled in
+const std::string& page();            // of serve
+const std::string& xray_file();       // of an x-ray, in which "put: data" is still to be filled in
+const std::string& dashboard_page();  // of a run that trains
 
 // `text` with `content` in the place of its one comment "put: NAME".
 std::string put(std::string text, std::string_view name, std::string_view content);

@@ -8,17 +8,14 @@
 //   POST /chapbook/scores     {"model", "prompt": [ids]}: the score of every token to come next
 //   POST /chapbook/xray       {"model", "prompt", "off": [parts], "patch": [parts], "from": a text}: what
 //                             xray.js shows; with "back": the way back from that token
-//
-// A page elsewhere must not use a server here: a request whose Host is a name that was not told (DNS
-// rebinding), or a POST with an Origin that is not this server's or that is no JSON (which a browser sends
-// without asking), is refused.
+// What is refused, and what an error looks like: site.h.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "apps/serve/completion.h"
-#include "apps/serve/http.h"
+#include "apps/serve/site.h"
 
 namespace chapbook {
 
@@ -39,16 +36,14 @@ class ModelServer {
   void stop();  // from any thread: requests that are not over are told so
 
  private:
-  bool refused(const httplib::Request& request, httplib::Response& response) const;
   Json see_inside(Json body);
   void complete(const httplib::Request& request, httplib::Response& response);
   const ServedModel& model(const std::string& name) const;
 
   std::vector<ServedModel> models_;
   const ServeLimits limits_;
-  std::vector<std::string> names_;
   Engine engine_;
-  WatchedServer http_;
+  Site http_;
 };
 
 }  // namespace chapbook

@@ -12,6 +12,17 @@
 
 namespace chapbook {
 
+struct Response {
+  int status = -1;  // no answer
+  std::string body;
+  Json json() const { return Json::parse(body, nullptr, false); }
+};
+
+inline Response get(int port, const std::string& path, httplib::Headers headers = {}) {
+  const auto result = httplib::Client("127.0.0.1", port).Get(path, headers);
+  return result ? Response{result->status, result->body} : Response{};
+}
+
 // Weights four times as large as at the start of training: scores that differ.
 inline Model lively_model(const GPTConfig& config = {
                               .layers = 2, .heads = 2, .width = 64, .context = 64, .vocabulary = 400}) {

@@ -21,12 +21,6 @@ using namespace chapbook;
 
 namespace {
 
-struct Response {
-  int status = -1;  // no answer
-  std::string body;
-  Json json() const { return Json::parse(body, nullptr, false); }
-};
-
 Response post(int port, const std::string& body, const std::string& path = "/v1/completions",
               httplib::Headers headers = {}) {
   httplib::Client client("127.0.0.1", port);
@@ -34,11 +28,6 @@ Response post(int port, const std::string& body, const std::string& path = "/v1/
   const auto result = client.Post(path, headers, body, "application/json");
   return result ? Response{result->status, result->body} : Response{};
 }
-Response get(int port, const std::string& path, httplib::Headers headers = {}) {
-  const auto result = httplib::Client("127.0.0.1", port).Get(path, headers);
-  return result ? Response{result->status, result->body} : Response{};
-}
-
 // The data of each event of a stream.
 std::vector<std::string> events(const std::string& body) {
   std::vector<std::string> result;
@@ -82,7 +71,7 @@ TEST_CASE("serve: the page, the models, and nothing of the disk") {
   CHECK(page->status == 200);
   // The file, with what it shares in its places.
   std::string file = read_file(std::string(CHAPBOOK_SOURCE_DIR) + "/apps/serve/page.html");
-  for (const char* name : {"book.css", "xray.css", "xray.js"})
+  for (const char* name : {"icon.txt", "book.css", "xray.css", "xray.js"})
     file = put(file, name, read_file(std::string(CHAPBOOK_SOURCE_DIR) + "/apps/serve/" + name));
   CHECK(page->body == file);
   CHECK(page->get_header_value("Content-Security-Policy").starts_with("default-src 'none'"));

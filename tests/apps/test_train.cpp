@@ -1,6 +1,7 @@
 // Training as a whole: resuming equals not stopping, the number of threads changes nothing, and what cannot
 // work says so in one line and leaves nothing behind.
 #include <doctest/doctest.h>
+#include <httplib.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "apps/run/metrics.h"
 #include "data/utf8.h"
@@ -95,6 +97,44 @@ TEST_CASE("one thread and three give the same bits") {
   REQUIRE(run_program(small + steps + "--threads 1 --run " + one).code == 0);
   REQUIRE(run_program(small + steps + "--threads 3 --run " + three).code == 0);
   same_numbers(one, three);
+}
+
+TEST_CASE("a run whose page is looked at all the time has the bits of one without") {
+  const TemporaryDirectory directory;
+  const std::string plain = directory / "plain", shown = directory / "shown", said = directory / "said";
+  const std::string steps = "--set steps=300 ";
+  REQUIRE(run_program(small + steps + "--run " + plain).code == 0);
+  Outcome outcome;
+  std::thread trains([&] {
+    outcome = run_program(small + steps + "--dashboard --port 0 --run " + shown, "exec 2>&1 >" + said + ";");
+  });
+  // The first line says where.
+  std::string line;
+  for (int i = 0; i < 600 && line.find('\n') == line.npos; ++i) {
+    ::usleep(100000);
+    if (fs::exists(said)) line = read_file(said);
+  }
+  const std::string before = "dashboard  http://localhost:";
+  CHECK(line.starts_with(before));
+  int seen = 0;
+  if (line.starts_with(before)) {
+    httplib::Client client("127.0.0.1", std::stoi(line.substr(before.size())));
+    while (const auto result = client.Get("/run"))
+      if (result->status == 200) seen += nlohmann::json::parse(result->body).value("step", 0) > 0;
+  }
+  trains.join();
+  REQUIRE_MESSAGE(outcome.code == 0, outcome.output);
+  CHECK(seen > 0);
+  same_numbers(plain, shown);
+  // What is wrong with a page is known before there is a run.
+  const Outcome nowhere = run_program(small + "--dashboard --host 192.0.2.1 --run " + (directory / "none"));
+  CHECK(nowhere.code == 2);
+  CHECK(nowhere.output ==
+        "chapbook: cannot listen on 192.0.2.1 port 8080: Cannot assign requested address\n");
+  CHECK(!fs::exists(directory / "none"));
+  const Outcome no_page = run_program(small + "--port 1 --run " + (directory / "none"));
+  CHECK(no_page.code == 2);
+  CHECK(no_page.output.find("--port requires --dashboard") != std::string::npos);
 }
 
 TEST_CASE("samples and the last checkpoints' models are kept, and a resumed run has each once") {
