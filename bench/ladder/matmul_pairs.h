@@ -50,8 +50,8 @@ inline void multiply_pairs(const cpu::MicroKernel<cpu::Pair>& kernel, int64_t m,
           const int64_t rows = std::min<int64_t>(kernel.rows, m - i);
           pack_pairs(rows, kb, units, a + i * k + p0, k, 1, rows_of_a, a_step, 1);
           for (int64_t panel = 0; panel < panels; ++panel) {
-            kernel.by_row[rows - 1](units, rows_of_a, a_step, b_panels + panel * width * units, width, sums,
-                                    width, false);
+            kernel.by_row[rows - 1](units, rows_of_a, a_step, b_panels + panel * width * units, sums, width,
+                                    false);
             const int64_t j = j0 + panel * width, columns = std::min(width, std::min(n, j0 + n_block) - j);
             for (int64_t r = 0; r < rows; ++r) {
               float* to = y + (i + r) * n + j;

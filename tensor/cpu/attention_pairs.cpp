@@ -65,8 +65,8 @@ void multiply(int64_t m, int64_t n, int64_t k, const bf16* a, int64_t a_step, co
   for (int64_t j = 0; j < n; j += block)
     for (int64_t i = 0; i < m; i += kernel.rows)
       kernel.by_row[std::min<int64_t>(kernel.rows, m - i) - 1](
-          k / 2, reinterpret_cast<const Pair*>(a + i * a_step), a_step / 2, b[j / block], block,
-          y + i * y_step + j, y_step, add);
+          k / 2, reinterpret_cast<const Pair*>(a + i * a_step), a_step / 2, b[j / block], y + i * y_step + j,
+          y_step, add);
 }
 
 // What a thread needs for a block of queries: T queries over S keys of D numbers.

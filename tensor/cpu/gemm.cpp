@@ -52,7 +52,7 @@ void fetch(Matrix<const Number> x, int64_t row, int64_t rows, int64_t column, in
 template <class Number, class Result>
 struct Product {
   using Unit = UnitOf<Number>;
-  static constexpr bool sums_in_y = std::is_same_v<Result, float>;
+  static constexpr bool floats = std::is_same_v<Number, float>, sums_in_y = std::is_same_v<Result, float>;
 
   int64_t m, n, k;
   Matrix<const Number> a, b;
@@ -61,12 +61,14 @@ struct Product {
   const MicroKernel<Unit>& kernel;
 
   const int64_t width = kernel.columns, step = kernel.k_step * unit_size<Number>;
-  const bool by_row = a.column_stride == 1, by_column = !by_row && kernel.by_column;
   // Rows of a are read as they lie, unless they are no whole units, or lie so far apart that they fall into a
   // few sets of the first cache and drive each other out: at 4,096 bytes apart that costs a quarter of the
-  // speed.
+  // speed. Nor are floats that are used often: the kernel's way by column is faster by more than it costs to
+  // turn them.
+  const bool by_row = a.column_stride == 1;
   const bool direct = by_row && k % step == 0 && a.row_stride % unit_size<Number> == 0 &&
-                      a.row_stride * sizeof(Number) % 1024 != 0;
+                      a.row_stride * sizeof(Number) % 1024 != 0 && !(floats && n >= turning_pays);
+  const bool by_column = !direct && kernel.by_column && (floats || !by_row);
   const bool accumulate = sums_in_y && epilogue.residual && epilogue.residual.data == y.data;
   double* const sums_of_b = epilogue.b_sums ? scratch<struct SumsOfB, double>(n) : nullptr;
 
@@ -95,8 +97,9 @@ struct Product {
 
  private:
   static constexpr int64_t columns_at_once = 4096;  // their panels share the last cache with the rows of a
-  static constexpr int64_t tiles_at_once = 8;       // of rows, of a task
-  static constexpr int64_t panels_at_once = 4;      // of a task that are then finished while they are at hand
+  static constexpr int64_t turning_pays = 256;      // from so many columns of y on
+  static constexpr int64_t rows_at_once = floats ? 108 : 256;  // of a task, about
+  static constexpr int64_t panels_at_once = 4;  // of a task that are then finished while they are at hand
   // In units. A panel of floats is 64 KiB; one of pairs may be twice as long, as then most products of a
   // training step are a single stretch.
   static constexpr int64_t largest_stretch = sums_in_y ? 512 : 1024;
@@ -105,7 +108,8 @@ struct Product {
 
   // Blocks of rows, as many for each thread as for the others.
   Split shared_evenly(int64_t tile_count) const {
-    const int64_t blocks = divide_up(tile_count, tiles_at_once), threads = thread_pool().threads();
+    const int64_t blocks = divide_up(tile_count, rows_at_once / kernel.rows),
+                  threads = thread_pool().threads();
     return {tile_count, std::min(tile_count, divide_up(blocks, threads) * threads)};
   }
 
@@ -143,7 +147,10 @@ struct Product {
   }
 
   void pack_strip(const Strip& strip, const Stretch& p) const {
-    const auto pack = width == 32 ? pack_b<32, Number> : width == 16 ? pack_b<16, Number> : pack_b<8, Number>;
+    const auto pack = width == 64   ? pack_b<64, Number>
+                      : width == 32 ? pack_b<32, Number>
+                      : width == 16 ? pack_b<16, Number>
+                                    : pack_b<8, Number>;
     const int64_t panels = strip.groups.count, each = divide_up(panels, thread_pool().threads()),
                   at_once = std::clamp<int64_t>(8 * grain / (width * p.size), 1, each);
     parallel_for(panels, little ? panels : at_once, [&](int64_t begin, int64_t end) {
@@ -202,9 +209,9 @@ struct Product {
     const int64_t columns = sums_in_y ? std::min(width, strip.columns - j) : width;
     const bool add = !p.first || accumulate;
     const Unit* panel_of_b = strip.panels + j * p.units;
-    if (columns == width) return product(p.units, rows, a_step, panel_of_b, width, sums, sums_step, add);
+    if (columns == width) return product(p.units, rows, a_step, panel_of_b, sums, sums_step, add);
     float corner[32 * 32];  // the block does not fit into y
-    product(p.units, rows, a_step, panel_of_b, width, corner, width, false);
+    product(p.units, rows, a_step, panel_of_b, corner, width, false);
     for (int64_t row = 0; row < i; ++row)
       for (int64_t c = 0; c < columns; ++c) {
         float& to = sums[row * sums_step + c];

@@ -15,11 +15,11 @@ struct Pair {
   uint16_t first, second;
 };
 
-// y (rows, columns) = a b, or += with `add`, for k units; b's rows lie b_step units apart. a's rows lie
-// a_step apart, or, by column, a holds all rows' units side by side for each k.
+// y (rows, columns) = a b, or += with `add`, for k units; b is a panel: all columns' units side by side for
+// each k. a's rows lie a_step apart, or, by column, a holds all rows' units side by side for each k.
 template <class Unit>
-using TileProduct = void (*)(int64_t k, const Unit* a, int64_t a_step, const Unit* b, int64_t b_step,
-                             float* y, int64_t y_step, bool add);
+using TileProduct = void (*)(int64_t k, const Unit* a, int64_t a_step, const Unit* b, float* y,
+                             int64_t y_step, bool add);
 
 template <class Unit>
 struct MicroKernel {
@@ -56,18 +56,28 @@ struct Tile {
   static constexpr int width = Arithmetic::lanes;
 
   template <int rows, bool row_after_row>
-  static void product(int64_t k, const Unit* a, [[maybe_unused]] int64_t a_step, const Unit* b,
-                      int64_t b_step, float* y, int64_t y_step, bool add) {
+  static void product(int64_t k, const Unit* a, [[maybe_unused]] int64_t a_step, const Unit* b, float* y,
+                      int64_t y_step, bool add) {
     Vector sums[rows][vectors] = {};
     for (int r = 0; r < rows; ++r)
       for (int v = 0; v < vectors; ++v) __builtin_prefetch(y + r * y_step + v * width, 1);
-    for (int64_t p = 0; p < k; ++p, b += b_step) {
-      Units right[vectors];
-      for (int v = 0; v < vectors; ++v) right[v] = *reinterpret_cast<const Units*>(b + v * width);
-      for (int r = 0; r < rows; ++r)
+    // Four steps along k at a time: what they read lies at fixed distances from a few pointers, and of the
+    // instructions, which two threads on one core share, more are multiply-adds.
+    const auto steps = [&]<int count>(std::integral_constant<int, count>) {
+      for (int p = 0; p < count; ++p) {
+        Units right[vectors];
         for (int v = 0; v < vectors; ++v)
-          Arithmetic::multiply_add(sums[r][v], row_after_row ? a[r * a_step + p] : a[p * rows + r], right[v]);
-    }
+          right[v] = *reinterpret_cast<const Units*>(b + (p * vectors + v) * width);
+        for (int r = 0; r < rows; ++r)
+          for (int v = 0; v < vectors; ++v)
+            Arithmetic::multiply_add(sums[r][v], row_after_row ? a[r * a_step + p] : a[p * rows + r],
+                                     right[v]);
+      }
+      a += row_after_row ? count : count * rows, b += count * vectors * width;
+    };
+    int64_t p = 0;
+    for (; p + 4 <= k; p += 4) steps(std::integral_constant<int, 4>());
+    for (; p < k; ++p) steps(std::integral_constant<int, 1>());
     for (int r = 0; r < rows; ++r)
       for (int v = 0; v < vectors; ++v) {
         Vector* to = reinterpret_cast<Vector*>(y + r * y_step + v * width);

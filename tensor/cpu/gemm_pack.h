@@ -38,6 +38,24 @@ void transpose_four(const Number* from, int64_t row, Unit* to, int64_t step) {
   four(to + 3 * step) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
+// Units of `rows` rows of k numbers, `row` numbers apart, side by side for each step along k, `step` units
+// apart. Fours may overlap.
+template <class Number, class Unit>
+void turn(const Number* from, int64_t row, int64_t rows, int64_t k, Unit* to, int64_t step) {
+  constexpr int64_t size = unit_size<Number>;
+  const int64_t quick = rows < 4 ? 0 : k / size / 4 * 4;
+  for (int64_t unit = 0; unit < quick; unit += 4)
+    for (int64_t i = 0; i < rows; i += 4) {
+      const int64_t r = std::min(i, rows - 4);
+      transpose_four(from + r * row + unit * size, row, to + unit * step + r, step);
+    }
+  for (int64_t unit = quick; unit * size < k; ++unit)
+    for (int64_t r = 0; r < rows; ++r) {
+      Unit& here = to[unit * step + r] = {};
+      std::memcpy(&here, from + r * row + unit * size, sizeof(Number) * std::min(size, k - unit * size));
+    }
+}
+
 // Eight units side by side at once.
 constexpr int64_t eight = 8;
 inline void eight_units(const float* x, float* to) { std::copy(x, x + eight, to); }
@@ -53,7 +71,9 @@ inline void eight_units(const bf16* first, const bf16* second, Pair* to) {
 // between numbers along k, of which there are k. Eights may overlap.
 inline void units_side_by_side(const float* x, int64_t step, int64_t, int64_t p, int64_t rows, float* to) {
   const float* from = x + p * step;
-  if (rows < eight) return static_cast<void>(std::copy(from, from + rows, to));
+  if (rows < 4) return static_cast<void>(std::copy(from, from + rows, to));
+  if (rows < eight)
+    return static_cast<void>((four(to) = four(from), four(to + rows - 4) = four(from + rows - 4)));
   for (int64_t i = 0; i + eight < rows; i += eight) eight_units(from + i, to + i);
   eight_units(from + rows - eight, to + rows - eight);
 }
@@ -93,7 +113,7 @@ template <int width, class Number, class Unit = UnitOf<Number>>
 void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t columns, Unit* panels,
             int64_t units, double* sums) {
   constexpr int64_t some = 16;
-  const int64_t here = (k + unit_size<Number> - 1) / unit_size<Number>, whole = k / unit_size<Number> / 4 * 4;
+  const int64_t here = (k + unit_size<Number> - 1) / unit_size<Number>;
   const auto each_panel = [&](auto&& f) {
     for (int64_t c = 0; c < columns; c += width)
       f(c, std::min<int64_t>(width, columns - c), panels + c * units, b.at(p, j + c));
@@ -113,17 +133,10 @@ void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t col
       });
   } else {
     each_panel([&](int64_t, int64_t count, Unit* panel, const Number* from) {
-      const int64_t quick = count < width ? 0 : whole;
-      for (int64_t row = 0; row < quick; row += 4)
-        for (int column = 0; column < width; column += 4)
-          transpose_four(from + row * unit_size<Number> + column * b.column_stride, b.column_stride,
-                         panel + row * width + column, width);
-      for (int64_t row = quick; row < here; ++row)
-        for (int64_t column = 0; column < count; ++column) {
-          Unit& unit = panel[row * width + column] = {};
-          std::memcpy(&unit, from + row * unit_size<Number> + column * b.column_stride,
-                      sizeof(Number) * std::min(unit_size<Number>, k - row * unit_size<Number>));
-        }
+      if (count == width)
+        turn(from, b.column_stride, width, k, panel, width);
+      else
+        turn(from, b.column_stride, count, k, panel, width);
     });
   }
   if (sums)
@@ -133,13 +146,17 @@ void pack_b(Matrix<const Number> b, int64_t p, int64_t k, int64_t j, int64_t col
 }
 
 // Rows i to i + rows of a, k numbers of each from p, as a panel of `units` for each row: by column, or row
-// after row, `row_step` apart, for which a is turned where its columns are what lies side by side.
+// after row, `row_step` apart. For one of the two a is turned, as its rows or its columns are what lies side
+// by side.
 template <class Number, class Unit = UnitOf<Number>>
 void pack_a(Matrix<const Number> a, int64_t i, int64_t rows, int64_t p, int64_t k, Unit* panel, int64_t units,
             bool by_column, int64_t row_step) {
   const Number* from = a.at(i, p);
   const int64_t step = a.column_stride, here = (k + unit_size<Number> - 1) / unit_size<Number>;
-  if (step == 1) {
+  if (step == 1 && by_column) {
+    turn(from, a.row_stride, rows, k, panel, rows);
+    std::fill(panel + here * rows, panel + units * rows, Unit{});
+  } else if (step == 1) {
     for (int64_t row = 0; row < rows; ++row) {
       Unit* to = panel + row * row_step;
       std::fill(to + here - 1, to + units, Unit{});

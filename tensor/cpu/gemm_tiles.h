@@ -8,8 +8,9 @@ namespace chapbook::cpu {
 namespace {
 
 template <class Tiles, int rows>
-void tile_product(int64_t k, const Pair* a, int64_t a_step, const Pair* b, int64_t b_step, float* y,
-                  int64_t y_step, bool add) {
+void tile_product(int64_t k, const Pair* a, int64_t a_step, const Pair* b, float* y, int64_t y_step,
+                  bool add) {
+  constexpr int64_t columns = 32;  // of a panel
   constexpr bool two = rows > 16;  // tiles of rows: numbers 0, 1 and 4; the lower one has 2, 3 and 5
   Tiles::configure(two ? 16 : rows, two ? rows - 16 : 1);
   const auto each_sum = [&](auto&& f) {
@@ -24,11 +25,11 @@ void tile_product(int64_t k, const Pair* a, int64_t a_step, const Pair* b, int64
     else
       Tiles::template zero<t>();
   });
-  for (int64_t p = 0; p < k; p += 16, b += 16 * b_step) {
-    Tiles::template load<6>(b, b_step);
+  for (int64_t p = 0; p < k; p += 16, b += 16 * columns) {
+    Tiles::template load<6>(b, columns);
     Tiles::template load<4>(a + p, a_step);
     Tiles::template dot<0, 4, 6>();
-    Tiles::template load<7>(b + 16, b_step);
+    Tiles::template load<7>(b + 16, columns);
     Tiles::template dot<1, 4, 7>();
     if constexpr (two) {
       Tiles::template load<5>(a + 16 * a_step + p, a_step);
