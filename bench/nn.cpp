@@ -38,8 +38,11 @@ auto kept(Make make) {
 // The floor: all operations at the peak, then all bytes that must move at the memory's speed: every weight,
 // gradient and mean as often as AdamW and backward must touch it (8 times 4 bytes), every activation written
 // once and read once.
-Row training_row(const Model& model) {
-  const Settings settings = settings_of(model);
+//
+// In bf16 there is no floor, as no limit of it is measured.
+Row training_row(const Model& model, DType precision = DType::f32) {
+  Settings settings = settings_of(model);
+  settings.precision = name_of(precision);
   const ModelCosts counted = model_costs(settings);
   const double tokens = static_cast<double>(model.batch * model.context);
   const double bytes =
@@ -47,17 +50,18 @@ Row training_row(const Model& model) {
   const Cost cost{counted.flops_per_token * tokens, bytes, bytes};
   const auto training =
       kept<Training>([settings](Backend& backend) { return std::make_shared<Training>(settings, backend); });
+  const bool floats = precision == DType::f32;
   return {.section = "train",
-          .name = model.name,
+          .name = floats ? model.name : fmt::format("{}, {}", model.name, settings.precision),
           .shape = shape_of(model),
           .prepare = [=](Backend& backend) { return [it = training(backend)] { it->trainer.step(); }; },
           .unit = "tokens/s",
           .units = tokens,
           .cost = cost,
-          .products = true,
+          .products = floats,
           .floor =
               [=](const Limits& limits) {
-                return cost.flops / limits.flops + cost.bytes() / limits.bandwidth();
+                return floats ? cost.flops / limits.flops + cost.bytes() / limits.bandwidth() : 0;
               }};
 }
 
@@ -108,8 +112,8 @@ std::vector<Row> nn_rows() {
   // The smallest is for backends that are slow.
   const Model trained[] = {{"smallest", 2, 2, 32, 32, 257, 4},
                            {"tiny", 4, 4, 128, 128, 4096, 16},
-                           {"small, V = 4096", 6, 6, 384, 256, 4096, 8},
-                           {"small, V = 50257", 6, 6, 384, 256, 50257, 8}};
+                           {"small, V = 4,096", 6, 6, 384, 256, 4096, 8},
+                           {"small, V = 50,257", 6, 6, 384, 256, 50257, 8}};
   const Model decoded[] = {{"smallest", 2, 2, 32, 32, 257, 1},
                            {"tiny", 4, 4, 128, 128, 4096, 1},
                            {"small", 6, 6, 384, 256, 4096, 1},
@@ -117,6 +121,7 @@ std::vector<Row> nn_rows() {
                            {"GPT-2 124M", 12, 12, 768, 1024, 50257, 1}};
   std::vector<Row> rows;
   for (const Model& model : trained) rows.push_back(training_row(model));
+  for (const Model& model : trained) rows.push_back(training_row(model, DType::bf16));
   for (const Model& model : decoded) rows.push_back(decoding_row(model));
   for (const Packing packing : {Packing::bf16, Packing::int8})
     for (const Model& model : {decoded[2], decoded[4]}) rows.push_back(decoding_row(model, packing));

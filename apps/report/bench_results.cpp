@@ -59,6 +59,11 @@ double number(const Json& json, const char* key, const std::string& where) {
   return value;
 }
 
+void check_speed(const Measurement& m, const std::string& where) {
+  check(m.min <= m.median && m.median <= m.max && m.median > 0,
+        "{}: median {} is not between min {} and max {}", where, m.median, m.min, m.max);
+}
+
 Measurement measurement(const Json& json, const std::string& where) {
   Measurement m{.section = text(json, "section", where),
                 .name = text(json, "name", where),
@@ -74,15 +79,68 @@ Measurement measurement(const Json& json, const std::string& where) {
                 .share = {}};
   check(json.contains("share"), "{}: \"share\" is missing", where);
   if (!json["share"].is_null()) m.share = number(json, "share", where);
-  check(m.min <= m.median && m.median <= m.max && m.median > 0,
-        "{}: median {} is not between min {} and max {}", where, m.median, m.min, m.max);
+  check_speed(m, where);
   return m;
+}
+
+Json about_machine(const Json& json, const std::string& where) {
+  for (const char* key : {"processor", "commit", "date"}) text(json, key, where);
+  return json;
+}
+
+const Json& member(const Json& json, const char* key, const std::string& where) {
+  const auto found = json.find(key);
+  check(found != json.end(), "{}: \"{}\" is missing", where, key);
+  return *found;
+}
+
+// One object: the machine, and rows of speeds of us and of others.
+BenchFile read_rivals(const Json& json, const std::string& path) {
+  BenchFile file{.path = path, .machine = about_machine(json, path), .measurements = {}};
+  const auto repeats = static_cast<int64_t>(std::min(number(json, "rounds", path), 1e9));
+  int64_t count = 0;
+  for (const Json& row : json["rows"]) {
+    const std::string where = fmt::format("{}: row {}", path, ++count);
+    check(row.is_object(), "{} is no object", where);
+    const bool steps = row.contains("model");
+    const std::string precision = text(row, "precision", where);
+    Measurement m{};
+    m.section = steps ? "train" : "products";
+    m.name = text(row, steps ? "model" : "product", where);
+    m.unit = steps ? "tokens/s" : "GFLOP/s";
+    m.repeats = repeats;
+    if (precision != "f32") m.name += ", " + precision;
+    const auto size = [&](const Json& of, const char* key) {
+      return static_cast<int64_t>(std::min(number(of, key, where), 1e15));
+    };
+    if (steps) {
+      const Json& shape = member(row, "shape", where);
+      m.shape = fmt::format("L={} C={} V={} B={} T={}", size(shape, "layers"), size(shape, "width"),
+                            size(shape, "vocabulary"), size(shape, "batch"), size(shape, "context"));
+    } else {
+      m.shape = fmt::format("({0}, {2}) ({2}, {1})", size(row, "m"), size(row, "n"), size(row, "k"));
+    }
+    const Json& speeds = member(row, steps ? "tokens_per_second" : "gflops", where);
+    check(speeds.is_object(), "{}: its speeds are no object", where);
+    for (const auto& [side, speed] : speeds.items()) {
+      m.backend = text({{"side", side}}, "side", where);
+      m.median = number(speed, "median", where);
+      m.min = number(speed, "min", where), m.max = number(speed, "max", where);
+      check_speed(m, where);
+      file.measurements.push_back(m);
+    }
+  }
+  check(!file.measurements.empty(), "{}: holds no measurements", path);
+  return file;
 }
 
 }  // namespace
 
 BenchFile read_bench_file(const std::string& path) {
   const std::string all = read_file(path);
+  if (const Json json = try_parse_json(all);
+      json.is_object() && json.contains("rows") && json["rows"].is_array())
+    return read_rivals(json, path);
   BenchFile file{.path = path, .machine = {}, .measurements = {}};
   int64_t line = 0;
   for (size_t begin = 0; begin < all.size();) {
@@ -93,8 +151,7 @@ BenchFile read_bench_file(const std::string& path) {
           end == all.size() ? "; is the file cut off?" : "");
     if (line == 1) {
       check(text(json, "section", where) == "machine", "{}: the first line is not about the machine", where);
-      for (const char* key : {"processor", "commit", "date"}) text(json, key, where);
-      file.machine = json;
+      file.machine = about_machine(json, where);
     } else {
       file.measurements.push_back(measurement(json, where));
     }

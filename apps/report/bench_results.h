@@ -37,7 +37,8 @@ struct BenchFile {
 // The first line of a file: what machine_json() says, and what was run.
 Json machine_line(const std::string& command);
 
-// Throws one line with the path and the number of the line for whatever is not as `bench` writes it.
+// What `bench` wrote, or one of bench/rivals that writes rows of speeds, the sides of each in columns of
+// their own. Throws one line with the path and the number of the line, or of the row, for whatever is not so.
 BenchFile read_bench_file(const std::string& path);
 
 // Measurements of the same thing side by side: a column for each backend of each file.

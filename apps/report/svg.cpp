@@ -123,7 +123,8 @@ std::vector<double> ticks(double low, double high, int count, bool logarithmic) 
 std::string axes(const Axis& x_axis, const Axis& y_axis, std::string_view x_label, std::string_view y_label) {
   const double left = x_axis.begin, right = x_axis.end, top = y_axis.end, bottom = y_axis.begin;
   std::string out;
-  const int along = static_cast<int>(std::clamp((right - left) / 60, 3.0, 7.0));  // numbers need room
+  // Numbers need room; those of a logarithmic axis are short.
+  const int along = x_axis.logarithmic ? 7 : static_cast<int>(std::clamp((right - left) / 60, 3.0, 7.0));
   for (const double tick : ticks(x_axis.low, x_axis.high, along, x_axis.logarithmic)) {
     const double x = x_axis.pixel(tick);
     out += fmt::format(
