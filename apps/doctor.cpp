@@ -100,6 +100,11 @@ void doctor() {
                              compiled.empty() ? "none" : fmt::format("{}", fmt::join(compiled, " ")),
                              has.empty() ? "what is not known" : fmt::format("{}", fmt::join(has, " "))));
   row("products", std::string(cpu::describe_gemm_vectors()) + " (CHAPBOOK_VECTORS chooses)");
+  const Caches& has_caches = caches();
+  const cpu::Blocking blocks = cpu::blocking(true, 512);
+  row("caches", fmt::format("{} second, {} last: products in blocks of {} rows, strips of {} columns",
+                            bytes_text(static_cast<double>(has_caches.second)),
+                            bytes_text(static_cast<double>(has_caches.last)), blocks.rows, blocks.columns));
   row("BLAS", blas());
   row("int8, bf16", fmt::format("weights of --weights are multiplied by {}", cpu::packed_vectors()));
   row("GPU", gpu());

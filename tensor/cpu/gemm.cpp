@@ -12,6 +12,7 @@
 #include "tensor/cpu/gemm_kernel.h"
 #include "tensor/cpu/gemm_pack.h"
 #include "tensor/cpu/loop.h"
+#include "tensor/cpu/processors.h"
 
 namespace chapbook::cpu {
 
@@ -73,13 +74,14 @@ struct Product {
   double* const sums_of_b = epilogue.b_sums ? scratch<struct SumsOfB, double>(n) : nullptr;
 
   const Split stretches = split(divide_up(k, step), largest_stretch / kernel.k_step);
+  const Blocking cut = blocking(floats, cut_stretch(0).units);
   const Split tiles = split(m, kernel.rows), row_blocks = shared_evenly(tiles.parts);
   // Nothing is shared out where there is little to do at all.
-  const bool little = m * std::min(n, columns_at_once) * k < 500000;
+  const bool little = m * std::min(n, cut.columns) * k < 500000;
 
   void compute() const {
     if (sums_of_b) std::fill(sums_of_b, sums_of_b + n, 0.0);
-    for (int64_t j = 0; j < n; j += columns_at_once) {
+    for (int64_t j = 0; j < n; j += cut.columns) {
       const Strip strip = cut_strip(j);
       for (int64_t part = 0; part < stretches.parts; ++part) {
         const Stretch stretch = cut_stretch(part);
@@ -96,9 +98,7 @@ struct Product {
   }
 
  private:
-  static constexpr int64_t columns_at_once = 4096;  // their panels share the last cache with the rows of a
-  static constexpr int64_t turning_pays = 256;      // from so many columns of y on
-  static constexpr int64_t rows_at_once = floats ? 108 : 256;  // of a task, about
+  static constexpr int64_t turning_pays = 256;  // from so many columns of y on
   static constexpr int64_t panels_at_once = 4;  // of a task that are then finished while they are at hand
   // In units. A panel of floats is 64 KiB; one of pairs may be twice as long, as then most products of a
   // training step are a single stretch.
@@ -108,8 +108,7 @@ struct Product {
 
   // Blocks of rows, as many for each thread as for the others.
   Split shared_evenly(int64_t tile_count) const {
-    const int64_t blocks = divide_up(tile_count, rows_at_once / kernel.rows),
-                  threads = thread_pool().threads();
+    const int64_t blocks = divide_up(tile_count, cut.rows / kernel.rows), threads = thread_pool().threads();
     return {tile_count, std::min(tile_count, divide_up(blocks, threads) * threads)};
   }
 
@@ -136,7 +135,7 @@ struct Product {
 
   // Enough tasks that the last one to end is not waited for long.
   Strip cut_strip(int64_t begin) const {
-    const int64_t columns = std::min(columns_at_once, n - begin), panels = divide_up(columns, width);
+    const int64_t columns = std::min(cut.columns, n - begin), panels = divide_up(columns, width);
     const int64_t tasks = little ? 1 : 4 * thread_pool().threads();
     const bool keeps_sums = !sums_in_y && stretches.parts > 1;
     return {begin,
@@ -239,6 +238,12 @@ struct Product {
 };
 
 }  // namespace
+
+Blocking blocking(bool floats, int64_t units) {
+  const int64_t bytes = std::max<int64_t>(units, 1) * static_cast<int64_t>(sizeof(float));
+  return {std::clamp<int64_t>(caches().second / 2 / bytes, 32, floats ? 108 : 256),
+          std::clamp<int64_t>(caches().last / 4 / bytes / 64 * 64, 512, 4096)};
+}
 
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
           const Epilogue& epilogue) {

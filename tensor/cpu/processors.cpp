@@ -43,4 +43,12 @@ int processors(const std::string& root) {
   return std::max(1, static_cast<int>(std::ceil(most)));
 }
 
+Caches& caches() {
+  static Caches ours = [] {
+    const int64_t second = os::second_cache_bytes(), last = os::last_cache_bytes();
+    return Caches{second > 0 ? second : 512 << 10, last > 0 ? last : 8 << 20};
+  }();
+  return ours;
+}
+
 }  // namespace chapbook

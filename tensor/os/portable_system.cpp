@@ -26,6 +26,8 @@ Loaded load(const std::filesystem::path&, const char*) {
 }
 std::string name() { return "not known to a portable build"; }
 double memory_bytes() { return 0; }
+int64_t second_cache_bytes() { return 0; }
+int64_t last_cache_bytes() { return 0; }
 bool grants_tiles() { return false; }
 
 }  // namespace chapbook::os

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace chapbook::os {
@@ -71,6 +72,14 @@ std::string name() {
 double memory_bytes() {
   return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
+
+#ifdef _SC_LEVEL2_CACHE_SIZE
+int64_t second_cache_bytes() { return std::max(0l, ::sysconf(_SC_LEVEL2_CACHE_SIZE)); }
+int64_t last_cache_bytes() { return std::max(0l, ::sysconf(_SC_LEVEL3_CACHE_SIZE)); }
+#else
+int64_t second_cache_bytes() { return 0; }
+int64_t last_cache_bytes() { return 0; }
+#endif
 
 // arch_prctl, ARCH_REQ_XCOMP_PERM of tile data.
 bool grants_tiles() {

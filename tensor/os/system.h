@@ -34,6 +34,10 @@ Loaded load(const std::filesystem::path& library, const char* function);
 std::string name();     // of the system, its release and the kind of machine
 double memory_bytes();  // that the machine has; 0 where the system does not say
 
+// Of a processor's second and last cache; 0 where the system does not say.
+int64_t second_cache_bytes();
+int64_t last_cache_bytes();
+
 // Asks for the registers of AMX's tiles, which a process's first use would be ended for otherwise.
 bool grants_tiles();
 

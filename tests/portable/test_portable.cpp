@@ -21,6 +21,7 @@ TEST_CASE("this is the portable way") {
   CHECK(os::name() == "not known to a portable build");
   CHECK(os::load("libm.so.6", "cos").reason == "libraries cannot be loaded by a portable build");
   CHECK(os::program().empty());
+  CHECK(os::second_cache_bytes() + os::last_cache_bytes() == 0);
   CHECK(os::process_id() == os::process_id());
   CHECK(processors() >= 1);
 }

@@ -5,8 +5,10 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/processors.h"
 #include "tensor/ops.h"
 #include "tests/support/operand.h"
 #include "tests/support/run_case.h"
@@ -64,6 +66,31 @@ TEST_CASE("cpu: products of bf16 in any layout, in pairs and tiles and without")
       multiply_in_all_layouts(m, n, k, DType::bf16, DType::f32, 2e-6);
     }
   });
+}
+
+TEST_CASE("cpu: products are cut for the caches there are, and have the same bits") {
+  struct Restore {
+    Caches before = caches();
+    ~Restore() { caches() = before; }
+  } restore;
+  CHECK(caches().second > 0);
+  CHECK(caches().last >= caches().second);
+  Random random{1};
+  const Tensor a = normal({300, 700}, random), b = normal({700, 1500}, random);
+  const auto product = [&](DType dtype, Caches with) {
+    caches() = with;
+    return matmul(a.to(dtype), b.to(dtype));
+  };
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Tensor large = product(dtype, {int64_t{1} << 30, int64_t{1} << 30}), small = product(dtype, {1, 1});
+    CHECK(cpu::blocking(dtype == DType::f32, 512).columns == 512);
+    CHECK(cpu::blocking(dtype == DType::f32, 512).rows == 32);
+    CHECK(std::memcmp(large.view().data, small.view().data, large.count() * size_of(dtype)) == 0);
+  }
+  caches() = {1 << 20, 32 << 20};
+  CHECK(cpu::blocking(true, 512).rows == 108);
+  CHECK(cpu::blocking(false, 1024).rows == 128);
+  CHECK(cpu::blocking(true, 512).columns == 4096);
 }
 
 // What can go wrong in a vector of bits: numbers of all magnitudes, below the smallest normal one and beyond
