@@ -17,8 +17,8 @@ int64_t divide_up(int64_t x, int64_t by) { return (x + by - 1) / by; }
 // Where number p of column j lies, and the scale of group g of it.
 int64_t place(Packing packing, int64_t rows, int64_t p, int64_t j) {
   const int64_t panel = j / width, column = j % width;
-  if (packing == Packing::bf16) return (panel * rows + p) * width + column;
   const int64_t groups = divide_up(rows, group), four = p % group / 4;
+  if (packing == Packing::bf16) return ((panel * groups * group + p) / 2 * width + column) * 2 + p % 2;
   return ((panel * groups + p / group) * group + four * 4) * width + column * 4 + p % 4;
 }
 int64_t scale_place(int64_t rows, int64_t g, int64_t j) {
@@ -34,10 +34,10 @@ PackedMatrix pack(const Tensor& b, Packing packing) {
   check(k > 0 && n > 0, "pack: there is nothing in {}", b.shape());
   const std::vector<float> from = b.to_vector<float>();
   if (packing == Packing::bf16) {
-    std::vector<bf16> numbers(panels * k * width, bf16(0.0f));
+    std::vector<bf16> numbers(panels * groups * group * width, bf16(0.0f));
     for (int64_t p = 0; p < k; ++p)
       for (int64_t j = 0; j < n; ++j) numbers[place(packing, k, p, j)] = bf16(from[p * n + j]);
-    return {packing, k, n, Tensor::from(numbers, {panels, k, width}, b.backend()), {}};
+    return {packing, k, n, Tensor::from(numbers, {panels, groups * group / 2, width, 2}, b.backend()), {}};
   }
   std::vector<uint8_t> numbers(panels * groups * group * width, 128);
   std::vector<float> scales(panels * groups * width, 0.0f);

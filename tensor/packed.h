@@ -13,17 +13,18 @@ enum class Packing : uint8_t { bf16, int8 };
 std::string_view name_of(Packing packing);
 
 // Columns lie in panels of 32 that are read from end to end, the last one filled up with zeros. As bf16, a
-// row of a panel is 32 numbers. As int8, a group is 32 numbers of a column that share an f32 scale, the
-// largest of them over 127, as in llama.cpp's Q8_0; a panel has 32 columns' groups side by side, and in them
-// four numbers of each column, as dot products of bytes take them:
-//   bf16: b[p, j] = numbers[j / 32, p, j % 32]
+// panel holds pairs of numbers that follow each other in a column, 32 columns' side by side, as products of
+// pairs take them; zeros fill a column up to a multiple of 32. As int8, a group is 32 numbers of a column
+// that share an f32 scale, the largest of them over 127, as in llama.cpp's Q8_0; a panel has 32 columns'
+// groups side by side, and in them four numbers of each column, as dot products of bytes take them:
+//   bf16: b[p, j] = numbers[j / 32, p / 2, j % 32, p % 2]
 //   int8: b[p, j] = scales[j / 32, p / 32, j % 32] (numbers[j / 32, p / 32, p % 32 / 4, j % 32, p % 4] - 128)
 struct PackedMatrix {
-  static constexpr int64_t panel = 32, group = 32;
+  static constexpr int64_t panel = 32, group = 32, few = 16;
 
   Packing packing = Packing::bf16;
   int64_t rows = 0, columns = 0;
-  Tensor numbers;  // bf16: (panels, rows, 32) of bf16; int8: (panels, groups, 8, 32, 4) of u8
+  Tensor numbers;  // bf16: (panels, pairs, 32, 2) of bf16; int8: (panels, groups, 8, 32, 4) of u8
   Tensor scales;   // int8: (panels, groups, 32) of f32; a group with a number that is not finite has NaN
 
   explicit operator bool() const { return static_cast<bool>(numbers); }
@@ -38,7 +39,8 @@ Tensor unpack(const PackedMatrix& b);                 // the numbers it holds: (
 // first; products of groups are whole numbers, and their sums are added in the order of k:
 //   y = fma(whole, scale of a's group * scale of b's, y)
 // and then bias and residual, all in f32, so that every backend and processor gives the same bits. A row of a
-// has the same bits with any others.
+// has the same bits with any others; for bf16 with any others up to `few` rows in all. In more rows, which
+// are a prompt's, a processor with instructions for pairs of bf16 rounds a's numbers to bf16 too.
 Tensor matmul(const Tensor& a, const PackedMatrix& b, const Tensor& bias = {}, const Tensor& residual = {});
 
 // How a group of numbers becomes whole ones, for both sides of a product. Where one is not finite, NaN

@@ -4,6 +4,8 @@
 
 #include "tensor/cpu/cpu_backend.h"
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/gemm_kernel.h"
+#include "tensor/cpu/half.h"
 #include "tensor/cpu/loop.h"
 #include "tensor/cpu/packed.h"
 #include "tensor/cpu/packed_kernel.h"
@@ -35,7 +37,10 @@ struct Product {
   const View& y;
   const Epilogue& epilogue;
   const PackedKernel& kernel;
-  const int64_t tiles = (m + kernel.rows - 1) / kernel.rows;  // of rows, nearly equal
+  const int64_t most_rows;                                // of a tile of y,
+  const int64_t tiles = (m + most_rows - 1) / most_rows;  // which are nearly equal
+
+  const int64_t column = (k + group - 1) / group * group;  // of a panel, with its zeros
 
   int64_t first(int64_t tile) const { return m * tile / tiles; }
 
@@ -48,7 +53,7 @@ struct Product {
     parallel_for(panels, at_once, [&](int64_t begin, int64_t end) {
       for (int64_t j = begin; j < end; ++j)
         for (int64_t tile = 0; tile < tiles; ++tile) {
-          alignas(64) float sums[8 * width];
+          alignas(64) float sums[32 * width];
           const int64_t i = first(tile), rows = first(tile + 1) - i;
           panel(j, tile, rows, sums);
           finish(epilogue, {sums, width, 1}, y, i, rows, j * width, std::min(width, n - j * width));
@@ -57,16 +62,37 @@ struct Product {
   }
 
   void halves(const uint16_t* numbers) const {
-    float* const rows = scratch<struct RowsSideBySide>(m * k);  // of each tile
-    parallel_for(tiles, std::max<int64_t>(1, grain / (kernel.rows * k)), [&](int64_t begin, int64_t end) {
+    const int64_t pairs = (k + 1) / 2;
+    float* const rows = scratch<struct RowsSideBySide>(m * pairs * 2);  // of each tile
+    parallel_for(tiles, std::max<int64_t>(1, grain / (most_rows * k)), [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) {
         const int64_t i = first(tile), count = first(tile + 1) - i;
-        for (int64_t r = 0; r < count; ++r)
-          for (int64_t p = 0; p < k; ++p) rows[i * k + p * count + r] = a[(i + r) * a_step + p];
+        float* const to = rows + i * pairs * 2;
+        for (int64_t r = 0; r < count; ++r) {
+          for (int64_t p = 0; p < k; ++p) to[p * count + r] = a[(i + r) * a_step + p];
+          if (k % 2) to[k * count + r] = 0;
+        }
       }
     });
     each_panel(k * width * 2, [&](int64_t j, int64_t tile, int64_t count, float* sums) {
-      kernel.halves[count - 1](k, rows + first(tile) * k, numbers + j * k * width, sums);
+      kernel.halves[count - 1](pairs, rows + first(tile) * pairs * 2, numbers + j * column * width, sums);
+    });
+  }
+
+  // Both sides in bf16, by the instructions for pairs.
+  void in_pairs(const MicroKernel<Pair>& products, const uint16_t* numbers) const {
+    const int64_t step = column + 32;  // rows then fall into different sets of the cache
+    bf16* const rows = scratch<struct RowsInPairs, bf16>(m * step);
+    parallel_for(m, std::max<int64_t>(1, grain / k), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        round_row(a + i * a_step, k, rows + i * step);
+        std::fill(rows + i * step + k, rows + i * step + column, bf16{});
+      }
+    });
+    each_panel(k * width * 2, [&](int64_t j, int64_t tile, int64_t count, float* sums) {
+      products.by_row[count - 1](column / 2, reinterpret_cast<const Pair*>(rows + first(tile) * step),
+                                 step / 2, reinterpret_cast<const Pair*>(numbers + j * column * width), sums,
+                                 width, false);
     });
   }
 
@@ -111,9 +137,15 @@ void CpuBackend::packed_matmul(In a, In numbers, In scales, In bias, In residual
     return reference_backend().packed_matmul(a, numbers, scales, bias, residual, y);
   if (y.count() == 0) return;
   const Epilogue epilogue{.bias = bias, .residual = residual};
-  const cpu::Product product{y.shape[0],   y.shape[1], a.shape[1], a.as<float>(),
-                             a.strides[0], y,          epilogue,   cpu::kernel()};
-  if (scales)
+  const cpu::PackedKernel& kernel = cpu::kernel();
+  const cpu::MicroKernel<cpu::Pair>* const pairs =
+      scales || y.shape[0] <= PackedMatrix::few ? nullptr : cpu::kernel_of_pairs();
+  const cpu::Product product{y.shape[0],    y.shape[1],   a.shape[1],
+                             a.as<float>(), a.strides[0], y,
+                             epilogue,      kernel,       pairs ? pairs->rows : kernel.rows};
+  if (pairs)
+    product.in_pairs(*pairs, numbers.as<uint16_t>());
+  else if (scales)
     product.bytes(numbers.as<uint8_t>(), scales.as<float>());
   else
     product.halves(numbers.as<uint16_t>());

@@ -11,10 +11,6 @@ struct Lanes {
   static constexpr int width = 8;
   typedef float Floats __attribute__((vector_size(32), aligned(4)));
   typedef int32_t Ints __attribute__((vector_size(32), aligned(4)));
-  static Floats widen(const uint16_t* x) {
-    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
-    return (Floats)_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16);
-  }
   // Of four bytes in a row, the first and the third, then the second and the fourth.
   static Ints dot(Ints sum, const uint8_t* b, const int8_t* a) {
     const __m256i fours = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)),

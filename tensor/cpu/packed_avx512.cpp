@@ -11,10 +11,6 @@ struct Lanes {
   static constexpr int width = 16;
   typedef float Floats __attribute__((vector_size(64), aligned(4)));
   typedef int32_t Ints __attribute__((vector_size(64), aligned(4)));
-  static Floats widen(const uint16_t* x) {
-    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
-    return (Floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16);
-  }
   static Ints dot(Ints sum, const uint8_t* b, const int8_t* a) {
     int32_t four;
     __builtin_memcpy(&four, a, 4);

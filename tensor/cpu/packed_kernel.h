@@ -9,8 +9,9 @@
 
 namespace chapbook::cpu {
 
-// y (rows, 32) = a times a panel of k rows of bf16; a holds all rows' numbers side by side for each of k.
-using PanelOfHalves = void (*)(int64_t k, const float* a, const uint16_t* panel, float* y);
+// y (rows, 32) = a times a panel of pairs of bf16; a holds all rows' numbers side by side for each of 2
+// pairs.
+using PanelOfHalves = void (*)(int64_t pairs, const float* a, const uint16_t* panel, float* y);
 
 // Rows of a as whole numbers: `step` numbers apart, with a scale for each group of 32, and what the sum of a
 // group begins at, -128 times the sum of its numbers, since those of the panel are 128 too large.
@@ -34,26 +35,33 @@ extern const PackedKernel packed_avx512_kernel, packed_avx2_kernel, packed_porta
 
 namespace {
 
-// Lanes: `width` numbers of f32 (Floats) or i32 (Ints), with widen, dot and fma. Of a panel, two vectors of
+// Lanes: `width` numbers of f32 (Floats) or i32 (Ints), with dot and fma. Of a panel, two vectors of
 // columns at a time.
 template <class Lanes>
 struct Panel {
   using Floats = typename Lanes::Floats;
   using Ints = typename Lanes::Ints;
   static constexpr int width = Lanes::width, columns = 32, group = 32, passes = columns / (2 * width);
+  static constexpr int32_t high = static_cast<int32_t>(0xffff0000);
 
   template <int rows>
-  static void halves(int64_t k, const float* a, const uint16_t* panel, float* y) {
+  static void halves(int64_t pairs, const float* a, const uint16_t* panel, float* y) {
     for (int pass = 0; pass < passes; ++pass) {
-      Floats sums[rows][2] = {};
-      const uint16_t* b = panel + pass * 2 * width;
-      for (int64_t p = 0; p < k; ++p, b += columns) {
-        const Floats left = Lanes::widen(b), right = Lanes::widen(b + width);
+      Floats sums[rows][2] = {}, seconds[rows][2] = {};  // of the pairs' first and second numbers
+      const uint16_t* b = panel + pass * 4 * width;
+      for (int64_t p = 0; p < pairs; ++p, b += 2 * columns) {
+        Ints left, right;
+        __builtin_memcpy(&left, b, sizeof(left)), __builtin_memcpy(&right, b + 2 * width, sizeof(right));
         for (int r = 0; r < rows; ++r) {
-          sums[r][0] += a[p * rows + r] * left;
-          sums[r][1] += a[p * rows + r] * right;
+          const float first = a[2 * p * rows + r], second = a[(2 * p + 1) * rows + r];
+          sums[r][0] += first * (Floats)(left << 16);  // a bf16 is the upper half of an f32
+          sums[r][1] += first * (Floats)(right << 16);
+          seconds[r][0] += second * (Floats)(left & high);
+          seconds[r][1] += second * (Floats)(right & high);
         }
       }
+      for (int r = 0; r < rows; ++r)
+        for (int v = 0; v < 2; ++v) sums[r][v] += seconds[r][v];
       write<rows>(sums, y + pass * 2 * width);
     }
   }

@@ -7,10 +7,6 @@ struct Lanes {
   static constexpr int width = 4;
   typedef float Floats __attribute__((vector_size(16), aligned(4)));
   typedef int32_t Ints __attribute__((vector_size(16), aligned(4)));
-  static Floats widen(const uint16_t* x) {
-    typedef uint32_t Bits __attribute__((vector_size(16)));
-    return (Floats)(Bits{x[0], x[1], x[2], x[3]} << 16);
-  }
   static Ints dot(Ints sum, const uint8_t* b, const int8_t* a) {
     for (int lane = 0; lane < width; ++lane)
       for (int i = 0; i < 4; ++i) sum[lane] += b[lane * 4 + i] * a[i];

@@ -53,7 +53,7 @@ void ReferenceBackend::packed_matmul(In a_view, In numbers_view, In scales_view,
         continue;
       }
       double sum = 0;
-      for (int64_t p = 0; p < k; ++p) sum += a(i, p) * numbers(j / width, p, j % width);
+      for (int64_t p = 0; p < k; ++p) sum += a(i, p) * numbers(j / width, p / 2, j % width, p % 2);
       y(i, j) = finish(sum);
     }
   }

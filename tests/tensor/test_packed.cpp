@@ -10,6 +10,7 @@
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/packed.h"
 #include "tests/support/misuse.h"
+#include "tests/support/operand.h"
 #include "tests/support/run_case.h"
 
 using namespace chapbook;
@@ -85,6 +86,7 @@ TEST_CASE(
     const Tensor wanted = matmul(a.to(DType::f64), b.to(DType::bf16).to(DType::f64));
     const PackedMatrix packed = pack(b.to(backend("cpu")), Packing::bf16);
     CHECK(same_bits(unpack(packed), b.to(DType::bf16).to(DType::f32)));
+    CHECK(packed.bytes() == 2 * ((n + 31) / 32 * 32) * ((k + 31) / 32 * 32));
     with_all_vectors([&] {
       Tensor first;
       for (const int count : {1, 2, 5}) {
@@ -94,6 +96,34 @@ TEST_CASE(
         if (!first) first = y;
         CHECK(same_bits(y, first));
       }
+    });
+  }
+  thread_pool().set_threads(threads);
+}
+
+TEST_CASE("packed products of bf16 and many rows are in pairs where there are instructions for them") {
+  Backend& on = backend("cpu");
+  const int threads = thread_pool().threads();
+  for (const auto& [m, n, k] : {Sizes{17, 33, 31}, {33, 70, 130}, {100, 65, 64}}) {
+    INFO(m, " ", n, " ", k);
+    const Tensor a = random_matrix(m, k, 1), b = random_matrix(k, n, 2);
+    const auto halves = [](const Tensor& x) { return x.to(DType::bf16).to(DType::f64); };
+    const Tensor wanted = matmul(halves(a), halves(b)), x = a.to(on);
+    const PackedMatrix packed = pack(b.to(on), Packing::bf16);
+    with_vectors({"amx", "avx512bf16", "amx-as-written", "avx512bf16-as-written"}, [&] {
+      Tensor first;
+      for (const int count : {1, 2, 5}) {
+        thread_pool().set_threads(count);
+        const Tensor y = matmul(x, packed);
+        CHECK(relative_error(y.to_vector<double>(), wanted.to_vector<double>()) <= tolerance(DType::f32));
+        if (!first) first = y;
+        CHECK(same_bits(y, first));
+      }
+      // Few rows are not rounded, so that they have the same bits alone and together.
+      const Tensor few = x.slice(0, 0, PackedMatrix::few);
+      const Tensor exact = matmul(few.to(DType::f64), b.to(on).to(DType::bf16).to(DType::f64));
+      CHECK(relative_error(matmul(few, packed).to_vector<double>(), exact.to_vector<double>()) <=
+            tolerance(DType::f32));
     });
   }
   thread_pool().set_threads(threads);
