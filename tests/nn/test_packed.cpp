@@ -45,7 +45,8 @@ TEST_CASE(
         const auto whole = model_of(family, backend(on)), packed = model_of(family, backend(on));
         packed->pack_weights(packing);
         CHECK(packed->packed());
-        // 2 and 1 + 1/8 bytes a number and not 4, and what fills panels and groups up: at these widths as much.
+        // 2 and 1 + 1/8 bytes a number and not 4, and what fills panels and groups up: at these widths as
+        // much.
         CHECK(packed->weight_bytes() < whole->weight_bytes() * (packing == Packing::bf16 ? 1.2 : 0.65));
         NoGrad no_grad;
         Random random{12};
