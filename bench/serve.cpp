@@ -1,6 +1,6 @@
 // Times the server: CLIENTS that ask for a text of TOKENS tokens each, one after the other and then all at
 // once, over its socket, from a model with random weights. Prints one line of JSON.
-//   bench_serve LAYERS HEADS WIDTH CONTEXT VOCABULARY TOKENS CLIENTS
+//   bench_serve LAYERS HEADS WIDTH CONTEXT VOCABULARY TOKENS CLIENTS [f32|bf16|int8]
 #include <fmt/core.h>
 
 #include <atomic>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/report/machine.h"
+#include "apps/run/weights.h"
 #include "apps/serve/server.h"
 #include "data/bpe_train.h"
 #include "data/stories.h"
@@ -19,8 +20,9 @@
 using namespace chapbook;
 
 int main(int argc, char** argv) try {
-  if (argc != 8) {
-    fmt::print(stderr, "usage: {} LAYERS HEADS WIDTH CONTEXT VOCABULARY TOKENS CLIENTS\n", argv[0]);
+  if (argc != 8 && argc != 9) {
+    fmt::print(stderr, "usage: {} LAYERS HEADS WIDTH CONTEXT VOCABULARY TOKENS CLIENTS [f32|bf16|int8]\n",
+               argv[0]);
     return 2;
   }
   const auto number = [&](int i) { return std::atoll(argv[i]); };
@@ -36,6 +38,7 @@ int main(int argc, char** argv) try {
   models.push_back({"model", {std::make_unique<GPT>(config), train_bpe(stories, 500)}});
   Random random{1};
   models[0].model.network->initialise(random);
+  const std::string weights = choose_weights(*models[0].model.network, argc == 9 ? argv[8] : "f32");
   const int32_t end = models[0].model.tokenizer.end_of_text();
 
   ModelServer server(std::move(models), {});
@@ -74,6 +77,7 @@ int main(int argc, char** argv) try {
   const Json result = {
       {"machine", machine_json()},
       {"model", {config.layers, config.heads, config.width, config.context, config.vocabulary}},
+      {"weights", weights},
       {"tokens", tokens},
       {"clients", clients},
       {"one_after_the_other_tokens_per_second", all / alone},

@@ -1,5 +1,7 @@
 // A server in this process, with a small model of random weights: what the tests of serve talk to.
 #pragma once
+#include <httplib.h>
+
 #include <memory>
 #include <string>
 #include <thread>
@@ -22,6 +24,17 @@ inline Response get(int port, const std::string& path, httplib::Headers headers 
   const auto result = httplib::Client("127.0.0.1", port).Get(path, headers);
   return result ? Response{result->status, result->body} : Response{};
 }
+
+inline Response post(int port, const std::string& body, const std::string& path = "/v1/completions",
+                     httplib::Headers headers = {}) {
+  httplib::Client client("127.0.0.1", port);
+  client.set_read_timeout(60);
+  const auto result = client.Post(path, headers, body, "application/json");
+  return result ? Response{result->status, result->body} : Response{};
+}
+
+// How a request of these tests begins.
+inline const std::string story = R"("model": "lively", "prompt": "Once upon a time", "seed": 5, )";
 
 // Weights four times as large as at the start of training: scores that differ.
 inline Model lively_model(const GPTConfig& config = {

@@ -3,7 +3,6 @@
 
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
@@ -11,6 +10,7 @@
 #include "data/stories.h"
 #include "nn/gpt.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tensor/safetensors.h"
 #include "tests/support/temporary_directory.h"
 
@@ -51,6 +51,27 @@ TEST_CASE("a GPT-2 written by transformers opens") {
   const GPTConfig& config = dynamic_cast<const GPT&>(*network).config();
   CHECK(config.bias);
   CHECK(parameter_count(config) == count_parameters(*network));
+}
+
+TEST_CASE("a GPT-2 of somebody else's, with a tokenizer of theirs, tells the same 200 tokens greedily") {
+  const std::string path = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/greedy";
+  const Model model = load_model(path);
+  CHECK(!model.after_end);
+  const Sampling greedy{.temperature = 0, .tokens = 200, .stop_at_end = false};
+  int texts = 0;
+  for (const Json& golden : parse_json(read_file(path + "/golden.json"))) {
+    const std::string prompt = golden["prompt"];
+    CAPTURE(prompt);
+    CHECK(Json(prompt_ids(model.tokenizer, prompt, model.after_end)) == golden["prompt_ids"]);
+    std::vector<int32_t> told;
+    generate(
+        *model.network, model.tokenizer, prompt, greedy, [&](int32_t id) { told.push_back(id); },
+        model.after_end);
+    CHECK(Json(told) == golden["ids"]);
+    CHECK(tell(*model.network, model.tokenizer, prompt, greedy, model.after_end) == golden["text"]);
+    ++texts;
+  }
+  CHECK(texts == 5);
 }
 
 // The message of the Error that loading gives; empty if it loads.
