@@ -23,10 +23,6 @@ class Look : public Watch {
   std::function<void(const std::string&, const Variable&)> see_;
 };
 
-Tensor tokens_of(std::span<const int32_t> ids, Backend& backend) {
-  return Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, backend);
-}
-
 // A whole number at the front of `text`, which is taken away; -1 where there is none.
 int64_t take_number(std::string_view& text) {
   int64_t number = -1;
@@ -38,6 +34,10 @@ int64_t take_number(std::string_view& text) {
 
 }  // namespace
 
+Tensor batch_of_one(std::span<const int32_t> ids, Backend& backend) {
+  return Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, backend);
+}
+
 Anatomy anatomy(const LanguageModel& model) {
   NoGrad no_grad;
   Anatomy found;
@@ -46,7 +46,7 @@ Anatomy anatomy(const LanguageModel& model) {
     if (name.ends_with(".queries")) found.heads = x.size(1);
     if (name.ends_with(".neurons")) found.neurons = x.size(-1);
   });
-  model.stream(tokens_of(std::array{0}, model.backend()));
+  model.stream(batch_of_one(std::array{0}, model.backend()));
   return found;
 }
 
@@ -54,7 +54,7 @@ NamedValues named_values(const LanguageModel& model, std::span<const int32_t> id
   NoGrad no_grad;
   NamedValues values;
   const Look look([&](const std::string& name, const Variable& x) { values[name] = x.value(); });
-  model.stream(tokens_of(ids, model.backend()));
+  model.stream(batch_of_one(ids, model.backend()));
   return values;
 }
 

@@ -33,6 +33,8 @@ struct Cut {
 // Throws for what is no part, naming those there are.
 Cut read_cut(std::string_view text, const Anatomy& anatomy, bool patched = false);
 
+Tensor batch_of_one(std::span<const int32_t> ids, Backend& backend);  // (1, T)
+
 // The values of a text that patches come from, by name.
 using NamedValues = std::map<std::string, Tensor>;
 NamedValues named_values(const LanguageModel& model, std::span<const int32_t> ids);

@@ -159,17 +159,14 @@ std::vector<Guess> guesses(const Model& model, const Tensor& stream, std::span<c
   return all;
 }
 
-Tensor batch_of_one(std::span<const int32_t> ids, const Model& model) {
-  return Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend());
-}
-
 // The loss of tokens from + 1 to `to` (of those that are there), as a graph: what the stream says of each.
 Variable loss_of(const Model& model, const Variable& stream, std::span<const int32_t> ids, int64_t from,
                  int64_t to) {
   std::vector<int32_t> targets;
   for (int64_t t = from; t < to; ++t)
     targets.push_back(t + 1 < static_cast<int64_t>(ids.size()) ? ids[t + 1] : ignored_target);
-  return cross_entropy(model.network->scores(slice(stream, 1, from, to)), batch_of_one(targets, model));
+  return cross_entropy(model.network->scores(slice(stream, 1, from, to)),
+                       batch_of_one(targets, model.network->backend()));
 }
 
 void check_places(const std::vector<Cut>& cuts, size_t tokens) {
@@ -189,7 +186,7 @@ XRay xray(const Model& model, std::vector<int32_t> ids, const XRayOptions& optio
   for (int64_t t = 1; t < T; ++t)
     if (!model.tokenizer.is_special(ids[t]))
       seen.text_bytes += static_cast<int64_t>(model.tokenizer.token_bytes(ids[t]).size());
-  const Tensor tokens = batch_of_one(ids, model);
+  const Tensor tokens = batch_of_one(ids, model.network->backend());
   if (options.depth != XRayOptions::Depth::inside) {
     NoGrad no_grad;
     const Surgeon surgeon(anatomy(*model.network), options.cuts, options.other);
@@ -226,8 +223,8 @@ WayBack way_back(const Model& model, std::span<const int32_t> ids, int64_t place
   clear_gradients(*model.network);
   Looker looker(model, options, true);
   const std::span<const int32_t> seen = ids.first(place);  // what comes later cannot matter
-  const Variable loss =
-      loss_of(model, model.network->stream(batch_of_one(seen, model)), ids, place - 1, place);
+  const Variable loss = loss_of(model, model.network->stream(batch_of_one(seen, model.network->backend())),
+                                ids, place - 1, place);
   backward(loss);
   WayBack way{loss.value().item(), std::move(looker.shares), {}, std::move(looker.gradients), {}};
   for (int64_t i = 0; looker.streams.contains(stream_name(i)); ++i)

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "apps/run/generator.h"
+#include "data/token_text.h"
 #include "data/utf8.h"
 #include "tensor/json.h"
 

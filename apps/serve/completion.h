@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "apps/serve/engine.h"
-#include "apps/serve/xray_view.h"
 #include "tensor/json.h"
 
 namespace chapbook {

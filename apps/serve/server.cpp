@@ -1,8 +1,11 @@
 #include "apps/serve/server.h"
 
+#include <cmath>
+
 #include "apps/run/generator.h"
 #include "apps/serve/page.h"
 #include "apps/serve/xray_view.h"
+#include "data/token_text.h"
 #include "data/utf8.h"
 #include "tensor/json.h"
 
@@ -43,12 +46,9 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
     const Model& model = asked.model->model;
     std::vector<float> logits;
     engine_.compute([&] {
-      const auto& ids = asked.prompts.front().ids;
       auto caches = model.network->caches();
-      logits = model.network
-                   ->next(Tensor::from(ids, {1, static_cast<int64_t>(ids.size())}, model.network->backend()),
-                          caches)
-                   .to_vector<float>();
+      const Tensor ids = batch_of_one(asked.prompts.front().ids, model.network->backend());
+      logits = model.network->next(ids, caches).to_vector<float>();
     });
     logits.resize(model.tokenizer.vocabulary_size());
     answer(response, 200, {{"scores", logits}});
@@ -84,10 +84,7 @@ Json ModelServer::see_inside(Json body) {
   if (asked.prompts.size() != 1) refuse("prompt", "'prompt' must be one text");
   const Model& model = asked.model->model;
   const std::vector<int32_t>& ids = asked.prompts.front().ids;
-  const int64_t T = static_cast<int64_t>(ids.size()), most = 512;  // stories wait meanwhile
-  if (T > most)
-    refuse("prompt", fmt::format("the text has {} tokens; an x-ray here takes up to {}, ./chapbook xray more",
-                                 T, most));
+  const int64_t T = static_cast<int64_t>(ids.size());
   if (!from.is_null() && !from.is_string()) refuse("from", "'from' must be a text");
   if (!back.is_null() && !(back.is_number_integer() && back >= 1 && back < T))
     refuse("back", fmt::format("'back' must be a token from 1 to {}", T - 1));
@@ -108,6 +105,14 @@ Json ModelServer::see_inside(Json body) {
   engine_.compute([&] {
     XRayOptions how;
     const Anatomy there = anatomy(*model.network);
+    // Weights of attention, all of which are held: 160 MB, and a time in which stories wait.
+    constexpr double most = 4e7;
+    const int64_t heads = there.layers * there.heads;
+    if (static_cast<double>(heads * T * T) > most)
+      refuse("prompt",
+             fmt::format("the text has {} tokens; an x-ray of this model takes up to {} here, and all of its "
+                         "context in ./chapbook xray",
+                         T, static_cast<int64_t>(std::sqrt(most / static_cast<double>(heads)))));
     parts(off, "off", there, how.cuts);
     parts(patch, "patch", there, how.cuts);
     if (!patch.is_null() && !patch.empty()) {

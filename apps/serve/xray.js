@@ -2,6 +2,7 @@
 // token's loss comes from, the graph as it ran, and surgery. The page of serve and the file that `./chapbook xray`
 // writes both hold it; only where the numbers come from differs. xray_json() in xray_view.cpp says what `data` is.
 "use strict";
+const percent = p => p >= 0.9995 ? "100%" : p >= 0.0995 ? Math.round(100 * p) + "%" : p >= 0.00095 ? (100 * p).toFixed(1) + "%" : p > 0 ? "<0.1%" : "0%";
 class XRay {
   // back(token): the way back from it, or a promise of it; operate({off, patch, from}): other data, where that can be had.
   constructor(root, {back, operate}) {
@@ -52,7 +53,6 @@ class XRay {
   // A token as it is shown; the end of a text and parts of letters have no text of their own.
   text(id) { return id === this.data.end ? "❧" : this.data.texts[id].replace(/^bytes:.*/, "\uFFFD"); }
   word(id) { const text = this.text(id); return text.trim() === "" ? (text.includes("\n") ? "↵" : "·") : text.replace(/ /g, "·").replace(/\n/g, "↵"); }
-  percent(p) { return p >= 0.9995 ? "100%" : p >= 0.0995 ? Math.round(100 * p) + "%" : p >= 0.00095 ? (100 * p).toFixed(1) + "%" : p > 0 ? "<0.1%" : "0%"; }
   short(x) { return x === null || x === undefined ? "" : x === 0 ? "0" : Math.abs(x) >= 1e4 || Math.abs(x) < 1e-3 ? x.toExponential(1) : x.toPrecision(3); }
   count(x) { return new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3}).format(x); }
   escape(text) { return String(text).replace(/[&<>"]/g, c => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]); }
@@ -133,17 +133,17 @@ class XRay {
     this.bindSlider(() => {
       const ids = this.data.ids, t = this.place - 1;
       this.heat(at => at === 0 ? 0 : Math.min(1, -this.guess(at - 1, this.layer).logprob / 8),
-        at => at === 0 ? "nothing before it" : `${this.percent(Math.exp(this.guess(at - 1, this.layer).logprob))}, ${(-this.guess(at - 1, this.layer).logprob).toFixed(2)} nats`);
+        at => at === 0 ? "nothing before it" : `${percent(Math.exp(this.guess(at - 1, this.layer).logprob))}, ${(-this.guess(at - 1, this.layer).logprob).toFixed(2)} nats`);
       const [title, list, layers] = [this.panel.querySelector("h3"), this.panel.querySelector(".list"), this.panel.querySelector(".layers")];
       if (t < 0) { title.textContent = "Nothing comes before the first token."; list.innerHTML = layers.innerHTML = ""; return; }
       const id = ids[this.place], here = this.guess(t, this.layer);
       title.textContent = `In the place of token ${this.place}, ${this.word(id)}: entropy ${here.entropy.toFixed(2)} nats, rank ${here.rank + 1}`;
-      const rows = here.top.map(([other, p]) => ({text: this.word(other), value: p, shown: this.percent(p), own: other === id}));
-      if (!rows.some(row => row.own)) rows.push({text: this.word(id), value: Math.exp(here.logprob), shown: this.percent(Math.exp(here.logprob)), own: true});
+      const rows = here.top.map(([other, p]) => ({text: this.word(other), value: p, shown: percent(p), own: other === id}));
+      if (!rows.some(row => row.own)) rows.push({text: this.word(id), value: Math.exp(here.logprob), shown: percent(Math.exp(here.logprob)), own: true});
       list.innerHTML = this.rows(rows);
       layers.innerHTML = this.rows(this.data.lens.map((_, layer) => {
         const guess = this.guess(t, layer), p = Math.exp(guess.logprob);
-        return {text: `${layer === 0 ? "–" : layer - 1}  ${this.word(guess.top[0][0])}`, value: p, shown: this.percent(p), own: layer === this.layer};
+        return {text: `${layer === 0 ? "–" : layer - 1}  ${this.word(guess.top[0][0])}`, value: p, shown: percent(p), own: layer === this.layer};
       }));
     });
   }
@@ -174,10 +174,10 @@ class XRay {
       [...heads.querySelectorAll("button")].forEach((button, i) => button.setAttribute("aria-pressed", i === this.headLayer * d.heads + this.head));
       const weight = s => s <= this.place ? this.weight(this.headLayer, this.head, this.place, s) : 0;
       const all = d.ids.map((_, s) => weight(s)), most = Math.max(...all, 1e-9);
-      this.heat(s => all[s] / Math.max(most, 0.05), s => s > this.place ? "not seen" : this.percent(all[s]));
+      this.heat(s => all[s] / Math.max(most, 0.05), s => s > this.place ? "not seen" : percent(all[s]));
       this.panel.querySelector(".which").textContent = `Layer ${this.headLayer}, head ${this.head}: where token ${this.place}, ${this.word(d.ids[this.place])}, looks`;
       const best = all.map((w, s) => [w, s]).sort((a, b) => b[0] - a[0]).slice(0, 5);
-      this.panel.querySelector(".list").innerHTML = this.rows(best.map(([w, s]) => ({text: `${s}  ${this.word(d.ids[s])}`, value: w, shown: this.percent(w)})));
+      this.panel.querySelector(".list").innerHTML = this.rows(best.map(([w, s]) => ({text: `${s}  ${this.word(d.ids[s])}`, value: w, shown: percent(w)})));
       map.setAttribute("aria-label", `All weights of layer ${this.headLayer}, head ${this.head}`);
       this.map(map, this.headLayer, this.head, T, this.place);
     };
@@ -241,7 +241,7 @@ class XRay {
   async graphTab() {
     const d = this.data, counted = d.graph.some(op => op.flops !== undefined);
     const heads = ["", "part", "op", "gives", "norm", "gradient", ...(counted ? ["FLOPs", "bytes"] : []), "uses", "parameters", "source"];
-    this.heat(at => at === 0 ? 0 : -this.guess(at - 1).logprob / 8, at => at === 0 ? "nothing before it" : this.percent(Math.exp(this.guess(at - 1).logprob)));
+    this.heat(at => at === 0 ? 0 : -this.guess(at - 1).logprob / 8, at => at === 0 ? "nothing before it" : percent(Math.exp(this.guess(at - 1).logprob)));
     const draw = gradients => {
       const numbers = new Set(["norm", "gradient", "FLOPs", "bytes"]);
       this.panel.innerHTML = `<p class="aside">Every op of the pass, as it ran under the watch, which opens what is fused otherwise${counted ? "" : "; FLOPs and bytes are counted by ./chapbook xray"}. Gradients: of the loss of token ${this.place}, ${this.escape(this.word(d.ids[this.place]))}.</p>
@@ -257,8 +257,8 @@ class XRay {
 
   surgeryTab() {
     const d = this.data, change = at => d.before ? this.guess(at - 1).logprob - d.before.logprobs[at - 1] : 0;
-    this.heat(at => at === 0 ? 0 : -change(at) / 3, at => at === 0 ? "nothing before it" : !d.before ? this.percent(Math.exp(this.guess(at - 1).logprob))
-      : `${this.percent(Math.exp(d.before.logprobs[at - 1]))} to ${this.percent(Math.exp(this.guess(at - 1).logprob))}`);
+    this.heat(at => at === 0 ? 0 : -change(at) / 3, at => at === 0 ? "nothing before it" : !d.before ? percent(Math.exp(this.guess(at - 1).logprob))
+      : `${percent(Math.exp(d.before.logprobs[at - 1]))} to ${percent(Math.exp(this.guess(at - 1).logprob))}`);
     const options = [];
     for (let i = 0; i < d.layers; ++i) {
       options.push([`${i}`, `Block ${i}`], [`${i}.attention`, `Block ${i}: attention`], [`${i}.mlp`, `Block ${i}: MLP`]);

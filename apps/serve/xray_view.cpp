@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "apps/serve/page.h"
-#include "data/utf8.h"
+#include "data/token_text.h"
 
 namespace chapbook {
 
@@ -59,20 +59,6 @@ std::string packed(const std::vector<float>& weights, int64_t heads, int64_t T, 
 }
 
 }  // namespace
-
-std::string token_text(const Tokenizer& tokenizer, int32_t id) {
-  const std::string bytes(tokenizer.token_bytes(id));
-  for (size_t at = 0; at < bytes.size();) {
-    const auto [value, length] = decode_utf8(bytes, at);
-    if (value == 0xFFFD && length == 1) {
-      std::string text = "bytes:";
-      for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-      return text;
-    }
-    at += length;
-  }
-  return bytes;
-}
 
 Json xray_json(const XRay& seen, const Model& model, const std::vector<Cut>& cuts, const XRay* whole) {
   const int64_t T = static_cast<int64_t>(seen.ids.size());

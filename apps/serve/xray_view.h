@@ -16,6 +16,4 @@ Json way_back_json(const WayBack& way);
 
 std::string xray_page(const Json& data);
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id);  // bytes that are no UTF-8: "bytes:\xe2\x82"
-
 }  // namespace chapbook

@@ -21,7 +21,9 @@ struct Response {
 };
 
 inline Response get(int port, const std::string& path, httplib::Headers headers = {}) {
-  const auto result = httplib::Client("127.0.0.1", port).Get(path, headers);
+  httplib::Client client("127.0.0.1", port);
+  client.set_read_timeout(60);  // on a machine that others use too
+  const auto result = client.Get(path, headers);
   return result ? Response{result->status, result->body} : Response{};
 }
 

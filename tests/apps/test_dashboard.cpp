@@ -70,7 +70,7 @@ TEST_CASE("dashboard: what it says of a run, and how often it looks") {
   CHECK(get(port, "/run").json()["step"] == 0);  // looked at a moment ago
   const auto said = [&](const char* path) {
     Json json = Json::object();
-    for (int i = 0; i < 100 && json.value("step", 0) != 20; ++i)
+    for (int i = 0; i < 600 && json.value("step", 0) != 20; ++i)
       ::usleep(100000), json = get(port, path).json();
     return json;
   };
@@ -88,7 +88,7 @@ TEST_CASE("dashboard: what it says of a run, and how often it looks") {
   CHECK(wide["curves"][0]["svg"].get<std::string>().find("width=\"560\"") != std::string::npos);
   CHECK(narrow["curves"][0]["svg"].get<std::string>().find("width=\"360\"") != std::string::npos);
   write_file(folder / "mine/results.json", "{}");
-  for (int i = 0; i < 100 && get(port, "/run").json()["finished"] != true; ++i) ::usleep(100000);
+  for (int i = 0; i < 600 && get(port, "/run").json()["finished"] != true; ++i) ::usleep(100000);
   CHECK(fact(get(port, "/run").json(), "left") == "none");
 }
 
@@ -132,12 +132,12 @@ TEST_CASE("dashboard: in a browser") {
   const auto text = [](const char* id) {
     return fmt::format("document.querySelector('#{}').textContent", id);
   };
-  REQUIRE(browser.becomes(text("status") + " === 'Preparing the text'", 10));
+  REQUIRE(browser.becomes(text("status") + " === 'Preparing the text'"));
   WrittenRun run(folder / "mine");
   run.steps(15);
   run.tell("Once upon a time there was a \"</script>\" & a <b>cat</b>.");
   dashboard->show(folder / "mine");
-  REQUIRE(browser.becomes("document.querySelectorAll('#curves svg').length === 4", 10));
+  REQUIRE(browser.becomes("document.querySelectorAll('#curves svg').length === 4"));
   CHECK(browser.run("return " + text("name")) == "mine");
   CHECK(browser.run("return " + text("status")) == "Training");
   CHECK(browser.run("return document.title") == "50% mine");
@@ -149,17 +149,17 @@ TEST_CASE("dashboard: in a browser") {
   save_picture(browser, "dashboard");
   // It follows, and a pause is one.
   run.steps(3);
-  REQUIRE(browser.becomes(text("facts") + ".includes('step 18 of 30')", 10));
+  REQUIRE(browser.becomes(text("facts") + ".includes('step 18 of 30')"));
   browser.run("document.querySelector('#pause').focus()");
   browser.key(" ");
   CHECK(browser.run("return document.querySelector('#pause').getAttribute('aria-pressed')") == "true");
   run.steps(1);
   CHECK(!browser.becomes(text("facts") + ".includes('step 19 of 30')", 4));
   browser.key(" ");
-  REQUIRE(browser.becomes(text("facts") + ".includes('step 19 of 30')", 10));
+  REQUIRE(browser.becomes(text("facts") + ".includes('step 19 of 30')"));
   browser.window(390, 780);
   browser.dark(true);
-  REQUIRE(browser.becomes("document.querySelector('#curves svg').getAttribute('width') === '360'", 10));
+  REQUIRE(browser.becomes("document.querySelector('#curves svg').getAttribute('width') === '360'"));
   // As large as it is drawn, so that its numbers can be read.
   CHECK(browser.run("return document.querySelector('#curves svg').clientWidth >= 350") == true);
   check_for_everyone(browser);
@@ -167,10 +167,10 @@ TEST_CASE("dashboard: in a browser") {
   check_quiet(browser, base);
   // What is there stays when the run ends, which is said.
   run.steps(11);
-  REQUIRE(browser.becomes(text("status") + " === 'Evaluating'", 10));
+  REQUIRE(browser.becomes(text("status") + " === 'Evaluating'"));
   write_file(folder / "mine/results.json", "{}");
-  REQUIRE(browser.becomes(text("status") + " === 'Finished'", 10));
+  REQUIRE(browser.becomes(text("status") + " === 'Finished'"));
   dashboard.reset();
-  REQUIRE(browser.becomes(text("alert") + ".includes('mine/report.html')", 10));
+  REQUIRE(browser.becomes(text("alert") + ".includes('mine/report.html')"));
   CHECK(browser.run("return document.querySelectorAll('#curves svg').length") == 4);
 }

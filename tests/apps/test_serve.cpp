@@ -331,6 +331,25 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
   CHECK(post(served.port, "{" + story + R"("max_tokens": 4})").status == 200);
 }
 
+TEST_CASE("serve: the x-ray of a long text, up to the attention weights that one may hold") {
+  std::vector<ServedModel> models;
+  models.push_back(
+      {"many heads",
+       lively_model({.layers = 4, .heads = 32, .width = 64, .context = 600, .vocabulary = 400})});
+  Served served({}, std::move(models));
+  const auto ask = [&](int tokens) {
+    const Json body = {{"model", "many heads"}, {"prompt", std::vector<int>(tokens, 7)}};
+    return post(served.port, body.dump(), "/chapbook/xray");
+  };
+  const Response longest = ask(559);  // 128 heads of 559 * 559 weights: just below 40 million
+  CHECK(longest.status == 200);
+  CHECK(longest.json()["kept"] == 16);
+  const Response more = ask(560);
+  CHECK(more.status == 400);
+  CHECK(more.json()["error"]["param"] == "prompt");
+  CHECK(more.json()["error"]["message"].get<std::string>().find("takes up to 559 here") != std::string::npos);
+}
+
 TEST_CASE("serve: many at once, some of whom go away: every text is right, and too many are told so") {
   ServeLimits limits;
   limits.engine.together = 8;
