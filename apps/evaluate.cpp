@@ -66,7 +66,8 @@ void add_evaluate(CLI::App& program) {
       *program.add_subcommand("evaluate", "loss, perplexity, bits per byte and accuracy on a text");
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
   command
-      .add_option("--data", options->data, "a text file, a directory of .txt files, or a token file (.bin)")
+      .add_option("--data", options->data,
+                  "a text file (.txt, .jsonl), a directory of them, or a token file (.bin)")
       ->required();
   command.add_option("--batch", options->batch, "sequences computed at once")
       ->check(whole_number(1, 65536))

@@ -17,10 +17,10 @@ void add_prepare(CLI::App& program) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = program.add_subcommand("prepare", "turn text into token files to train on");
-  CLI::Option* text = command->add_option(
-      "TEXT", arguments->text,
-      "a text file, a directory of .txt files, an address, or a set's name (see download); without it, "
-      "the built-in stories");
+  CLI::Option* text = command->add_option("TEXT", arguments->text,
+                                          "a text file (.txt, .jsonl), a directory of them, an address, or a "
+                                          "set's name (see download); without it, "
+                                          "the built-in stories");
   command->add_option("--out", arguments->directory, "directory for train.bin, valid.bin and tokenizer/")
       ->required()
       ->type_name("DIR");

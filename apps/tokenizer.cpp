@@ -72,7 +72,8 @@ void add_tokenizer(CLI::App& program) {
   command->require_subcommand(1);
 
   CLI::App* train_command = command->add_subcommand("train", "learn a byte-level BPE tokenizer from text");
-  train_command->add_option("TEXT", arguments->text, "a text file or a directory of .txt files")->required();
+  train_command->add_option("TEXT", arguments->text, "a text file (.txt, .jsonl) or a directory of them")
+      ->required();
   train_command->add_option("--vocabulary", arguments->vocabulary, "how many tokens")
       ->capture_default_str()
       ->type_name("N");

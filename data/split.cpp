@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "data/json_lines.h"
 #include "tensor/check.h"
 #include "tensor/random.h"
 
@@ -54,7 +55,7 @@ class StoryScanner {
     pending_.erase(0, pending_.size() - rest.size());
   }
 
-  void finish_file() {
+  void finish() {  // what has come is a file, or a line of one, and the end of its story
     finish_story(pending_);
     pending_.clear();
   }
@@ -95,6 +96,8 @@ class StoryScanner {
   bool found_any_ = false;
 };
 
+bool is_json_lines(const fs::path& path) { return path.extension() == ".jsonl"; }
+
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -134,11 +137,12 @@ std::vector<fs::path> text_files(const fs::path& path) {
   std::vector<fs::path> files;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
     std::error_code ignored;
-    if (entry->path().extension() == ".txt" && entry->is_regular_file(ignored))
+    if ((entry->path().extension() == ".txt" || is_json_lines(entry->path())) &&
+        entry->is_regular_file(ignored))
       files.push_back(entry->path());
   }
   check(!error, "text {}: the directory cannot be read: {}", path.string(), error.message());
-  check(!files.empty(), "text {}: the directory holds no .txt file", path.string());
+  check(!files.empty(), "text {}: the directory holds no .txt or .jsonl file", path.string());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -160,7 +164,10 @@ std::string not_text(std::string_view bytes) {
       {"\xff\xfe"sv, "UTF-16 text", "make UTF-8 of it, with iconv -f UTF-16 -t UTF-8"},
       {"\xfe\xff"sv, "UTF-16 text", "make UTF-8 of it, with iconv -f UTF-16 -t UTF-8"},
       {"%PDF-"sv, "a PDF", text_first},
-      {"PAR1"sv, "a Parquet table", text_first},
+      {"PAR1"sv, "a Parquet table",
+       "write it as a .jsonl file first; with pandas: read_parquet(FILE).to_json(FILE.jsonl, "
+       "orient='records', "
+       "lines=True)"},
       {"ARROW1"sv, "an Arrow table", text_first},
       {"\x93NUMPY"sv, "a NumPy array", text_first},
       {"GGUF"sv, "a GGUF model", "give text"},
@@ -230,18 +237,23 @@ void Text::read_part(const Part& part, const std::function<bool(std::string_view
 void Text::read(const StorySink& sink) const {
   StoryScanner scanner(sink);
   for (const Part& part : parts_) {
+    const bool in_json = is_json_lines(part.path);
+    JsonLines lines(part.path.string(), [&](std::string_view story) {
+      scanner.add(story);
+      scanner.finish();
+    });
     read_part(part, [&](std::string_view bytes) {
-      scanner.add(bytes);
+      in_json ? lines.add(bytes) : scanner.add(bytes);
       return true;
     });
-    scanner.finish_file();
+    in_json ? lines.finish() : scanner.finish();
   }
   check(scanner.found_any(), "text {}: holds no text", parts_[0].path.string());
 }
 
 bool Text::one_document() const {
   std::string end;  // of what has come: a separator may lie across two blocks
-  bool ended = false, one = parts_.size() == 1;
+  bool ended = false, one = parts_.size() == 1 && !is_json_lines(parts_[0].path);
   const auto look = [&](std::string_view bytes) {
     end += bytes;
     std::string_view rest = end;

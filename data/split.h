@@ -1,6 +1,6 @@
-// Text files as stories: reading one story after another with little memory, and deciding which side of the
-// training and validation split a story belongs to. That decision looks at the story alone, so a story that
-// occurs twice in the data, in any file, is never on both sides.
+// Files of text or of JSON Lines as stories: reading one story after another with little memory, and deciding
+// which side of the training and validation split a story belongs to. That decision looks at the story alone,
+// so a story that occurs twice in the data, in any file, is never on both sides.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -24,15 +24,15 @@ inline constexpr size_t max_story_bytes = size_t{1} << 14;
 // Called with each piece of text and whether it ends its story. The text is only valid during the call.
 using StorySink = std::function<void(std::string_view text, bool ends_story)>;
 
-// The file itself, or the .txt files of a directory in the order of their names. Throws Error when there is
-// none.
+// The file itself, or the .txt and .jsonl files of a directory in the order of their names. Throws Error when
+// there is none.
 std::vector<std::filesystem::path> text_files(const std::filesystem::path& path);
 
 // What a file that begins so seems to be, and what to do with it, if it is no text: it is compressed, holds
 // numbers or UTF-16, or has a zero byte. Empty for text, in whatever encoding of bytes.
 std::string not_text(std::string_view bytes);
 
-// A text file, or the .txt files of a directory. A pipe, which can be read only once, is copied to a
+// A text file, a .jsonl file, or those of a directory. A pipe, which can be read only once, is copied to a
 // temporary file when it is opened. Throws Error for a path that cannot be read.
 class Text {
  public:
@@ -40,7 +40,8 @@ class Text {
 
   int64_t bytes() const;  // of all files, for progress
 
-  // A story ends at <|endoftext|>, which mostly has a line to itself, and at the end of a file. Its bytes are
+  // A story ends at <|endoftext|>, which mostly has a line to itself, and at the end of a file, or of a line
+  // of JSON. Its bytes are
   // handed over unchanged, CR LF included, except that white space around the story is dropped, and with it
   // empty stories. Throws Error for what is no text and for text without any story. May be called again.
   void read(const StorySink& sink) const;

@@ -23,7 +23,7 @@ struct TextSource {
   std::function<void(const StorySink&)> read;
   std::shared_ptr<const Text> text = {};  // unless it is built in
 };
-TextSource text_source(const std::string& path);  // a text file, or a directory of .txt files
+TextSource text_source(const std::string& path);  // a text file, or a directory of them
 TextSource built_in_source(int64_t stories, uint64_t seed);
 
 struct PrepareOptions {

@@ -132,10 +132,49 @@ TEST_CASE("read_stories: a directory is its .txt files in order") {
   CHECK(Text(folder.path).bytes() == 3 + 23);
 }
 
+TEST_CASE("read_stories: JSON Lines, a story a line") {
+  const Folder folder;
+  const auto read = [&](std::string_view lines) { return read_all(folder.write("x.jsonl", lines)); };
+  CHECK(read(R"({"text": "one\n\"two\" \u00e9"})") == Texts{"one\n\"two\" \xC3\xA9"});
+  CHECK(read("{\"text\": \"one\"}\r\n\n{\"n\": 1, \"story\": \"\\n\\ntwo\"}\n") == Texts{"one", "two"});
+  CHECK(read(R"({"story": "a", "text": "b"})") == Texts{"b"});  // whichever comes first
+  CHECK(read(R"({"text": null, "story": "a"})") == Texts{"a"});
+  CHECK(read(R"({"text": "a<|endoftext|>b"})") == Texts{"a", "b"});
+  std::string many;  // lines across the blocks of the reader, and one that is longer than a piece
+  Texts stories;
+  for (size_t i = 0; i < 3000; ++i) {
+    stories.push_back("story " + std::to_string(i) + std::string(i == 5 ? 200'000 : i % 97, 'x'));
+    many += "{\"text\": \"" + stories.back() + "\"}\n";
+  }
+  CHECK(read(many) == stories);
+  CHECK_FALSE(Text(folder / "x.jsonl").one_document());
+  folder.write("a.txt", "first");
+  folder.write("y.jsonl", R"({"text": "last"})");
+  stories.insert(stories.begin(), "first"), stories.push_back("last");
+  CHECK(read_all(folder.path) == stories);
+}
+
+TEST_CASE("read_stories: lines that are no JSON with a story in it") {
+  const Folder folder;
+  const auto error = [&](std::string_view lines) { return read_error(folder.write("x.jsonl", lines)); };
+  const std::string name = "text " + (folder / "x.jsonl") + ": ";
+  CHECK(error("{\"text\": \"a\"}\n\nonce upon a time\n") == name + "line 3 is not a JSON object");
+  CHECK(error("[\"a\"]") == name + "line 1 is not a JSON object");
+  CHECK(error("{\"text\": \"a") == name + "line 1 is not a JSON object");
+  CHECK(error("{\"text\": \"\xFF\"}") == name + "line 1 is not a JSON object");
+  CHECK(error(std::string(200'000, '[')) == name + "line 1 is not a JSON object");
+  const std::string no_text = name + "line 1 has no text under the name \"text\" or \"story\", but ";
+  CHECK(error(R"({"prompt": "a", "text": 3})") == no_text + "prompt, text; rename it, as with jq");
+  CHECK(error("{}") == no_text + "nothing; rename it, as with jq");
+  CHECK(error("\n\n") == name + "holds no text");
+  CHECK(error("{\"text\": \"" + std::string(17 << 20, 'x')) ==
+        name + "line 1 has more than 16 MB; a story a line is read");
+}
+
 TEST_CASE("read_stories: errors") {
   const Folder folder;
   const std::string name = "text " + folder.path;
-  CHECK(read_error(folder.path) == name + ": the directory holds no .txt file");
+  CHECK(read_error(folder.path) == name + ": the directory holds no .txt or .jsonl file");
   CHECK(read_error(fs::path(folder.path) / "no.txt") == name + "/no.txt: no such file or directory");
   CHECK(read_error(folder.write("empty.txt", "")) == name + "/empty.txt: holds no text");
   CHECK(read_error(folder.write("blank.txt", " \n<|endoftext|>\n\r\n")) ==
@@ -157,6 +196,7 @@ TEST_CASE("read_stories: what is no text is refused by what it seems to be") {
       {"PK\x03\x04..", "a zip archive"},
       {"BZh91AY&SY..", "bzip2 data"},
       {"%PDF-1.7 ", "a PDF"},
+      {"PAR1\x15\x04", "a Parquet table: write it as a .jsonl file first"},
       {"\x93NUMPY", "a NumPy array"},
       {"\x02\0\0\0\0\0\0\0{}"s, "a safetensors file"},
       {tokens, "a file of tokens or other numbers"},
