@@ -32,12 +32,20 @@ class WordCache {
     tokenizer_ = tokenizer;
   }
 
-  // The word's slot. If it is new, its count is 0 until remember() is called.
-  Slot& find(std::string_view word) {
+  // The slot of the word that `text` begins with. If it is new, its count is 0 until remember() is called.
+  Slot& find(std::string_view text, size_t length) {
     if (2 * used_ > slots_.size()) clear();
+    const std::string_view word = text.substr(0, length);
     uint64_t block[2] = {0, 0};
-    std::memcpy(block, word.data(), word.size());
-    reinterpret_cast<unsigned char*>(block)[15] = static_cast<unsigned char>(word.size());
+    if (text.size() >= sizeof block) {  // 16 bytes at once, and those behind the word are taken away
+      std::memcpy(block, text.data(), sizeof block);
+      uint64_t& last = block[length / 8];
+      if (length < 8) block[1] = 0;
+      last &= (uint64_t{1} << 8 * (length % 8)) - 1;
+    } else {
+      std::memcpy(block, word.data(), length);
+    }
+    reinterpret_cast<unsigned char*>(block)[15] = static_cast<unsigned char>(length);
     const size_t mask = slots_.size() - 1;
     const uint64_t mixed = (block[0] * 0x9E3779B97F4A7C15u ^ block[1]) * 0xD6E8FEB86659FD93u;
     size_t slot = (mixed >> 40) & mask;
@@ -223,7 +231,7 @@ void Tokenizer::encode_words(std::string_view text, std::vector<int32_t>& ids) c
       merge_word(word, ids);
       continue;
     }
-    WordCache::Slot& slot = cache.find(word);
+    WordCache::Slot& slot = cache.find(text.substr(begin), word.size());
     if (slot.count == 0) {
       const size_t first = ids.size();
       merge_word(word, ids);

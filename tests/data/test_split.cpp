@@ -270,6 +270,19 @@ TEST_CASE("one document is known from several, and divided where a paragraph end
   CHECK(error_of([&] { halves("a", 0.1); }).find("too few to set 0 of them aside") != std::string::npos);
 }
 
+TEST_CASE("split: the hash is FNV-1a of the words with one space between them") {
+  // As it always was: whoever splits a text again finds the same stories on the same sides.
+  CHECK(story_hash("") == 0xCBF29CE484222325u);
+  CHECK(story_hash("a") == 0xAF63DC4C8601EC8Cu);
+  CHECK(story_hash(" foobar\n") == 0x85944171F73967E8u);
+  const auto plain = [](std::string_view text) {
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+    return hash;
+  };
+  CHECK(story_hash("\t one \r\n\ntwo\xFF\v three ") == plain("one two\xFF three"));
+}
+
 TEST_CASE("split: white space does not matter, every other byte does") {
   CHECK(story_hash("one two\nthree") == story_hash("  one \r\n two\t\tthree\n"));
   CHECK(story_hash("one two") != story_hash("onetwo"));
