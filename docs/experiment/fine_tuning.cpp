@@ -13,6 +13,7 @@
 #include "apps/run/metrics.h"
 #include "data/answers.h"
 #include "data/stories.h"
+#include "docs/experiment/asked.h"
 #include "docs/tool/results.h"
 #include "docs/tool/shell.h"
 #include "nn/adapt.h"
@@ -114,37 +115,9 @@ static void other_text(Results& results) {
 
 // ---- stories on demand
 
-// Three words of a story that are long enough to mean something, as they come.
-static std::vector<std::string> words_of(const std::string& story) {
-  std::vector<std::string> words;
-  std::string word;
-  for (const char letter : story) {
-    if (std::islower(static_cast<unsigned char>(letter))) {
-      word += letter;
-    } else {
-      if (word.size() > 4 && std::find(words.begin(), words.end(), word) == words.end())
-        words.push_back(word);
-      word.clear();
-    }
-  }
-  const size_t step = std::max<size_t>(1, words.size() / 3);
-  std::vector<std::string> three;
-  for (size_t i = 0; i < words.size() && three.size() < 3; i += step) three.push_back(words[i]);
-  return three;
-}
-
-struct Question {
-  std::vector<std::string> words;
-  std::string text, answer;
-};
-
 static std::vector<Question> questions(uint64_t first, uint64_t count) {
   std::vector<Question> all;
-  for (uint64_t i = 0; i < count; ++i) {
-    const std::string story = built_in_stories().story(1, first + i);
-    const std::vector<std::string> words = words_of(story);
-    all.push_back({words, fmt::format("Words: {}.\nStory:", fmt::join(words, ", ")), " " + story});
-  }
+  for (uint64_t i = 0; i < count; ++i) all.push_back(question_about(built_in_stories().story(1, first + i)));
   return all;
 }
 

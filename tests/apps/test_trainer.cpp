@@ -78,6 +78,19 @@ TEST_CASE("an evaluation counts each target once, whatever the batch") {
   CHECK(evaluate(*gpt, data, {.batch = 2, .batches = 2}).targets == 48);
 }
 
+TEST_CASE("an evaluation after a step with dropout drops nothing") {
+  const std::vector<uint16_t> data = little_tokens(2000);
+  Settings settings = little_settings();
+  settings.dropout = 0.5;
+  const auto trained = fresh(settings);
+  Trainer trainer(settings, *trained, data);
+  trainer.step();
+  settings.dropout = 0;
+  const auto whole = fresh(settings);
+  load(*whole, state(*trained));
+  CHECK(evaluate(*trained, data).loss == evaluate(*whole, data).loss);
+}
+
 TEST_CASE("bits per byte: nats become bits, tokens become bytes") {
   CHECK(std::abs(bits_per_byte({std::numbers::ln2, 0}, 10, 10) - 1) <= 1e-12);
   CHECK(std::abs(bits_per_byte({2 * std::numbers::ln2, 0}, 10, 40) - 0.5) <= 1e-12);
