@@ -219,7 +219,7 @@ void add_train(CLI::App& program) {
       "  ./chapbook train --data train.txt --valid valid.txt --set minutes=30\n"
       "  ./chapbook train --data tinystories --preset story\n"
       "  ./chapbook train --from runs/story --data letters.txt --set steps=300 --set rate=3e-4\n"
-      "  ./chapbook train --from runs/story --data letters.txt --set learn=lora --set rate=3e-3\n"
+      "  ./chapbook train --from runs/story --data letters.txt --set learn=lora --set rate=1e-2\n"
       "  ./chapbook train --check --data train.txt\n"
       "  ./chapbook train --find-rate --preset small\n"
       "  ./chapbook train --dashboard --host 0.0.0.0     # to be looked at from a phone in the same network\n"
