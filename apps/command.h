@@ -1,5 +1,5 @@
 // The commands of the program. Each is one function, in the file of its name, that adds a CLI11 subcommand
-// whose callback does the work; main.cpp calls them in the order of --help. A command reports failure by
+// whose callback does the work; program.cpp calls them in the order of --help. A command reports failure by
 // throwing Error.
 #pragma once
 #include <fmt/format.h>

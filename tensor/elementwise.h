@@ -79,9 +79,10 @@ CHAPBOOK_BINARY_OPS(CHAPBOOK_FORMULA)
 CHAPBOOK_COMPARISONS(CHAPBOOK_FORMULA)
 #undef CHAPBOOK_FORMULA
 
-// Calls f with the formula of `op`: the switch is outside the loop, so each loop is compiled for one formula.
+// What f gives for the formula of `op`: the switch is outside the loop, so each loop is compiled for one
+// formula.
 template <class F>
-void visit(Unary op, F&& f) {
+auto visit(Unary op, F&& f) {
   switch (op) {
 #define CHAPBOOK_CASE(name, operations, formula) \
   case Unary::name:                              \
@@ -89,10 +90,11 @@ void visit(Unary op, F&& f) {
     CHAPBOOK_UNARY_OPS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
   }
+  __builtin_unreachable();
 }
 
 template <class F>
-void visit(Binary op, F&& f) {
+auto visit(Binary op, F&& f) {
   switch (op) {
 #define CHAPBOOK_CASE(name, operations, formula) \
   case Binary::name:                             \
@@ -101,6 +103,7 @@ void visit(Binary op, F&& f) {
     CHAPBOOK_COMPARISONS(CHAPBOOK_CASE)
 #undef CHAPBOOK_CASE
   }
+  __builtin_unreachable();
 }
 
 constexpr bool is_comparison(Binary op) { return op >= Binary::equal; }

@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "tensor/cpu/loop.h"
-#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -100,14 +99,6 @@ Limits measure_limits() {
     for (int64_t i = begin; i < end; ++i) z[i] = x[i] + 3 * y[i];
   });
   return limits;
-}
-
-Json to_json(const Limits& limits) {
-  return {{"threads", limits.threads},
-          {"flops_per_second", limits.flops},
-          {"read_bytes_per_second", limits.read},
-          {"triad_bytes_per_second", limits.triad},
-          {"update_bytes_per_second", limits.update}};
 }
 
 }  // namespace chapbook

@@ -3,8 +3,6 @@
 #pragma once
 #include <algorithm>
 
-#include "tensor/json.h"
-
 namespace chapbook {
 
 // Of all threads of the pool together.
@@ -27,7 +25,5 @@ struct Limits {
 // Takes about half a second and 192 MiB for its time. The best of several short runs counts: what disturbs a
 // run only makes it slower.
 Limits measure_limits();
-
-Json to_json(const Limits& limits);
 
 }  // namespace chapbook

@@ -124,6 +124,14 @@ static Json cost_json(const Cost& cost) {
   return {{"flops", cost.flops}, {"bytes_read", cost.read}, {"bytes_written", cost.written}};
 }
 
+static Json limits_json(const Limits& limits) {
+  return {{"threads", limits.threads},
+          {"flops_per_second", limits.flops},
+          {"read_bytes_per_second", limits.read},
+          {"triad_bytes_per_second", limits.triad},
+          {"update_bytes_per_second", limits.update}};
+}
+
 Json profile_json(const StepProfile& profile) {
   Json ops = Json::array(), calls = Json::array();
   for (const OpRow& row : op_rows(profile)) {
@@ -153,7 +161,7 @@ Json profile_json(const StepProfile& profile) {
                  {"sent_bytes", profile.sent},
                  {"seconds_in_exchanges", profile.exchanging},
                  {"seconds_waited", profile.waited}});
-  return {{"limits", to_json(profile.limits)}, {"step", step}, {"ops", ops}, {"calls", calls}};
+  return {{"limits", limits_json(profile.limits)}, {"step", step}, {"ops", ops}, {"calls", calls}};
 }
 
 // One event of Chrome's format; times in microseconds.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "docs/tool/exercise.h"
+#include "docs/tool/results.h"
 #include "docs/tool/source.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
@@ -154,6 +155,29 @@ int count_words(const Page& page) {
   return count;
 }
 
+// The rungs of the matrix product as bench/ladder timed them: one row each, one column for each size.
+std::string rung_list(const Book& book, const std::string& path) {
+  const Json results = read_json(book.at(path)), &sizes = results.at("sizes"),
+             &machine = results.at("machine");
+  std::string table = "\n| rung | threads |", line = "\n| --- | --- |";
+  for (const Json& size : sizes) {
+    table += fmt::format(" {} x {} x {} |", size.at("m").dump(), size.at("n").dump(), size.at("k").dump());
+    line += " --- |";
+  }
+  table += line + "\n";
+  for (size_t i = 0; i < sizes.at(0).at("rows").size(); ++i) {
+    const Json& rung = sizes[0]["rows"][i];
+    table += fmt::format("| {} | {} |", rung.at("name").get<std::string>(), rung.at("threads").dump());
+    for (const Json& size : sizes) {
+      const double gflops = size.at("rows").at(i).at("gflops").at("median");
+      table += fmt::format(" {:.{}f} |", gflops, gflops < 10 ? 1 : 0);
+    }
+    table += "\n";
+  }
+  return table + fmt::format("\nGFLOP/s. *{}, {} cores, {}.*\n", machine.at("processor").get<std::string>(),
+                             machine.at("cores").dump(), machine.at("date").get<std::string>());
+}
+
 }  // namespace
 
 std::string list(const Book& book, const Page& page, const std::string& argument) {
@@ -161,7 +185,9 @@ std::string list(const Book& book, const Page& page, const std::string& argument
   if (argument.starts_with("exercises ")) return exercise_list(page, argument.substr(10));
   if (argument.starts_with("hints ")) return hint_list(argument.substr(6));
   if (argument == "coverage") return coverage_list(book, page);
-  fail("there is no list \"{}\": there are chapters, exercises NUMBER, hints N.M, coverage", argument);
+  if (argument.starts_with("rungs ")) return rung_list(book, argument.substr(6));
+  fail("there is no list \"{}\": there are chapters, exercises NUMBER, hints N.M, coverage, rungs FILE",
+       argument);
 }
 
 std::vector<Chapter> chapters(const Book& book) {

@@ -17,19 +17,20 @@ using cpu::scratch;
 
 // Operand and result may be the same memory, so each loop promises the compiler that elements do not depend
 // on each other (ivdep).
-template <class Formula, class X, class Y>
-void unary_row(Formula formula, const X* x, int64_t dx, Y* y, int64_t dy, int64_t n) {
+template <class Formula, class T>
+void unary_row(const T* x, int64_t dx, T* y, int64_t dy, int64_t n) {
+  constexpr Formula formula;
   if (dx == 1 && dy == 1) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<Y>(formula(x[i]));
+    for (int64_t i = 0; i < n; ++i) y[i] = formula(x[i]);
   } else {
-    for (int64_t i = 0; i < n; ++i) y[i * dy] = static_cast<Y>(formula(x[i * dx]));
+    for (int64_t i = 0; i < n; ++i) y[i * dy] = formula(x[i * dx]);
   }
 }
 
 template <class Formula, class X, class Y>
-void binary_row(Formula formula, const X* a, int64_t da, const X* b, int64_t db, Y* y, int64_t dy,
-                int64_t n) {
+void binary_row(const X* a, int64_t da, const X* b, int64_t db, Y* y, int64_t dy, int64_t n) {
+  constexpr Formula formula;
   if (da == 1 && db == 1 && dy == 1) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) y[i] = static_cast<Y>(formula(a[i], b[i]));
@@ -72,24 +73,24 @@ void written([[maybe_unused]] const Y* row, [[maybe_unused]] int64_t n, const Vi
 constexpr int64_t piece = 1024;
 int64_t at_once(std::initializer_list<View> views) { return cpu::any_half(views) ? piece : grain; }
 
+// What computes a row is chosen once, by the op; all around it is the same for every op, and compiled once.
 template <class T, class Y>
 void binary_loop(Binary op, const View& a, const View& b, const View& y, const Loop<3>& loop) {
   const int64_t dy = loop.strides[0][-1], da = loop.strides[1][-1], db = loop.strides[2][-1];
   const int64_t most = at_once({a, b, y});
-  visit(op, [&](auto formula) {
-    parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
-      T* const room = scratch<struct Operands, T>(2 * piece);
-      Y* const result = scratch<struct Result, Y>(piece);
-      loop.run(begin, end, [&](const auto& at, int64_t n) {
-        for (int64_t i = 0; i < n; i += most) {
-          const int64_t here = std::min(most, n - i), to_at = at[0] + i * dy;
-          const T* left = read(a, at[1] + i * da, da ? here : 1, room);
-          const T* right = read(b, at[2] + i * db, db ? here : 1, room + piece);
-          Y* to = to_write(y, to_at, result);
-          binary_row(formula, left, da, right, db, to, dy, here);
-          written(to, here, y, to_at);
-        }
-      });
+  const auto compute = visit(op, [](auto formula) { return &binary_row<decltype(formula), T, Y>; });
+  parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
+    T* const room = scratch<struct Operands, T>(2 * piece);
+    Y* const result = scratch<struct Result, Y>(piece);
+    loop.run(begin, end, [&](const auto& at, int64_t n) {
+      for (int64_t i = 0; i < n; i += most) {
+        const int64_t here = std::min(most, n - i), to_at = at[0] + i * dy;
+        const T* left = read(a, at[1] + i * da, da ? here : 1, room);
+        const T* right = read(b, at[2] + i * db, db ? here : 1, room + piece);
+        Y* to = to_write(y, to_at, result);
+        compute(left, da, right, db, to, dy, here);
+        written(to, here, y, to_at);
+      }
     });
   });
 }
@@ -97,18 +98,17 @@ void binary_loop(Binary op, const View& a, const View& b, const View& y, const L
 template <class T>
 void unary_loop(Unary op, const View& x, const View& y, const Loop<2>& loop) {
   const int64_t dy = loop.strides[0][-1], dx = loop.strides[1][-1], most = at_once({x, y});
-  visit(op, [&](auto formula) {
-    parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
-      T* const room = scratch<struct Operands, T>(2 * piece);
-      loop.run(begin, end, [&](const auto& at, int64_t n) {
-        for (int64_t i = 0; i < n; i += most) {
-          const int64_t here = std::min(most, n - i), to_at = at[0] + i * dy;
-          const T* from = read(x, at[1] + i * dx, dx ? here : 1, room);
-          T* to = to_write(y, to_at, room + piece);
-          unary_row(formula, from, dx, to, dy, here);
-          written(to, here, y, to_at);
-        }
-      });
+  const auto compute = visit(op, [](auto formula) { return &unary_row<decltype(formula), T>; });
+  parallel_for(y.count(), grain, [&](int64_t begin, int64_t end) {
+    T* const room = scratch<struct Operands, T>(2 * piece);
+    loop.run(begin, end, [&](const auto& at, int64_t n) {
+      for (int64_t i = 0; i < n; i += most) {
+        const int64_t here = std::min(most, n - i), to_at = at[0] + i * dy;
+        const T* from = read(x, at[1] + i * dx, dx ? here : 1, room);
+        T* to = to_write(y, to_at, room + piece);
+        compute(from, dx, to, dy, here);
+        written(to, here, y, to_at);
+      }
     });
   });
 }

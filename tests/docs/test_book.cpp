@@ -37,6 +37,9 @@ An error of <!-- val: docs/results/r.json#values.error|.1e --><!-- /val --> in $
 <!-- list: coverage -->
 <!-- /list -->
 
+<!-- list: rungs ladder.json -->
+<!-- /list -->
+
 ```math
 \frac{1}{x}
 ```
@@ -66,6 +69,11 @@ struct SmallBook {
                                     {"values", {{"error", 0.00012}, {"limit", 0.001}, {"none", nullptr}}},
                                     {"figures", {{"curve", figure}}}}
                                    .dump());
+    const Json rungs = {{{"name", "loops"}, {"threads", 1}, {"gflops", {{"median", 0.63}}}},
+                        {{"name", "tiles"}, {"threads", 2}, {"gflops", {{"median", 2345.6}}}}};
+    put("ladder.json", Json{{"machine", {{"processor", "A"}, {"cores", 2}, {"date", "2026-01-31"}}},
+                            {"sizes", {{{"m", 8}, {"n", 9}, {"k", 7}, {"rows", rungs}}}}}
+                           .dump());
     put("docs/page.md", page_text);
     rewrite();
   }
@@ -105,11 +113,14 @@ static int line_of(const std::string& page, const std::string& text) {
 TEST_CASE("book: every kind of block is filled, and then nothing is stale") {
   const SmallBook book;
   const std::string page = book.get("docs/page.md");
-  for (const char* part : {"<!-- code: code.cpp#fn:twice -->\n[code.cpp](../code.cpp)\n\n```cpp\n// "
-                           "Doubles.\nint twice(int x) { return 2 * x; }\n```\n<!-- /code -->",
-                           "-->\n```text\nhello a b\n```\n<!-- /out -->", "|.1e -->1.2e-04<!-- /val --> in",
-                           "![Curve](img/curve.svg)",
-                           "| [code.cpp](../code.cpp) | 2 | 1 | `fn:more` (1 line): it is only called |"}) {
+  for (const char* part :
+       {"<!-- code: code.cpp#fn:twice -->\n[code.cpp](../code.cpp)\n\n```cpp\n// "
+        "Doubles.\nint twice(int x) { return 2 * x; }\n```\n<!-- /code -->",
+        "-->\n```text\nhello a b\n```\n<!-- /out -->", "|.1e -->1.2e-04<!-- /val --> in",
+        "![Curve](img/curve.svg)",
+        "| [code.cpp](../code.cpp) | 2 | 1 | `fn:more` (1 line): it is only called |",
+        "| rung | threads | 8 x 9 x 7 |\n| --- | --- | --- |\n| loops | 1 | 0.6 |\n| tiles | 2 | "
+        "2346 |\n\nGFLOP/s. *A, 2 cores, 2026-01-31.*"}) {
     CAPTURE(page);
     CHECK_MESSAGE(page.find(part) != std::string::npos, part);
   }

@@ -33,4 +33,7 @@ TEST_CASE("beyond both ends") {
     if (math::exp(x) != HUGE_VALF) FAIL(fmt::format("exp({}) is {}, not infinity", x, math::exp(x)));
 }
 
-TEST_CASE("NaN stays NaN") { CHECK(std::isnan(math::exp(std::nanf("")))); }
+TEST_CASE("NaN stays NaN") {
+  if (const float got = math::exp(std::nanf("")); !std::isnan(got))
+    FAIL(fmt::format("exp(NaN) is {}, not NaN", got));
+}
