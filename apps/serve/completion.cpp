@@ -374,19 +374,23 @@ std::optional<std::string> Completion::next() {
   return next;
 }
 
+Json model_json(const ServedModel& served) {
+  const Model& model = served.model;
+  return {{"id", served.name},
+          {"object", "model"},
+          {"created", 0},
+          {"owned_by", "chapbook"},
+          {"chapbook",
+           {{"context", model.network->context()},
+            {"vocabulary", model.tokenizer.vocabulary_size()},
+            {"parameters", count_parameters(*model.network)},
+            {"end_of_text", model.tokenizer.end_of_text()},
+            {"after_end", model.after_end}}}};
+}
+
 Json models_json(const std::vector<ServedModel>& models) {
   Json list = Json::array();
-  for (const auto& [name, model] : models)
-    list.push_back({{"id", name},
-                    {"object", "model"},
-                    {"created", 0},
-                    {"owned_by", "chapbook"},
-                    {"chapbook",
-                     {{"context", model.network->context()},
-                      {"vocabulary", model.tokenizer.vocabulary_size()},
-                      {"parameters", count_parameters(*model.network)},
-                      {"end_of_text", model.tokenizer.end_of_text()},
-                      {"after_end", model.after_end}}}});
+  for (const ServedModel& model : models) list.push_back(model_json(model));
   return {{"object", "list"}, {"data", list}};
 }
 

@@ -75,6 +75,7 @@ class Completion {
   bool over_ = false;
 };
 
+Json model_json(const ServedModel& model);                 // GET /v1/models/NAME
 Json models_json(const std::vector<ServedModel>& models);  // GET /v1/models
 
 }  // namespace chapbook

@@ -48,13 +48,14 @@ TEST_CASE("serve: the page, the models, and nothing of the disk") {
   CHECK(models["object"] == "list");
   CHECK(models["data"][0]["id"] == "lively");
   CHECK(models["data"][1]["chapbook"]["context"] == 32);
+  CHECK(get(port, "/v1/models/lively").json() == models["data"][0]);
   const Json tokens = get(port, "/chapbook/tokens?model=lively").json()["tokens"];
   CHECK(tokens.size() == 400);
   CHECK(tokens[1] == "\"");
   CHECK(tokens[150].get<std::string>().starts_with("bytes:\\x"));
   for (const char* path :
        {"/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/etc/passwd", "/page.html", "/v1",
-        "/v1/models/../../etc/passwd", "/chapbook/tokens?model=none"}) {
+        "/v1/models/../../etc/passwd", "/v1/models/none", "/chapbook/tokens?model=none"}) {
     CAPTURE(path);
     const Response response = get(port, path);
     CHECK(response.status == 404);
