@@ -7,7 +7,8 @@
 
 namespace chapbook {
 
-// `list: chapters`, `list: exercises 9`, `list: hints 9.1`, `list: coverage`, `list: rungs FILE`. Throws Error for a list there is not.
+// `list: chapters`, `list: exercises 9`, `list: hints 9.1`, `list: coverage`, `list: rungs FILE`. Throws
+// Error for a list there is not.
 std::string list(const Book& book, const Page& page, const std::string& argument);
 
 // One chapter of the plan, docs/chapters.txt.
