@@ -151,8 +151,8 @@ void add_train(CLI::App& program) {
   CLI::App& command = *program.add_subcommand("train", "train a model; at the end it tells a story");
   CLI::Option* data = command.add_option("--data", options->run.data,
                                          "a text file (.txt, .jsonl), a directory of them or of token files "
-                                         "(see prepare), an address, or a set's "
-                                         "name (see download); none: built-in stories");
+                                         "(see prepare), an address, or a set's name (see download); none: "
+                                         "built-in stories");
   CLI::Option* valid = command.add_option("--valid", options->run.valid,
                                           "text for validation; without it, some of the text is set aside");
   command.add_option("--valid-share", options->run.valid_share, "share of the text to set aside")

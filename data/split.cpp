@@ -166,8 +166,7 @@ std::string not_text(std::string_view bytes) {
       {"%PDF-"sv, "a PDF", text_first},
       {"PAR1"sv, "a Parquet table",
        "write it as a .jsonl file first; with pandas: read_parquet(FILE).to_json(FILE.jsonl, "
-       "orient='records', "
-       "lines=True)"},
+       "orient='records', lines=True)"},
       {"ARROW1"sv, "an Arrow table", text_first},
       {"\x93NUMPY"sv, "a NumPy array", text_first},
       {"GGUF"sv, "a GGUF model", "give text"},

@@ -41,9 +41,9 @@ class Text {
   int64_t bytes() const;  // of all files, for progress
 
   // A story ends at <|endoftext|>, which mostly has a line to itself, and at the end of a file, or of a line
-  // of JSON. Its bytes are
-  // handed over unchanged, CR LF included, except that white space around the story is dropped, and with it
-  // empty stories. Throws Error for what is no text and for text without any story. May be called again.
+  // of JSON. Its bytes are handed over unchanged, CR LF included, except that white space around the story is
+  // dropped, and with it empty stories. Throws Error for what is no text and for text without any story. May
+  // be called again.
   void read(const StorySink& sink) const;
 
   // Whether no separator divides it: a book, not stories.

@@ -36,7 +36,7 @@ class LanguageModel : public Module {
   // `together` sequences, which may differ in length, gives the same bits as for one of them alone; on
   // cuda that is not promised.
   using Caches = std::vector<KeyValueCache>;  // of one sequence: one for each block
-  static constexpr int64_t together = 16;     // rows of a product that are computed alike (see gemm_skinny)
+  static constexpr int64_t together = few_rows;
   Caches caches() const;
   Tensor next(const Tensor& tokens, std::span<Caches* const> sequences) const;
   Tensor next(const Tensor& tokens, Caches& caches) const {

@@ -56,6 +56,10 @@ struct AdamWPart {
   }
 };
 
+// Up to so many rows of a product have the same bits alone and together, on the backends of the host: so
+// texts that are generated together are those of each alone.
+inline constexpr int64_t few_rows = 16;
+
 // What a product does with each number on its way to memory, y = residual + activation(a b + bias), and what
 // it gathers while it reads; every part may be missing. It saves passes over memory: each would read and
 // write all of y again.

@@ -20,7 +20,7 @@ std::string_view name_of(Packing packing);
 //   bf16: b[p, j] = numbers[j / 32, p / 2, j % 32, p % 2]
 //   int8: b[p, j] = scales[j / 32, p / 32, j % 32] (numbers[j / 32, p / 32, p % 32 / 4, j % 32, p % 4] - 128)
 struct PackedMatrix {
-  static constexpr int64_t panel = 32, group = 32, few = 16;
+  static constexpr int64_t panel = 32, group = 32;
 
   Packing packing = Packing::bf16;
   int64_t rows = 0, columns = 0;
@@ -39,8 +39,8 @@ Tensor unpack(const PackedMatrix& b);                 // the numbers it holds: (
 // first; products of groups are whole numbers, and their sums are added in the order of k:
 //   y = fma(whole, scale of a's group * scale of b's, y)
 // and then bias and residual, all in f32, so that every backend and processor gives the same bits. A row of a
-// has the same bits with any others; for bf16 with any others up to `few` rows in all. In more rows, which
-// are a prompt's, a processor with instructions for pairs of bf16 rounds a's numbers to bf16 too.
+// has the same bits with any others; for bf16, among up to few_rows in all. Of more, which are a prompt's, a
+// processor with instructions for pairs of bf16 rounds the numbers to bf16 too.
 Tensor matmul(const Tensor& a, const PackedMatrix& b, const Tensor& bias = {}, const Tensor& residual = {});
 
 // How a group of numbers becomes whole ones, for both sides of a product. Where one is not finite, NaN

@@ -100,8 +100,8 @@ struct Product {
  private:
   static constexpr int64_t turning_pays = 256;  // from so many columns of y on
   static constexpr int64_t panels_at_once = 4;  // of a task that are then finished while they are at hand
-  // In units. A panel of floats is 64 KiB; one of pairs may be twice as long, as then most products of a
-  // training step are a single stretch.
+  // In units. A panel of floats is at most 128 KiB; one of pairs may be twice as long, as then most products
+  // of a training step are a single stretch.
   static constexpr int64_t largest_stretch = sums_in_y ? 512 : 1024;
   static constexpr int64_t row_step =
       largest_stretch + 16;  // rows of a panel of a then fall into different sets

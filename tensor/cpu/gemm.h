@@ -24,8 +24,9 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<const bf16> a, Matrix<const bf
           const Epilogue& epilogue);
 
 // How products of `units` units along k, floats or pairs of bf16, are cut for the caches of the processor:
-// into blocks of rows, of which half the second cache is filled at most, and strips of columns, of which a
-// quarter of the last is. No bit depends on it. Beyond caches of 1 MiB and 32 MiB nothing was gained.
+// into blocks of rows that fill half of the second cache, and strips of columns that fill a quarter of the
+// last; but never larger than the sizes that were measured to be good, 108 rows of floats, 256 of pairs and
+// 4,096 columns, nor smaller than 32 rows and 512 columns. No bit depends on it.
 struct Blocking {
   int64_t rows, columns;
 };

@@ -1,8 +1,8 @@
 // The innermost loop of the matrix product: a block of y stays in registers while a panel of a and a panel of
-// b stream by, two multiply-adds of whole vectors for each unit of a that is loaded. A unit is a float, or a
-// pair of bf16 that one instruction multiplies: then the same loop does twice the work. Compiled once for
-// every kind of processor (gemm_avx512.cpp and its neighbours), so nothing here may be shared between those
-// files: it all lies in an anonymous namespace, and includes only types.
+// b stream by, several multiply-adds of whole vectors for each unit of a that is loaded. A unit is a float,
+// or a pair of bf16 that one instruction multiplies: then the same loop does twice the work. Compiled once
+// for every kind of processor (gemm_avx512.cpp and its neighbours), so nothing here may be shared between
+// those files: it all lies in an anonymous namespace, and includes only types.
 #pragma once
 #include <array>
 #include <cstdint>

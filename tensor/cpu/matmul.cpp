@@ -83,7 +83,7 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<const double> a, Matrix<con
 void product(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b, Matrix<float> y,
              const Epilogue& epilogue, BlockCache& blocks) {
   const bool adds = epilogue.residual && epilogue.residual.data == y.data;
-  if (m <= 16 && !epilogue.b_sums && !adds) return cpu::gemm_skinny(m, n, k, a, b, y, epilogue);
+  if (m <= few_rows && !epilogue.b_sums && !adds) return cpu::gemm_skinny(m, n, k, a, b, y, epilogue);
   cpu::Gemm choice = cpu::gemm_choice();
   if (choice == cpu::Gemm::automatic) {
     Borrowed trial(blocks, m * n * 4);  // y may hold what is to be added to

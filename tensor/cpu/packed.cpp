@@ -139,7 +139,7 @@ void CpuBackend::packed_matmul(In a, In numbers, In scales, In bias, In residual
   const Epilogue epilogue{.bias = bias, .residual = residual};
   const cpu::PackedKernel& kernel = cpu::kernel();
   const cpu::MicroKernel<cpu::Pair>* const pairs =
-      scales || y.shape[0] <= PackedMatrix::few ? nullptr : cpu::kernel_of_pairs();
+      scales || y.shape[0] <= few_rows ? nullptr : cpu::kernel_of_pairs();
   const cpu::Product product{y.shape[0],    y.shape[1],   a.shape[1],
                              a.as<float>(), a.strides[0], y,
                              epilogue,      kernel,       pairs ? pairs->rows : kernel.rows};

@@ -45,9 +45,9 @@ TEST_CASE(
         const auto whole = model_of(family, backend(on)), packed = model_of(family, backend(on));
         packed->pack_weights(packing);
         CHECK(packed->packed());
-        // 2 and 1 + 1/8 bytes a number and not 4, and what fills panels and groups up: at these widths as
-        // much.
-        CHECK(packed->weight_bytes() < whole->weight_bytes() * (packing == Packing::bf16 ? 1.2 : 0.65));
+        // 1 + 1/8 bytes a number and not 4, and what fills panels and groups up: at these widths as much as 2
+        // bytes a number would save. tests/tensor/test_packed.cpp counts both.
+        if (packing == Packing::int8) CHECK(packed->weight_bytes() < whole->weight_bytes() * 0.65);
         NoGrad no_grad;
         Random random{12};
         const Tensor tokens = random_ids({2, 16}, 71, random, backend(on));
@@ -72,7 +72,8 @@ TEST_CASE(
           CHECK(same_bits(next.slice(0, 1, 2).contiguous_copy(), packed->next(part(1, at, at + 1), alone)));
           // Attention's sums over caches are ordered otherwise, and a number may then round to its neighbour;
           // and in full there are more than few rows, of which bf16 may round both sides.
-          CHECK(relative_error(next.select(0, 0), rounded.select(0, 0).select(0, at + 3)) <= 1e-2);
+          CHECK(relative_error(next.select(0, 0), rounded.select(0, 0).select(0, at + 3)) <=
+                (packing == Packing::bf16 ? 1e-2 : 5e-3));
         }
       }
 }

@@ -120,7 +120,7 @@ TEST_CASE("packed products of bf16 and many rows are in pairs where there are in
         CHECK(same_bits(y, first));
       }
       // Few rows are not rounded, so that they have the same bits alone and together.
-      const Tensor few = x.slice(0, 0, PackedMatrix::few);
+      const Tensor few = x.slice(0, 0, few_rows);
       const Tensor exact = matmul(few.to(DType::f64), b.to(on).to(DType::bf16).to(DType::f64));
       CHECK(relative_error(matmul(few, packed).to_vector<double>(), exact.to_vector<double>()) <=
             tolerance(DType::f32));
