@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/utf8.h"
+#include "tensor/cpu/thread_pool.h"
 
 namespace chapbook {
 
@@ -87,7 +88,8 @@ void step(const LanguageModel& model, std::span<Continuation* const> all) {
     if (text->end_ == Continuation::End::none)
       (text->unseen().size() == 1 ? one_more : whole).push_back(text);
 
-  RecycledVector<float> logits(V * std::max<int64_t>(LanguageModel::together, whole.size()));
+  const size_t most = std::min<size_t>(one_more.size(), LanguageModel::together);  // of one_more, at once
+  RecycledVector<float> logits(V * std::max(most, whole.size()));
   const auto compute = [&](std::span<Continuation* const> some, std::span<const int32_t> ids, float* to) {
     RecycledVector<LanguageModel::Caches*> caches;
     for (Continuation* text : some) caches.push_back(&text->caches_);
@@ -108,15 +110,20 @@ void step(const LanguageModel& model, std::span<Continuation* const> all) {
       compute({&whole[i], 1}, seen[i], row(i).data());
     }
   }
-  for (size_t i = 0; i < whole.size(); ++i) whole[i]->say(row(i));
+  const auto say = [&](std::span<Continuation* const> some) {
+    parallel_for(static_cast<int64_t>(some.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) some[i]->say(row(i));
+    });
+  };
+  say(whole);
 
-  for (size_t begin = 0; begin < one_more.size(); begin += LanguageModel::together) {
+  for (size_t begin = 0; begin < one_more.size(); begin += most) {
     const auto some = std::span(one_more).subspan(begin);
-    const auto group = some.first(std::min<size_t>(some.size(), LanguageModel::together));
+    const auto group = some.first(std::min(some.size(), most));
     RecycledVector<int32_t> ids;
     for (Continuation* text : group) ids.push_back(text->ids_.back());
     compute(group, ids, logits.data());
-    for (size_t i = 0; i < group.size(); ++i) group[i]->say(row(i));
+    say(group);
   }
 }
 

@@ -51,7 +51,7 @@ std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& token
   };
   std::vector<Beam> running{Beam{}}, ended;
   std::vector<LanguageModel::Caches> caches{model.caches()}, parents;  // of each running text
-  std::vector<float> logits(rows * std::max(beams, LanguageModel::together));
+  std::vector<float> logits(rows * beams);
   const auto score = [&](double log_probability, size_t length) {
     return log_probability / std::pow(static_cast<double>(length), length_penalty);
   };

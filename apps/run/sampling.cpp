@@ -63,28 +63,55 @@ static bool likelier(const Choice& a, const Choice& b) {
   return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
 }
 
-static int32_t largest_of(std::span<const float> logits) {
-  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+// f over all of x, from `first`, in chains that vectors compute side by side: a vocabulary is long, and this
+// is done for every token.
+template <class T, class F>
+static T fold(std::span<const float> x, T first, F&& f) {
+  constexpr size_t chains = 16;
+  T sums[chains];
+  std::fill(sums, sums + chains, first);
+  const size_t whole = x.size() / chains * chains;
+  for (size_t i = 0; i < whole; i += chains)
+    for (size_t c = 0; c < chains; ++c) sums[c] = f(sums[c], x[i + c]);
+  for (size_t i = whole; i < x.size(); ++i) sums[i - whole] = f(sums[i - whole], x[i]);
+  return std::accumulate(sums, sums + chains, first, f);
 }
 
-void check_scores(std::span<const float> logits) {
-  bool numbers = true;  // -inf is one: a token that is forbidden
-  for (const float x : logits) numbers = numbers && x < std::numeric_limits<float>::infinity();
-  check(numbers && std::isfinite(logits[largest_of(logits)]),
-        "the model's scores are not numbers: its weights are broken");
+static double sum_of(std::span<const float> x) {
+  return fold(x, 0.0, [](double sum, auto x) { return sum + x; });
 }
 
-Choices left_to_draw(std::span<const float> logits, const Sampling& sampling) {
-  check_scores(logits);
-  const float largest = logits[largest_of(logits)];
-  const double temperature = sampling.temperature;
-  if (temperature == 0) return {{largest_of(logits), 1}};
+// Throws where scores are not numbers. -inf is one: a token that is forbidden.
+static float largest_of(std::span<const float> logits) {
+  const auto larger = [](float a, float b) { return a > b ? a : b; };  // passes over NaN in b
+  const float largest = fold(logits, -std::numeric_limits<float>::infinity(), larger);
+  bool numbers = true;
+  for (const float x : logits) numbers &= x == x;
+  check(numbers && std::isfinite(largest), "the model's scores are not numbers: its weights are broken");
+  return largest;
+}
+
+static int32_t place_of(float x, std::span<const float> logits) {
+  return static_cast<int32_t>(std::find(logits.begin(), logits.end(), x) - logits.begin());
+}
+
+void check_scores(std::span<const float> logits) { largest_of(logits); }
+
+// exp((x - largest) / temperature) for each score x: the likeliest token weighs 1.
+static RecycledVector<float> weights_of(std::span<const float> logits, float largest, double temperature) {
   RecycledVector<float> weights(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
     weights[i] = math::exp(static_cast<float>((logits[i] - largest) / temperature));
-  double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  return weights;
+}
+
+Choices left_to_draw(std::span<const float> logits, const Sampling& sampling) {
+  const float largest = largest_of(logits);
+  if (sampling.temperature == 0) return {{place_of(largest, logits), 1}};
+  const RecycledVector<float> weights = weights_of(logits, largest, sampling.temperature);
+  double all = sum_of(weights);
   // Sorting the whole vocabulary takes longer than a small model does, and is seldom needed: tokens below
-  // `least` make up less than 1 - top_p, even all together. The likeliest token weighs 1.
+  // `least` make up less than 1 - top_p, even all together.
   const bool cut = sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(weights.size());
   const double tail = cut ? 0 : (1 - sampling.top_p) * all / static_cast<double>(weights.size());
   const double least = sampling.top_p == 1 && !cut ? sampling.min_p : tail;
@@ -113,6 +140,14 @@ Choices left_to_draw(std::span<const float> logits, const Sampling& sampling) {
 }
 
 int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& random) {
+  if (sampling.temperature > 0 && sampling.top_k == 0 && sampling.top_p == 1 && sampling.min_p == 0) {
+    // Nothing is cut, so there is no need for a list of what is left.
+    const RecycledVector<float> weights = weights_of(logits, largest_of(logits), sampling.temperature);
+    double left = random.uniform() * sum_of(weights);
+    for (size_t i = 0; i < weights.size(); ++i)
+      if ((left -= weights[i]) < 0) return static_cast<int32_t>(i);
+    return place_of(1, weights);  // rounding left a little over
+  }
   const Choices choices = left_to_draw(logits, sampling);
   if (choices.size() == 1) return choices[0].id;
   double left = random.uniform();
@@ -122,9 +157,8 @@ int32_t sample(std::span<const float> logits, const Sampling& sampling, Random& 
 }
 
 std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
-  check_scores(logits);
   std::vector<Choice> choices(logits.size());
-  const double largest = logits[largest_of(logits)];
+  const double largest = largest_of(logits);
   double sum = 0;
   for (size_t i = 0; i < logits.size(); ++i) {
     choices[i] = {static_cast<int32_t>(i), std::exp((logits[i] - largest) / temperature)};
@@ -136,10 +170,8 @@ std::vector<Choice> ranked(std::span<const float> logits, double temperature) {
 }
 
 LogProbabilities::LogProbabilities(std::span<const float> logits) : logits_(logits) {
-  const double largest = logits[largest_of(logits)];
-  double sum = 0;
-  for (const float x : logits) sum += math::exp(static_cast<float>(x - largest));
-  log_sum_ = largest + std::log(sum);
+  const float largest = largest_of(logits);
+  log_sum_ = largest + std::log(sum_of(weights_of(logits, largest, 1)));
 }
 
 std::vector<Choice> LogProbabilities::likeliest(int64_t count) const {
