@@ -1,7 +1,7 @@
 """Training steps of Chapbook and of PyTorch, side by side: the same model, batch, optimiser and threads, taken in turns.
 
     cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_train_step
-    python bench/rivals/train.py                  # needs torch; f32 and bf16; writes bench/results/train.json
+    python bench/rivals/train.py                  # needs torch; f32 and bf16; writes bench/results/train.zen4.json on a Zen 4, and so on
     python bench/rivals/train.py --device cuda    # on a GPU: other models, f32, TF32 and bf16; writes train_cuda.json
 
 Each round runs ours, then PyTorch eager, then torch.compile, in each precision, for a few steps each after a warm-up; the medians over
@@ -61,6 +61,23 @@ class GPT(nn.Module):
             x = block(x)
         logits = F.linear(self.ln_f(x), self.wte.weight)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+# What people call a kind of processor, by vendor, family and model.
+GENERATIONS = {("GenuineIntel", "6", "143"): "spr", ("GenuineIntel", "6", "207"): "emr", ("GenuineIntel", "6", "173"): "gnr",
+               ("AuthenticAMD", "25", "17"): "zen4", ("AuthenticAMD", "26", "2"): "zen5"}
+
+
+def processor():
+    """Its name, and how a file of its results is called."""
+    about = {}
+    with open("/proc/cpuinfo") as lines:
+        for line in lines:
+            key, _, value = line.partition(":")
+            about.setdefault(key.strip(), value.strip())
+    numbers = about.get("vendor_id", platform.machine()), about.get("cpu family", "0"), about.get("model", "0")
+    name = about.get("model name", platform.processor())
+    return f"{name} (family {numbers[1]}, model {numbers[2]})", GENERATIONS.get(numbers, "-".join(numbers).lower())
 
 
 def set_precision(precision):
@@ -210,16 +227,16 @@ def main():
     torch.set_num_threads(options.threads)
     cuda = options.device == "cuda"
     models = MODELS_CUDA if cuda else MODELS
-    out = options.out or f"bench/results/train{'_cuda' if cuda else ''}.json"
+    processor_name, generation = processor()
+    out = options.out or f"bench/results/train{'_cuda' if cuda else '.' + generation}.json"
     limits = device_limits() if cuda else None
 
-    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = os.environ.get("CHAPBOOK_COMMIT")  # where there is no git
     commit = commit or subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     result = {"what": "training step: forward, backward, clipping, AdamW; tokens per second",
               "command": " ".join(["python bench/rivals/train.py", *sys.argv[1:]]), "device": torch.cuda.get_device_name() if cuda else "cpu",
               "limits": {what: float(f"{value:.4g}") for what, value in limits.items()} if cuda else None,
-              "rounds": options.rounds, "threads": options.threads, "processor": processor, "torch": torch.__version__, "commit": commit,
+              "rounds": options.rounds, "threads": options.threads, "processor": processor_name, "torch": torch.__version__, "commit": commit,
               "date": datetime.date.today().isoformat(), "rows": []}
     failed = False
     # On a GPU a precision at a time, since the time with it may end; what matters most comes first.

@@ -255,11 +255,11 @@ struct Machine {
 
 static void on_paper(Results& results, double small_speed) {
   // What is not measured here, and from where it is.
-  const Json bench = read_json("bench/results/train.json");
+  const Json bench = read_json("bench/results/train.zen4.json");
   double speed_124m = 0;
   for (const Json& row : bench.at("rows"))
     if (row.at("model") == "124M") speed_124m = row.at("tokens_per_second").at("chapbook").at("median");
-  check(speed_124m > 0, "train.json has no row 124M");
+  check(speed_124m > 0, "train.zen4.json has no row 124M");
   constexpr double gpu = 200e12;  // FLOP/s: assumed for one GPU in bf16, half of what the largest sustain
   struct Model {
     const char* name;
