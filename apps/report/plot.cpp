@@ -32,9 +32,29 @@ static std::string path(const std::vector<double>& xs, const std::vector<double>
   return result;
 }
 
+// Where the names of lines stand: below the title, from left to right, in as many rows as they take.
+struct Place {
+  double x = left, y = 45;
+};
+
+static std::vector<Place> legend(const Plot& plot) {
+  std::vector<Place> places;
+  Place next;
+  for (const Line& line : plot.lines) {
+    // An estimate: only the reader knows the font.
+    const double length = 24 + 7.5 * static_cast<double>(line.name.size());
+    if (next.x > left && next.x + length > plot.width) next = {left, next.y + 20};
+    places.push_back(next);
+    next.x += length + 20;
+  }
+  return places;
+}
+
 std::string svg(const Plot& plot) {
+  const std::vector<Place> places = legend(plot);
+  const double more_rows = places.empty() ? 0 : places.back().y - Place().y, height = plot.height + more_rows;
   Axis x_axis{plot.log_x, 1, 1, left, plot.width - right},
-      y_axis{plot.log_y, 1, 1, plot.height - bottom, top};
+      y_axis{plot.log_y, 1, 1, height - bottom, top + more_rows};
   bool any_x = false, any_y = false;
   for (const Line& line : plot.lines) {
     check(line.x.size() == line.y.size(), "plot: line {} has {} x and {} y", line.name, line.x.size(),
@@ -49,12 +69,13 @@ std::string svg(const Plot& plot) {
   widen(y_axis, 0.04);
 
   std::string out = axes(x_axis, y_axis, plot.x_label, plot.y_label);
-  double legend = left;
   for (size_t i = 0; i < plot.lines.size(); ++i) {
     const Line& line = plot.lines[i];
     std::string points = path(line.x, line.y, x_axis, y_axis);
     if (points.empty()) continue;
-    std::string look = fmt::format("class=\"line c{}{}\"", i % colours, line.faint ? " faint" : ""),
+    // A line with the colour of one before is dashed.
+    std::string look = fmt::format("class=\"line c{}{}\"{}", i % colours, line.faint ? " faint" : "",
+                                   i / colours % 2 ? " stroke-dasharray=\"7 4\"" : ""),
                 sample = look;
     if (!line.low.empty()) {  // along y, and back along low
       const auto reversed = [](const std::vector<double>& v) { return std::vector(v.rbegin(), v.rend()); };
@@ -65,12 +86,11 @@ std::string svg(const Plot& plot) {
       look = fmt::format("class=\"area c{}\" opacity=\"0.3\"", i % colours);
     }
     out += fmt::format("<path {} stroke-linecap=\"round\" d=\"{}\"/>\n", look, points);
-    out += fmt::format("<path {} d=\"M{} 45 h18\"/>\n<text x=\"{}\" y=\"49.5\">{}</text>\n", sample, legend,
-                       legend + 24, escape(line.name));
-    legend +=
-        44 + 7.5 * static_cast<double>(line.name.size());  // an estimate: only the reader knows the font
+    const auto [name_x, name_y] = places[i];
+    out += fmt::format("<path {} d=\"M{} {} h18\"/>\n<text x=\"{}\" y=\"{}\">{}</text>\n", sample, name_x,
+                       name_y, name_x + 24, name_y + 4.5, escape(line.name));
   }
-  return page(plot.width, plot.height, left, plot.title, out);
+  return page(plot.width, height, left, plot.title, out);
 }
 
 }  // namespace chapbook

@@ -165,7 +165,7 @@ struct Peeker : Module {
 };
 
 static void break_the_mask(Results& results) {
-  Plot broken{"One block on stories, with a mask that is right and one that lets through one place too many",
+  Plot broken{"One block on stories, with a right mask and one that sees a place too far",
               "step",
               "loss (nats per byte)",
               false,

@@ -61,6 +61,25 @@ TEST_CASE("pictures of little or nothing") {
   CHECK_THROWS_AS(svg({.title = "", .x_label = "", .y_label = "", .lines = {{"line", {1, 2}, {1}}}}), Error);
 }
 
+TEST_CASE("names that do not fit beside each other stand in rows, and the picture grows by them") {
+  Plot plot{.title = "", .x_label = "", .y_label = "", .lines = {}};
+  for (const char* which : {"first", "second", "third"})
+    plot.lines.push_back({std::string("the curve of the ") + which + " of three runs", {1, 2}, {1, 2}});
+  const std::string drawn = svg(plot);
+  CHECK(drawn.find("y=\"49.5\">the curve of the second") != std::string::npos);
+  CHECK(drawn.find("<text x=\"88\" y=\"69.5\">the curve of the third") != std::string::npos);
+  CHECK(drawn.find("height=\"440\"") != std::string::npos);
+}
+
+TEST_CASE("a line that has the colour of one before is dashed") {
+  Plot plot{.title = "", .x_label = "", .y_label = "", .lines = {}};
+  for (size_t i = 0; i <= colours; ++i) plot.lines.push_back({"line", {1, 2}, {1, 2}});
+  const std::string drawn = svg(plot);
+  CHECK(drawn.find("class=\"line c0\" stroke-linecap") != std::string::npos);
+  CHECK(drawn.find("class=\"line c0\" stroke-dasharray") != std::string::npos);
+  CHECK(drawn.find("class=\"line c1\" stroke-dasharray") == std::string::npos);
+}
+
 TEST_CASE("a long line is drawn as its means, a few bytes a pixel") {
   Plot plot{.title = "", .x_label = "", .y_label = "", .lines = {{"line", {}, {}}}};
   for (int i = 0; i < 1'000'000; ++i) plot.lines[0].x.push_back(i), plot.lines[0].y.push_back(i % 2);
