@@ -142,7 +142,8 @@ constexpr int fewest_words = 1500, most_words = 3500;  // of a chapter
 // Words of the sentences of a page, folded ones too: not code, tables or comments. A formula or a piece of
 // code inside a sentence is a word.
 int count_words(const Page& page) {
-  static const std::regex silent(R"(<[^>]*>|\]\([^)]*\))"), one(R"(`[^`]*`|\$[^$]*\$)"), word(R"(\S*\w\S*)");
+  static const std::regex silent(R"(<!--.*?-->|<[^>]*>|\]\([^)]*\))"), one(R"(`[^`]*`|\$[^$]*\$)"),
+      word(R"(\S*\w\S*)");
   int count = 0;
   bool code = false;
   for (const std::string& line : split_lines(page.text)) {
