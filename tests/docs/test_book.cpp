@@ -214,7 +214,8 @@ TEST_CASE("book: a chapter is as long as can be read, counted in words of its se
   const SmallBook book;
   book.put("docs/chapters.txt", "90 | Words | docs | none\n");
   const auto problems = [&](int words) {
-    std::string text = "# 90. Words\n\n| no word | of this |\n\n```text\nnor this\n```\n<!-- nor: this < 2 * that -->\n";
+    std::string text =
+        "# 90. Words\n\n| no word | of this |\n\n```text\nnor this\n```\n<!-- nor: this > 2 * that -->\n";
     for (int i = 3; i < words; ++i) text += "`a word`\n";  // behind the two of the title
     book.put("docs/90-words.md", text + "[the last](../code.cpp).\n");
     return book.problems();
