@@ -27,7 +27,7 @@ static Settings small() {
 
 // All that a checkpoint has.
 struct Saved {
-  nlohmann::ordered_json trainer;
+  Json trainer;
   NamedTensors optimizer;
   std::vector<std::vector<float>> weights, moments;
   std::vector<double> losses;
