@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <set>
 
 #include "docs/tool/source.h"
@@ -76,4 +78,26 @@ TEST_CASE("a model family is as long as CONTRIBUTING.md says, to a twentieth") {
   for (const char* path : {"nn/llama.h", "nn/llama.cpp", "apps/run/family_llama.cpp"})
     lines += split_lines(read_file(root + path)).size();
   CHECK(std::fabs(static_cast<double>(lines) - said) <= 0.05 * said);
+}
+
+TEST_CASE("the shortest command and the smallest backend are as long as CONTRIBUTING.md says") {
+  const std::string root = CHAPBOOK_SOURCE_DIR "/";
+  const std::string contributing = read_file(root + "CONTRIBUTING.md");
+  std::string shortest;
+  size_t fewest = SIZE_MAX;
+  for (const auto& entry : std::filesystem::directory_iterator(root + "apps")) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string source = read_file(entry.path());
+    if (source.find("add_subcommand(") == std::string::npos || split_lines(source).size() >= fewest) continue;
+    shortest = entry.path().filename().string(), fewest = split_lines(source).size();
+  }
+  const std::string command = fmt::format("`{}` is the shortest, {} lines", shortest, fewest);
+  CHECK_MESSAGE(contributing.find(command) != std::string::npos, "CONTRIBUTING.md does not say: ", command);
+
+  const std::vector<std::string> lines = split_lines(read_file(root + "tests/tensor/test_fallback.cpp"));
+  const auto begin = std::find(lines.begin(), lines.end(), "class FarBackend final : public Backend {");
+  const auto end = std::find(begin, lines.end(), "};");
+  REQUIRE(end != lines.end());
+  const std::string backend = fmt::format("has one in {} lines", end - begin + 1);
+  CHECK_MESSAGE(contributing.find(backend) != std::string::npos, "CONTRIBUTING.md does not say: ", backend);
 }
