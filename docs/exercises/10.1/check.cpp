@@ -49,6 +49,12 @@ TEST_CASE("the chapter's example") {
   check_close("y of place 1", got.y.slice(2, 0, 1), numbers({1, 1}, {1, 1, 1, 2}));
 }
 
+TEST_CASE("the scale is the one that is given") {
+  const Tensor q = drawn({1, 1, 4, 3}, 1), k = drawn(q.shape(), 2), v = drawn(q.shape(), 3);
+  check_close("y with queries twice as long and half the scale", attention(q * 2, k, v, 0.35).y,
+              attention(q, k, v, 0.7).y);
+}
+
 TEST_CASE("no place sees a later one") {
   const Tensor q = drawn({2, 2, 6, 3}, 1), k = drawn(q.shape(), 2), v = drawn(q.shape(), 3);
   const Attended before = attention(q, k, v, 0.5);
