@@ -326,7 +326,7 @@ Downloaded judge_file(const RemoteFile& file, const std::string& path, const std
 void write_record(const RemoteFile& file, const std::string& path, const Downloaded& got) {
   const Json record = {
       {"url", file.url}, {"bytes", got.bytes}, {"sha256", got.sha256}, {"checked_with", got.checked_with}};
-  write_file(path + ".json", record.dump(2) + "\n");
+  write_file(path + ".json", to_text(record, 2) + "\n");
 }
 
 // What PATH.json says, if it is what write_record wrote and the file still has that size.
@@ -334,11 +334,11 @@ std::optional<Downloaded> read_record(const std::string& path) {
   std::error_code none;
   const std::string record = path + ".json";
   if (!fs::exists(record, none)) return {};
-  const auto json = Json::parse_or_nothing(read_file(record));
+  const auto json = try_parse_json(read_file(record));
   try {
     Downloaded got{json.at("bytes"), json.at("sha256"), true, json.at("checked_with")};
     if (got.bytes == static_cast<int64_t>(fs::file_size(path))) return got;
-  } catch (const JsonError&) {
+  } catch (const Json::exception&) {
   }
   return {};
 }

@@ -29,11 +29,11 @@ void JsonLines::finish() {
 void JsonLines::read_line(std::string_view line) {
   ++lines_;
   if (line.find_first_not_of(" \t\r") == line.npos) return;
-  const Json object = Json::parse_or_nothing(line);
+  const Json object = try_parse_json(line);
   check(object.is_object(), "text {}: line {} is not a JSON object", name_, lines_);
   for (const char* name : {"text", "story"})
     if (const auto found = object.find(name); found != object.end() && found->is_string())
-      return story_(found->text());
+      return story_(found->get_ref<const std::string&>());
   std::vector<std::string> names;
   for (const auto& [name, value] : object.items()) names.push_back(name);
   fail("text {}: line {} has no text under the name \"text\" or \"story\", but {}; rename it, as with jq",

@@ -30,19 +30,19 @@ std::string to_json(const TokenFileInfo& info) {
                      {"text", info.text},
                      {"tokenizer_hash", info.tokenizer_hash}};
   // A file name may hold bytes that are not UTF-8.
-  return json.dump(2) + "\n";
+  return to_text(json, 2) + "\n";
 }
 
 // Nothing when there is no such file.
 std::optional<TokenFileInfo> read_json(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return std::nullopt;
-  const auto json = Json::parse_or_nothing(read_file(path));
+  const auto json = try_parse_json(read_file(path));
   check(json.is_object(), "token file {}: is not a JSON object; {}", path.string(), again);
 
   const auto number = [&](const char* name) {
     const auto field = json.find(name);
-    check(field != json.end() && field->is_whole(0, INT64_MAX),
+    check(field != json.end() && field->is_number_unsigned() && field->get<uint64_t>() <= INT64_MAX,
           "token file {}: \"{}\" is not there or not a whole number; {}", path.string(), name, again);
     return field->get<int64_t>();
   };

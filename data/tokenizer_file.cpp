@@ -12,36 +12,37 @@
 namespace chapbook {
 namespace {
 
+using nlohmann::json;
 using std::filesystem::path;
 
-Json read_json(const path& file) {
+json parse_json(const path& file) {
   try {
-    return Json::parse(read_file(file));
-  } catch (const JsonError& error) {
+    return json::parse(read_file(file), shallow);
+  } catch (const json::exception& error) {
     fail("{}: not valid JSON: {}", file.string(), error.what());
   }
 }
 
 // ---- Reading. `where` names the file in every message.
 
-const Json& member(const Json& object, const char* name, Json::Kind kind, const std::string& where) {
+const json& member(const json& object, const char* name, json::value_t type, const std::string& where) {
   check(object.is_object() && object.contains(name), "{}: \"{}\" is missing", where, name);
-  check(object[name].kind() == kind, "{}: \"{}\" is {}, which it should not be", where, name,
-        object[name].kind_name());
+  check(object[name].type() == type, "{}: \"{}\" is {}, which it should not be", where, name,
+        object[name].type_name());
   return object[name];
 }
 
 // Whether a setting is absent, null, or has the one value under which the tokenizer means what it means here.
-void require_setting(const Json& object, const char* name, const Json& only, const std::string& where) {
+void require_setting(const json& object, const char* name, const json& only, const std::string& where) {
   const auto found = object.find(name);
   check(found == object.end() || found->is_null() || *found == only,
         "{}: \"{}\" is {}; Chapbook knows only GPT-2's byte-level BPE, where it is {}", where, name,
         found == object.end() ? "" : found->dump(), only.dump());
 }
 
-int32_t token_id(const Json& id, const std::string& token, const std::string& where) {
-  check(id.is_whole(0, INT32_MAX), "{}: the id of token \"{}\" is {}, not a token id", where, token,
-        id.dump());
+int32_t token_id(const json& id, const std::string& token, const std::string& where) {
+  check(id.is_number_integer() && id >= 0 && id <= 0x7FFFFFFF,
+        "{}: the id of token \"{}\" is {}, not a token id", where, token, id.dump());
   return id.get<int32_t>();
 }
 
@@ -51,9 +52,6 @@ using Spellings = std::vector<std::string>;
 struct IdOf {
   std::unordered_map<std::string, int32_t> ids;
 
-  IdOf(const Json& vocabulary, const std::string& where) {
-    for (const auto& [token, id] : vocabulary.items()) ids.emplace(token, token_id(id, token, where));
-  }
   int32_t operator()(const std::string& spelling, size_t merge, const std::string& where) const {
     const auto found = ids.find(spelling);
     check(found != ids.end(), "{}: merge {} uses \"{}\", which is not in the vocabulary", where, merge,
@@ -100,13 +98,13 @@ Tokenizer make_tokenizer(Spellings tokens, std::vector<Tokenizer::Merge> merges,
 
 // ---- tokenizer.json
 
-void check_pipeline(const Json& file, const std::string& where) {
+void check_pipeline(const json& file, const std::string& where) {
   require_setting(file, "normalizer", nullptr, where);
-  const Json& splitter = member(file, "pre_tokenizer", Json::Kind::object, where);
+  const json& splitter = member(file, "pre_tokenizer", json::value_t::object, where);
   const std::string place = where + ": pre_tokenizer";
-  check(splitter.value("type", Json()) == "ByteLevel", "{}: its type is {}; Chapbook knows only ByteLevel",
-        place, splitter.value("type", Json()).dump());
-  check(splitter.value("add_prefix_space", Json()) == false, "{}: add_prefix_space must be false", place);
+  check(splitter.value("type", json()) == "ByteLevel", "{}: its type is {}; Chapbook knows only ByteLevel",
+        place, splitter.value("type", json()).dump());
+  check(splitter.value("add_prefix_space", json()) == false, "{}: add_prefix_space must be false", place);
   require_setting(splitter, "use_regex", true, place);
   if (const auto decoder = file.find("decoder"); decoder != file.end() && !decoder->is_null()) {
     check(decoder->is_object(), "{}: \"decoder\" is not an object", where);
@@ -116,14 +114,14 @@ void check_pipeline(const Json& file, const std::string& where) {
   // they are.
   if (const auto post = file.find("post_processor"); post != file.end() && !post->is_null()) {
     check(post->is_object(), "{}: \"post_processor\" is not an object", where);
-    const bool harmless = post->value("type", Json()) == "ByteLevel" ||
-                          (post->value("type", Json()) == "TemplateProcessing" &&
-                           post->value("special_tokens", Json()) == Json::object());
+    const bool harmless = post->value("type", json()) == "ByteLevel" ||
+                          (post->value("type", json()) == "TemplateProcessing" &&
+                           post->value("special_tokens", json()) == json::object());
     check(harmless, "{}: its post_processor adds tokens to a text; Chapbook does not", where);
   }
 }
 
-void check_model(const Json& model, const std::string& where) {
+void check_model(const json& model, const std::string& where) {
   const std::string place = where + ": model";
   require_setting(model, "type", "BPE", place);
   require_setting(model, "dropout", 0.0, place);
@@ -134,46 +132,47 @@ void check_model(const Json& model, const std::string& where) {
 
 Tokenizer load_tokenizer_json(const path& file_path) {
   const std::string where = file_path.string();
-  const Json file = read_json(file_path);
+  const json file = parse_json(file_path);
   check(file.is_object(), "{}: it should hold a JSON object", where);
   check_pipeline(file, where);
-  const Json& model = member(file, "model", Json::Kind::object, where);
+  const json& model = member(file, "model", json::value_t::object, where);
   check_model(model, where);
-  const Json& vocabulary = member(model, "vocab", Json::Kind::object, where);
-  const IdOf id_of(vocabulary, where);
+  const json& vocabulary = member(model, "vocab", json::value_t::object, where);
 
   std::unordered_map<std::string, int32_t> added;  // name to id of the special tokens
   size_t beyond = 0;                               // those of them that the model's vocabulary does not hold
   if (const auto found = file.find("added_tokens"); found != file.end()) {
     check(found->is_array(), "{}: \"added_tokens\" is not a list", where);
-    for (const Json& token : *found) {
-      const std::string name = member(token, "content", Json::Kind::text, where + ": added_tokens");
+    for (const json& token : *found) {
+      const std::string name = member(token, "content", json::value_t::string, where + ": added_tokens");
       const std::string place = fmt::format("{}: added token \"{}\"", where, name);
       check(token.contains("id"), "{}: its id is missing", place);
-      check(token.value("special", Json()) == true, "{}: only special tokens may be added", place);
+      check(token.value("special", json()) == true, "{}: only special tokens may be added", place);
       for (const char* setting : {"single_word", "lstrip", "rstrip"})
         require_setting(token, setting, false, place);
       const int32_t id = token_id(token["id"], name, where);
       check(added.emplace(name, id).second, "{}: it is listed twice", place);
-      const auto known = id_of.ids.find(name);
-      if (known == id_of.ids.end())
-        ++beyond;
-      else
-        check(known->second == id, "{}: its id is {} here and {} in the vocabulary", place, id,
-              known->second);
+      const auto known = vocabulary.find(name);
+      check(known == vocabulary.end() || *known == id, "{}: its id is {} here and {} in the vocabulary",
+            place, id, known == vocabulary.end() ? "" : known->dump());
+      if (known == vocabulary.end()) ++beyond;
     }
   }
 
   Spellings spellings(vocabulary.size() + beyond);
+  IdOf id_of;
   std::set<int32_t> special_ids;
-  for (const auto& [token, id] : vocabulary.items()) place_token(spellings, id, token, where);
+  for (const auto& [token, id] : vocabulary.items()) {
+    place_token(spellings, token_id(id, token, where), token, where);
+    id_of.ids.emplace(token, id.get<int32_t>());
+  }
   for (const auto& [name, id] : added) {
-    if (!id_of.ids.contains(name)) place_token(spellings, id, name, where);
+    if (!vocabulary.contains(name)) place_token(spellings, id, name, where);
     special_ids.insert(id);
   }
 
   std::vector<Tokenizer::Merge> merges;
-  for (const Json& merge : member(model, "merges", Json::Kind::list, where)) {
+  for (const json& merge : member(model, "merges", json::value_t::array, where)) {
     const size_t number = merges.size();
     if (merge.is_string()) {
       merges.push_back(parse_merge(merge, number, id_of, where));
@@ -188,14 +187,14 @@ Tokenizer load_tokenizer_json(const path& file_path) {
 
 // ---- Writing
 
-std::string quoted(const std::string& text) { return Json(text).dump(-1, /*ascii=*/true); }
+std::string quoted(const std::string& text) { return json(text).dump(-1, ' ', /*ensure_ascii=*/true); }
 
 std::string spelling(const Tokenizer& tokenizer, int32_t id) {
   const std::string_view bytes = tokenizer.token_bytes(id);
   return tokenizer.is_special(id) ? std::string(bytes) : to_printable(bytes);
 }
 
-// One token a line, by id, as people look for them.
+// Written by hand because a JSON library would sort the tokens by name; people look for them by id.
 std::string vocabulary_text(const Tokenizer& tokenizer, std::string_view separator) {
   std::string text = "{";
   for (int32_t id = 0; id < tokenizer.vocabulary_size(); ++id) {
@@ -205,16 +204,16 @@ std::string vocabulary_text(const Tokenizer& tokenizer, std::string_view separat
 }
 
 std::string tokenizer_json_text(const Tokenizer& tokenizer) {
-  const Json byte_level = {
-      {"add_prefix_space", false}, {"trim_offsets", true}, {"type", "ByteLevel"}, {"use_regex", true}};
-  Json added = Json::array();
+  const json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  json added = json::array();
   for (const int32_t id : tokenizer.special_ids()) {
-    added.push_back({{"content", spelling(tokenizer, id)},
-                     {"id", id},
-                     {"lstrip", false},
-                     {"normalized", false},
-                     {"rstrip", false},
+    added.push_back({{"id", id},
+                     {"content", spelling(tokenizer, id)},
                      {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
                      {"special", true}});
   }
   std::string text = "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n";
@@ -245,7 +244,7 @@ std::string merges_text(const Tokenizer& tokenizer) {
 
 // What transformers needs to know beside tokenizer.json.
 std::string configuration_text(const Tokenizer& tokenizer) {
-  Json configuration = {{"add_prefix_space", false}, {"tokenizer_class", "GPT2Tokenizer"}};
+  json configuration = {{"tokenizer_class", "GPT2Tokenizer"}, {"add_prefix_space", false}};
   const std::string end_of_text(Tokenizer::end_of_text_name);
   for (const int32_t id : tokenizer.special_ids()) {
     if (tokenizer.token_bytes(id) != end_of_text) continue;
@@ -259,32 +258,32 @@ std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory
   std::vector<std::pair<std::string, int32_t>> tokens;
   const auto read = [&](const char* name) {
     const path file = directory / name;
-    const Json content = std::filesystem::exists(file) ? read_json(file) : Json::object();
+    const json content = std::filesystem::exists(file) ? parse_json(file) : json::object();
     check(content.is_object(), "{}: it should hold a JSON object", file.string());
     return content;
   };
-  const Json config = read("tokenizer_config.json"), map = read("special_tokens_map.json");
-  const Json with_ids = config.value("added_tokens_decoder", Json::object()),
+  const json config = read("tokenizer_config.json"), map = read("special_tokens_map.json");
+  const json with_ids = config.value("added_tokens_decoder", json::object()),
              added = read("added_tokens.json");
   for (const auto& [id, token] : with_ids.items()) {
     const std::string where = (directory / "tokenizer_config.json").string() + ": added_tokens_decoder";
-    const std::string name = member(token, "content", Json::Kind::text, where);
+    const std::string name = member(token, "content", json::value_t::string, where);
     for (const char* setting : {"single_word", "lstrip", "rstrip"})
       require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, name));
-    tokens.emplace_back(name, token_id(Json::parse_or_nothing(id), name, where));
+    tokens.emplace_back(name, token_id(json::parse(id, nullptr, false), name, where));
   }
   for (const auto& [name, id] : added.items())
     tokens.emplace_back(name, token_id(id, name, (directory / "added_tokens.json").string()));
   // Those that have a role only, transformers numbers on in this order.
-  const auto by_name = [&](const Json& token) {
+  const auto by_name = [&](const json& token) {
     if (token.is_string()) tokens.emplace_back(token, -1);
-    if (token.is_object() && token.value("content", Json()).is_string())
+    if (token.is_object() && token.value("content", json()).is_string())
       tokens.emplace_back(token["content"], -1);
   };
   for (const char* role : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
                            "mask_token", "additional_special_tokens", "extra_special_tokens"})
-    for (const Json& file : {map, config}) {
-      const Json named = file.value(role, Json());
+    for (const json& file : {map, config}) {
+      const json named = file.value(role, json());
       if (named.is_array()) std::for_each(named.begin(), named.end(), by_name);
       by_name(named);
     }
@@ -293,18 +292,21 @@ std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory
 
 Tokenizer load_pair(const path& vocabulary_path, const path& merges_path,
                     const std::vector<std::pair<std::string, int32_t>>& beside) {
-  const Json vocabulary = read_json(vocabulary_path);
+  const json vocabulary = parse_json(vocabulary_path);
   const std::string where = vocabulary_path.string();
   check(vocabulary.is_object(), "{}: it should hold a JSON object of tokens and their ids", where);
-  const IdOf id_of(vocabulary, where);
   std::vector<std::pair<std::string, int32_t>> added;  // which the vocabulary does not hold
   std::set<std::string> special;
   for (const auto& [name, id] : beside) {
     if (!special.insert(name).second) continue;
-    if (!id_of.ids.contains(name)) added.emplace_back(name, id);
+    if (!vocabulary.contains(name)) added.emplace_back(name, id);
   }
   Spellings spellings(vocabulary.size() + added.size());
-  for (const auto& [token, id] : vocabulary.items()) place_token(spellings, id, token, where);
+  IdOf id_of;
+  for (const auto& [token, id] : vocabulary.items()) {
+    place_token(spellings, token_id(id, token, where), token, where);
+    id_of.ids.emplace(token, id.get<int32_t>());
+  }
   std::set<int32_t> special_ids;
   for (const bool with_id : {true, false})  // these are where they say, the others take what is left
     for (const auto& [name, id] : added) {

@@ -22,6 +22,8 @@ namespace chapbook {
 
 static_assert(std::endian::native == std::endian::little, "safetensors numbers are little-endian");
 
+using nlohmann::json;
+
 static constexpr uint64_t max_header = 100'000'000;  // bytes; the limit of the safetensors library
 static constexpr int64_t chunk = 4 << 20;            // bytes that move between file and backend at a time
 
@@ -59,11 +61,17 @@ class HeaderParser {
  public:
   HeaderParser(const std::string& path, const std::string& text, const Wanted& wanted)
       : path_(path), wanted_(wanted) {
-    require(text.starts_with('{'), "the header is not a JSON object");
+    // The JSON library takes a zero byte for the end of its input; a header that goes on behind it is
+    // malformed.
+    require(text.starts_with('{') && text.find('\0') == text.npos, "the header is not a JSON object");
     try {
-      each_member(text, 2, 100, [this](const std::string& name, const Json& value) { add(name, value); });
-    } catch (const JsonError& error) {
-      require(false, "the header cannot be read: {}", error.what());
+      [[maybe_unused]] const json nothing_left = json::parse(
+          text,
+          [this](int depth, json::parse_event_t event, json& value) { return step(depth, event, value); });
+    } catch (const json::parse_error& error) {
+      require(false, "the header is not JSON (at its byte {})", error.byte);
+    } catch (const json::exception&) {
+      require(false, "the header holds a number that is too large");
     }
   }
 
@@ -75,32 +83,47 @@ class HeaderParser {
     if (!condition) fail("{}: {}", path_, fmt::format(message, std::forward<Args>(args)...));
   }
 
-  void add(const std::string& name, const Json& value) {
-    name_ = name;
-    shown_name_ = brief(name);
-    require(names_.insert(name).second, "the header names {} twice", shown_name_);
-    require(value.is_object(), "the header's {} is not an object", shown_name_);
-    name == "__metadata__" ? add_metadata(value) : add_entry(value);
+  // Called by the JSON library for every key and every complete value; `false` drops the value. Entries are
+  // at depth 1.
+  bool step(int depth, json::parse_event_t event, json& value) {
+    using Event = json::parse_event_t;
+    if (event == Event::object_start || event == Event::array_start) {
+      require(depth < 3, "the header is nested too deep");
+      if (depth == 1) keys_ = items_ = 0;
+    } else if (event == Event::key && depth == 1) {
+      name_ = value.get<std::string>();
+      shown_name_ = brief(value);
+      require(names_.insert(name_).second, "the header names {} twice", shown_name_);
+    } else if (event == Event::key) {
+      if (depth == 2) ++keys_;
+    } else if (depth == 3) {
+      require(++items_ <= 100, "the header's {} holds too many numbers", shown_name_);
+    } else if (depth == 1) {
+      require(value.is_object(), "the header's {} is not an object", shown_name_);
+      require(value.size() == keys_, "the header's {} has a key twice", shown_name_);
+      name_ == "__metadata__" ? add_metadata(value) : add_entry(value);
+      return false;
+    }
+    return true;
   }
 
-  void add_metadata(const Json& value) {
+  void add_metadata(const json& value) {
     for (const auto& [key, text] : value.items()) {
       require(text.is_string(), "the header's __metadata__ has a {} that is not a string", brief(key));
       header_.metadata[key] = text.get<std::string>();
     }
   }
 
-  void add_entry(const Json& value) {
+  void add_entry(const json& value) {
     require(value.size() == 3 && value.contains("dtype") && value.contains("shape") &&
                 value.contains("data_offsets"),
             "tensor {} needs dtype, shape and data_offsets, and nothing else", shown_name_);
-    const Json& offsets = value["data_offsets"];
+    const json& offsets = value["data_offsets"];
     require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
                 offsets[1].is_number_unsigned(),
             "tensor {} has data_offsets {}, not two byte counts", shown_name_, brief(offsets));
     if (!wanted_(name_)) {
-      require(offsets[0].get<uint64_t>() <= offsets[1].get<uint64_t>(), "tensor {} has data_offsets {}",
-              shown_name_, brief(offsets));
+      require(offsets[0] <= offsets[1], "tensor {} has data_offsets {}", shown_name_, brief(offsets));
       return header_.entries.push_back({name_, DType::u8, {}, offsets[0], offsets[1], false});
     }
     Entry entry{name_, parse_dtype(value["dtype"]), parse_shape(value["shape"]), offsets[0], offsets[1],
@@ -113,31 +136,30 @@ class HeaderParser {
     header_.entries.push_back(std::move(entry));
   }
 
-  DType parse_dtype(const Json& value) const {
+  DType parse_dtype(const json& value) const {
     for (const auto& [dtype, name] : dtypes)
-      if (value.is_string() && value.text() == name) return dtype;
+      if (value.is_string() && value.get_ref<const std::string&>() == name) return dtype;
     fail("{}: tensor {} has dtype {}; only F32, F64, BF16, F16, I32, U16 and U8 can be read", path_,
          shown_name_, brief(value));
   }
 
-  Shape parse_shape(const Json& sizes) const {
+  Shape parse_shape(const json& sizes) const {
     require(sizes.is_array(), "tensor {} has shape {}, not a list", shown_name_, brief(sizes));
     require(sizes.size() <= Shape::max_rank, "tensor {} has {} axes, at most {} are possible", shown_name_,
             sizes.size(), int{Shape::max_rank});
     Shape shape;
-    for (const Json& size : sizes) {
+    for (const json& size : sizes) {
       require(size.is_number_unsigned(), "tensor {} has shape {}, but sizes are whole and not negative",
               shown_name_, brief(sizes));
-      shape.size[shape.rank++] =
-          static_cast<int64_t>(size.get<uint64_t>());  // negative from 2^63 on, hence not countable
+      shape.size[shape.rank++] = size.get<int64_t>();  // negative from 2^63 on, hence not countable
     }
     require(shape.countable(), "tensor {} has shape {}: too many numbers", shown_name_, brief(sizes));
     return shape;
   }
 
   // A value of the file in an error message: printable, on one line, not too long.
-  static std::string brief(const Json& value) {
-    const std::string text = value.dump(-1, true);
+  static std::string brief(const json& value) {
+    const std::string text = value.dump(-1, ' ', true);
     return text.size() <= 80 ? text : text.substr(0, 80) + "...";
   }
 
@@ -146,6 +168,7 @@ class HeaderParser {
   Header header_;
   std::set<std::string> names_;
   std::string name_, shown_name_;  // of the entry that is being read
+  size_t keys_ = 0, items_ = 0;    // of that entry so far: its keys, what its lists hold
 };
 
 // Leaves the file at the first number.
@@ -182,9 +205,11 @@ Header read_header(os::File& file, const std::string& path, const Wanted& wanted
 int64_t bytes_of(const Tensor& x) { return x.count() * size_of(x.dtype()); }
 
 std::string quoted(const std::string& path, const std::string& text) {
-  const std::string written = Json(text).dump();
-  check(Json::parse(written) == text, "{}: not written: a name or a text of its header is not UTF-8", path);
-  return written;
+  try {
+    return json(text).dump();
+  } catch (const json::exception&) {
+    fail("{}: not written: a name or a text of its header is not UTF-8", path);
+  }
 }
 
 // Places of the numbers, widest types first and else in the order given: then each tensor starts at a

@@ -184,7 +184,7 @@ std::string roofline_svg(const Comparison& comparison, const BenchFile& file) {
 }
 
 StepTimes read_profile(const std::string& path) {
-  const auto json = Json::parse_or_nothing(read_file(path));
+  const auto json = try_parse_json(read_file(path));
   const auto bad = [&](const char* what) {
     fail("{}: not a profile.json of ./chapbook profile: {}", path, what);
   };
@@ -200,7 +200,7 @@ StepTimes read_profile(const std::string& path) {
   StepTimes times{.name = path, .parts = {}, .whole = seconds(json["step"], "seconds")};
   for (const auto& op : json["ops"]) {
     if (!op.is_object() || !op.contains("op") || !op["op"].is_string()) bad("an op has no name");
-    const auto& name = op["op"].text();
+    const auto& name = op["op"].get_ref<const std::string&>();
     if (std::any_of(name.begin(), name.end(), [](unsigned char letter) { return letter < ' '; }))
       bad("the name of an op holds a control character");
     times.parts.push_back({name, seconds(op, "seconds")});

@@ -44,7 +44,7 @@ namespace {
 std::string text(const Json& json, const char* key, const std::string& where) {
   const auto found = json.find(key);
   check(found != json.end() && found->is_string(), "{}: \"{}\" is missing or not text", where, key);
-  const auto& value = found->text();
+  const auto& value = found->get_ref<const std::string&>();
   check(std::none_of(value.begin(), value.end(), [](unsigned char letter) { return letter < ' '; }),
         "{}: \"{}\" holds a control character", where, key);
   return value;
@@ -138,7 +138,7 @@ BenchFile read_rivals(const Json& json, const std::string& path) {
 
 BenchFile read_bench_file(const std::string& path) {
   const std::string all = read_file(path);
-  if (const Json json = Json::parse_or_nothing(all);
+  if (const Json json = try_parse_json(all);
       json.is_object() && json.contains("rows") && json["rows"].is_array())
     return read_rivals(json, path);
   BenchFile file{.path = path, .machine = {}, .measurements = {}};
@@ -146,7 +146,7 @@ BenchFile read_bench_file(const std::string& path) {
   for (size_t begin = 0; begin < all.size();) {
     const size_t end = std::min(all.find('\n', begin), all.size());
     const std::string where = fmt::format("{}:{}", path, ++line);
-    const Json json = Json::parse_or_nothing(std::string_view(all).substr(begin, end - begin));
+    const Json json = try_parse_json(std::string_view(all).substr(begin, end - begin));
     check(json.is_object(), "{}: not a line of ./chapbook bench{}", where,
           end == all.size() ? "; is the file cut off?" : "");
     if (line == 1) {

@@ -64,7 +64,7 @@ SavedRun load_last(const std::string& run) {
 SavedRun load_saved(const std::string& directory) {
   const std::string path = directory + "/trainer.json";
   try {
-    const Json json = Json::parse(read_file(path));
+    const Json json = parse_json(read_file(path));
     SavedRun saved;
     saved.trainer = json.at("trainer");
     saved.step = saved.trainer.at("step");
@@ -78,7 +78,7 @@ SavedRun load_saved(const std::string& directory) {
     read_settings(saved.state.settings, json.at("settings").dump());
     saved.optimizer = load_tensors(directory + "/optimizer.safetensors").tensors;
     return saved;
-  } catch (const JsonError& error) {
+  } catch (const Json::exception& error) {
     fail("{}: not what Chapbook writes: {}", path, error.what());
   }
 }

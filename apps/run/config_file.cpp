@@ -6,7 +6,7 @@
 
 namespace chapbook {
 
-ConfigFile::ConfigFile(const std::string& path) : ConfigFile(path, Json::parse_or_nothing(read_file(path))) {}
+ConfigFile::ConfigFile(const std::string& path) : ConfigFile(path, try_parse_json(read_file(path))) {}
 
 ConfigFile::ConfigFile(const std::string& path, Json json) : path_(path), json_(std::move(json)) {
   check(json_.is_object(), "{}: not a JSON object", path_);
@@ -14,9 +14,9 @@ ConfigFile::ConfigFile(const std::string& path, Json json) : path_(path), json_(
 
 int64_t ConfigFile::size(const char* name, int64_t most) const {
   check(json_.contains(name) && json_[name].is_number_integer(), "{}: no whole number '{}'", path_, name);
-  check(json_[name].is_whole(1, most), "{}: '{}' is {}; Chapbook knows 1 to {}", path_, name,
-        json_[name].dump(), most);
-  return json_[name].get<int64_t>();
+  const int64_t size = json_[name].get<int64_t>();
+  check(size > 0 && size <= most, "{}: '{}' is {}; Chapbook knows 1 to {}", path_, name, size, most);
+  return size;
 }
 
 int64_t ConfigFile::size_or(const char* name, int64_t otherwise, int64_t most) const {

@@ -51,7 +51,8 @@ static std::vector<int32_t> ends_in(const std::string& directory, int64_t vocabu
     if (ids.is_null()) continue;
     std::vector<int32_t> ends;
     for (const Json& id : ids.is_array() ? ids : Json::array({ids})) {
-      check(id.is_whole(0, vocabulary - 1), "{}: 'eos_token_id' is {}, not a token's id", path, ids.dump());
+      check(id.is_number_integer() && id >= 0 && id < vocabulary,
+            "{}: 'eos_token_id' is {}, not a token's id", path, ids.dump());
       ends.push_back(id.get<int32_t>());
     }
     return ends;

@@ -14,6 +14,7 @@ namespace chapbook {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace nlohmann::literals;
 
 // The checkpoint of the most steps below `step`; nothing where a run must begin anew.
 std::optional<std::string> checkpoint_before(const std::string& run, int64_t step) {
@@ -23,7 +24,7 @@ std::optional<std::string> checkpoint_before(const std::string& run, int64_t ste
     const std::string directory = entry.path().string(), name = entry.path().filename().string();
     const bool kept = name == "last" || name == "broken" || name.starts_with("step-");
     if (!kept || !fs::exists(directory + "/trainer.json")) continue;
-    const int64_t there = ConfigFile(directory + "/trainer.json").json().at("trainer").at("step");
+    const int64_t there = ConfigFile(directory + "/trainer.json").json().at("/trainer/step"_json_pointer);
     if (there < step && there > most) most = there, best = directory;
   }
   return best;

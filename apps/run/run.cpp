@@ -332,7 +332,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   if (base) {
     const std::string begun =
         team.rank() == 0 ? begun_from(options.from, *base, directory + "/base", settings.batch).dump() : "";
-    state.begun_from = Json::parse(told(team, begun));
+    state.begun_from = parse_json(told(team, begun));
   }
   base.reset();
   if (team.rank() == 0) begin_files(directory, settings);
@@ -415,7 +415,7 @@ void Run::sample(int64_t tokens) {
   say_(fmt::format("  {}", story));
   const std::string path = directory_ + "/samples.jsonl";
   const Json line = {{"step", trainer_.steps()}, {"text", story}};
-  write_file(path, read_file(path) + line.dump() + "\n");
+  write_file(path, read_file(path) + to_text(line) + "\n");
 }
 
 void Run::log_step(const Trainer::Step& step, const Communication& with_others, double speed,

@@ -18,7 +18,7 @@ namespace {
 Json json_of(const std::string& path) {
   std::error_code none;
   if (!fs::exists(path, none)) return nullptr;
-  Json json = Json::parse_or_nothing(read_file(path));
+  Json json = try_parse_json(read_file(path));
   check(!json.is_discarded(), "{}: is not JSON", path);
   return json;
 }
@@ -37,8 +37,8 @@ std::string lines_up_to(const std::string& path, int64_t step) {
   const std::string log = read_file(path);
   size_t kept = 0;
   for (size_t end; (end = log.find('\n', kept)) != std::string::npos; kept = end + 1) {
-    const Json line = Json::parse_or_nothing(log.substr(kept, end - kept));
-    if (!line.is_object() || !line.value("step", Json()).is_whole(0, step)) break;
+    const Json line = try_parse_json(log.substr(kept, end - kept));
+    if (!line.is_object() || !line.contains("step") || line["step"] > step) break;
   }
   return log.substr(0, kept);
 }
@@ -56,7 +56,7 @@ RunRecord read_run(const std::string& directory) {
   run.begun = json_of(directory + "/run.json");
   const std::string samples = lines_up_to(directory + "/samples.jsonl", INT64_MAX);
   for (size_t at = 0, end; (end = samples.find('\n', at)) != std::string::npos; at = end + 1) {
-    const Json line = Json::parse(samples.substr(at, end - at));
+    const Json line = parse_json(samples.substr(at, end - at));
     run.samples.push_back({line.value("step", int64_t{0}), line.value("text", "")});
   }
   const Json trainer = json_of(directory + "/last/trainer.json");

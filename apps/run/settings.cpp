@@ -159,15 +159,15 @@ void set(Settings& settings, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"", assignment);
   const std::string value = assignment.substr(equals + 1);
-  const Json json = Json::parse_or_nothing(value);  // what is not JSON is a word, as in schedule=cosine
+  const Json json = try_parse_json(value);  // what is not JSON is a word, as in schedule=cosine
   set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
 }
 
 void read_settings(Settings& settings, const std::string& json) {
   Json object;
   try {
-    object = Json::parse(json);
-  } catch (const JsonError& error) {
+    object = parse_json(json);
+  } catch (const Json::exception& error) {
     fail("not JSON: {}", error.what());
   }
   check(object.is_object(), "settings are a JSON object like {{\"layers\": 4}}");
@@ -270,7 +270,7 @@ Settings SettingsOptions::settings() const {
 
 std::vector<std::pair<std::string, std::string>> SettingsOptions::names() const {
   std::vector<std::pair<std::string, std::string>> names;
-  const Json file = config.empty() ? Json::object() : Json::parse(read_file(config));
+  const Json file = config.empty() ? Json::object() : parse_json(read_file(config));
   for (const auto& [name, value] : file.items()) names.emplace_back(name, "--config " + config);
   for (const std::string& assignment : assignments)
     names.emplace_back(assignment.substr(0, assignment.find('=')), "--set " + assignment);

@@ -345,7 +345,7 @@ void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
       scaler_ = {scaler.at("scale"), scaler.at("good_steps")};
     }
     usual_norm_ = state.value("usual_norm", 0.0);
-  } catch (const JsonError& error) {
+  } catch (const Json::exception& error) {
     fail("the state to go on with is not what Chapbook writes: {}", error.what());
   }
 }

@@ -214,7 +214,7 @@ static size_t characters(std::string_view text) {
 }
 
 // What a model that says bytes in any order may have said is no UTF-8; then U+FFFD stands for it.
-static std::string text_of(const Json& json) { return json.dump(); }
+static std::string text_of(const Json& json) { return to_text(json); }
 
 Completion::Completion(CompletionRequest request, Engine& engine)
     : request_(std::move(request)), created_(std::time(nullptr)) {

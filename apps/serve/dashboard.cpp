@@ -85,7 +85,7 @@ std::string Dashboard::look(bool narrow) {
   View& view = views_[narrow];
   const auto start = Clock::now();
   if (start < view.until) return view.json;
-  view.json = (directory_.empty() ? Json::object() : json_of(read_run(directory_), narrow)).dump();
+  view.json = to_text(directory_.empty() ? Json::object() : json_of(read_run(directory_), narrow));
   const auto end = Clock::now();
   view.until = end + std::max<Clock::duration>(std::chrono::seconds(1), 100 * (end - start));
   return view.json;

@@ -16,7 +16,7 @@ namespace {
 std::string event(const std::string& data) { return "data: " + data + "\n\n"; }
 
 Json body_of(const httplib::Request& request) {
-  const Json body = Json::parse_or_nothing(request.body);
+  const Json body = try_parse_json(request.body);
   if (body.is_discarded()) throw ApiError(400, "the body is not valid JSON");
   return body;
 }
@@ -89,7 +89,7 @@ Json ModelServer::see_inside(Json body) {
   const std::vector<int32_t>& ids = asked.prompts.front().ids;
   const int64_t T = static_cast<int64_t>(ids.size());
   if (!from.is_null() && !from.is_string()) refuse("from", "'from' must be a text");
-  if (!back.is_null() && !back.is_whole(1, T - 1))
+  if (!back.is_null() && !(back.is_number_integer() && back >= 1 && back < T))
     refuse("back", fmt::format("'back' must be a token from 1 to {}", T - 1));
   const auto parts = [&](const Json& list, const char* name, const Anatomy& there, std::vector<Cut>& cuts) {
     if (list.is_null()) return;
@@ -161,7 +161,7 @@ void ModelServer::complete(const httplib::Request& request, httplib::Response& r
       }
       if (!completion->over()) return true;
     } catch (...) {
-      const std::string text = event(current_error().json().dump());
+      const std::string text = event(to_text(current_error().json()));
       sink.write(text.data(), text.size());
       sink.done();
       return true;

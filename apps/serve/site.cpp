@@ -29,7 +29,7 @@ bool is_address(const std::string& name) {
 
 void answer(httplib::Response& response, int status, const Json& json) {
   response.status = status;
-  response.set_content(json.dump(), "application/json");
+  response.set_content(to_text(json), "application/json");
 }
 
 ApiError current_error() {

@@ -140,7 +140,7 @@ Json way_back_json(const WayBack& way) {
 }
 
 std::string xray_page(const Json& data) {
-  std::string text = data.dump();
+  std::string text = data.dump(-1, ' ', false, Json::error_handler_t::replace);
   for (size_t at = 0; (at = text.find('<', at)) != text.npos;)
     text.replace(at, 1, "\\u003c");  // no tag ends here
   return put(xray_file(), "data", text);

@@ -103,7 +103,7 @@ double peak(int threads) {
   return flops / 1e9;
 }
 
-Json run(int64_t m, int64_t n, int64_t k, int rounds) {
+nlohmann::ordered_json run(int64_t m, int64_t n, int64_t k, int rounds) {
   Random random{1};
   const Tensor a = normal({m, k}, random), b = normal({k, n}, random), y = Tensor::empty({m, n});
   const int threads = thread_pool().threads();
@@ -118,7 +118,7 @@ Json run(int64_t m, int64_t n, int64_t k, int rounds) {
   fmt::print("\n{} x {} x {}; peak {:.0f} GFLOP/s on one thread, {:.0f} on {}\n", m, n, k, peak_of_one,
              peak_of_all, threads);
   fmt::print("{:<14} {:>7} {:>8} {:>7} {:>8}\n", "", "threads", "GFLOP/s", "gain", "of peak");
-  Json rows = Json::array();
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (size_t i = 0; i < all.size(); ++i) {
     const Contender& contender = all[i];
     const double rate = contender.median(),
@@ -157,11 +157,11 @@ int run_all(int argc, char** argv) {
   program.add_option("--out", out, "a results file to write, as JSON");
   CLI11_PARSE(program, argc, argv);
 
-  Json results = {{"what", "matrix products y = a b of f32, GFLOP/s"},
-                  {"command", "ladder_matmul"},
-                  {"rounds", rounds},
-                  {"machine", machine_json()},
-                  {"sizes", Json::array()}};
+  nlohmann::ordered_json results = {{"what", "matrix products y = a b of f32, GFLOP/s"},
+                                    {"command", "ladder_matmul"},
+                                    {"rounds", rounds},
+                                    {"machine", machine_json()},
+                                    {"sizes", nlohmann::ordered_json::array()}};
   for (int i = 1; i < argc; ++i)
     results["command"] = fmt::format("{} {}", results["command"].get<std::string>(), argv[i]);
   for (const std::string& size : sizes) {

@@ -35,7 +35,7 @@ static Json in_processes(int size, const std::function<Json(Team&)>& work) {
     return 0;
   });
   check(code == 0, "a worker ended with {}", code);
-  const Json found = Json::parse(read_file(file));
+  const Json found = parse_json(read_file(file));
   std::filesystem::remove(file);
   return found;
 }

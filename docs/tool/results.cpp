@@ -117,13 +117,13 @@ std::vector<std::string> changed_sources(const std::string& root, const Json& ma
 Json read_json(const std::string& path) {
   const std::string text = read_file(path);
   if (!path.ends_with(".jsonl")) {
-    Json json = Json::parse_or_nothing(text);
+    Json json = Json::parse(text, nullptr, false);
     check(!json.is_discarded(), "{} is not JSON", path);
     return json;
   }
   Json rows = Json::array();
   for (const std::string& line : split_lines(text)) {
-    rows.push_back(Json::parse_or_nothing(line));
+    rows.push_back(Json::parse(line, nullptr, false));
     check(!rows.back().is_discarded(), "{}:{} is not JSON", path, rows.size());
   }
   return rows;

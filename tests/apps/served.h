@@ -17,7 +17,7 @@ namespace chapbook {
 struct Response {
   int status = -1;  // no answer
   std::string body;
-  Json json() const { return Json::parse_or_nothing(body); }
+  Json json() const { return Json::parse(body, nullptr, false); }
 };
 
 inline Response get(int port, const std::string& path, httplib::Headers headers = {}) {

@@ -186,7 +186,7 @@ TEST_CASE("a damaged file is one line and exit code 2, wherever it is cut or cha
       changed[at] = letter;
       CHECK(message(changed).find('\n') == std::string::npos);
     }
-  const auto with = [&](const std::string& key, const Json& value) {
+  const auto with = [&](const std::string& key, const nlohmann::ordered_json& value) {
     auto json = to_json(example().measurements[2]);
     json[key] = value;
     return message(example().machine.dump() + "\n" + json.dump() + "\n");

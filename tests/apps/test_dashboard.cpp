@@ -39,7 +39,7 @@ class WrittenRun {
     }
   }
   void tell(const std::string& text) {
-    samples_ += Json({{"step", step_}, {"text", text}}).dump() + "\n";
+    samples_ += to_text(Json{{"step", step_}, {"text", text}}) + "\n";
     write_file(directory_ + "/samples.jsonl", samples_);
   }
 

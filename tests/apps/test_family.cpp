@@ -94,12 +94,14 @@ TEST_CASE("a GPT-2 in several files opens, and an index that does not fit them i
   fs::copy_file(from + "/config.json", directory / "config.json");
   const NamedTensors all = load_tensors(from + "/model.safetensors").tensors;
   const size_t half = all.size() / 2;
-  Json map;
+  nlohmann::ordered_json map;
   for (size_t i = 0; i < all.size(); ++i) map[all[i].first] = i < half ? "a.safetensors" : "b.safetensors";
   save_tensors(directory / "a.safetensors", {all.begin(), all.begin() + half});
   save_tensors(directory / "b.safetensors", {all.begin() + half, all.end()});
   const std::string index = directory / "model.safetensors.index.json";
-  const auto write = [&](const Json& weights) { write_file(index, Json({{"weight_map", weights}}).dump()); };
+  const auto write = [&](const nlohmann::ordered_json& weights) {
+    write_file(index, nlohmann::ordered_json({{"weight_map", weights}}).dump());
+  };
   write(map);
   const NamedTensors whole = state(*load_network(from)), joined = state(*load_network(directory.path));
   for (size_t i = 0; i < whole.size(); ++i)
@@ -134,9 +136,9 @@ TEST_CASE("what a Llama's config asks for and Chapbook does not do is refused by
   for (const char* file : {"/config.json", "/model.safetensors"})
     fs::copy_file(from + file, directory.path + file);
   const std::string path = directory / "config.json";
-  const auto good = Json::parse(read_file(path));
+  const auto good = nlohmann::ordered_json::parse(read_file(path));
   CHECK_NOTHROW(load_network(directory.path));
-  const auto refused = [&](const Json& change, const std::string& why) {
+  const auto refused = [&](const nlohmann::ordered_json& change, const std::string& why) {
     auto config = good;
     config.update(change);
     write_file(path, config.dump());

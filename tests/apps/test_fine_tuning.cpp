@@ -131,9 +131,9 @@ TEST_CASE("adapters that Chapbook does not do, or that fit another model, are re
   for (const char* file : {"/adapter_config.json", "/adapter_model.safetensors"})
     fs::copy_file(golden + "gpt2" + file, directory.path + file);
   const std::string path = directory / "adapter_config.json";
-  auto good = Json::parse(read_file(path));
+  auto good = nlohmann::ordered_json::parse(read_file(path));
   good["base_model_name_or_path"] = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/gpt2/with_bias";
-  const auto refused = [&](const Json& change, const std::string& why) {
+  const auto refused = [&](const nlohmann::ordered_json& change, const std::string& why) {
     auto config = good;
     config.update(change);
     write_file(path, config.dump());

@@ -59,7 +59,7 @@ TEST_CASE("a GPT-2 of somebody else's, with a tokenizer of theirs, tells the sam
   CHECK(!model.after_end);
   const Sampling greedy{.temperature = 0, .tokens = 200, .stop_at_end = false};
   int texts = 0;
-  for (const Json& golden : Json::parse(read_file(path + "/golden.json"))) {
+  for (const Json& golden : parse_json(read_file(path + "/golden.json"))) {
     const std::string prompt = golden["prompt"];
     CAPTURE(prompt);
     CHECK(Json(prompt_ids(model.tokenizer, prompt, model.after_end)) == golden["prompt_ids"]);
@@ -137,7 +137,7 @@ TEST_CASE("causal masks are passed over whatever their dtype") {
   std::string bytes = read_file(saved.file());
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
-  Json header = Json::parse(bytes.substr(8, length));
+  nlohmann::ordered_json header = nlohmann::ordered_json::parse(bytes.substr(8, length));
   const auto end = static_cast<int64_t>(bytes.size() - 8 - length);
   header["transformer.h.0.attn.bias"] = {
       {"dtype", "BOOL"}, {"shape", {1, 1, 2, 2}}, {"data_offsets", {end, end + 4}}};

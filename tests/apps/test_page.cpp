@@ -210,7 +210,7 @@ TEST_CASE("page: an x-ray as one file, without a server") {
   const Model model = lively_model();
   std::vector<int32_t> ids = prompt_ids(model.tokenizer, "Once upon a time there was a fox. \"</script>\"");
   const XRay seen = xray(model, ids);
-  Json data = xray_json(seen, model);
+  nlohmann::ordered_json data = xray_json(seen, model);
   data["model"] = "lively";
   for (size_t place = 1; place < ids.size(); ++place)
     data["back"][std::to_string(place)] = way_back_json(way_back(model, ids, static_cast<int64_t>(place)));

@@ -231,7 +231,7 @@ TEST_CASE("plan and profile --workers say what goes between the workers") {
   CAPTURE(profile.output);
   REQUIRE(profile.code == 0);
   CHECK(count(profile.output, "waiting for others") == 1);
-  const Json step = Json::parse(read_file(out + "/profile.json")).at("step");
+  const Json step = parse_json(read_file(out + "/profile.json")).at("step");
   // 2 (N - 1) / N of 4 bytes for each number, and the loss and the norm of each shard.
   CHECK(step.at("workers") == 2);
   CHECK(std::abs(step.at("sent_bytes").get<double>() - 4 * numbers) <= 0.02 * 4 * numbers);

@@ -170,7 +170,7 @@ TEST_CASE("in bf16 and f16 a model learns as much as in f32") {
 
 // The trainer's state, optimizer and weights, as a checkpoint keeps them.
 struct SavedTraining {
-  Json trainer;
+  nlohmann::ordered_json trainer;
   NamedTensors optimizer, weights;
   SavedTraining(const Trainer& from, LanguageModel& model)
       : trainer(from.state()), optimizer(from.optimizer_state()), weights(state(model)) {
@@ -242,7 +242,7 @@ TEST_CASE("a state that nobody saved is refused") {
   const auto gpt = fresh(little_settings());
   Trainer trainer(little_settings(), *gpt, data);
   SavedTraining saved(trainer, *gpt);
-  const Json good = saved.trainer;
+  const nlohmann::ordered_json good = saved.trainer;
   for (const auto& [name, value] : {std::pair<const char*, Json>{"step", -1},
                                     {"step", little_settings().steps + 1},
                                     {"step", "1"},

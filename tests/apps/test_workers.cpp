@@ -27,7 +27,7 @@ static Settings small() {
 
 // All that a checkpoint has.
 struct Saved {
-  Json trainer;
+  nlohmann::ordered_json trainer;
   NamedTensors optimizer;
   std::vector<std::vector<float>> weights, moments;
   std::vector<double> losses;

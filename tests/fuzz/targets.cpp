@@ -286,7 +286,7 @@ void read_request(std::string_view body) {
     all->push_back({"small", {std::make_unique<GPT>(small, backend("cpu")), tokenizer()}});
     return all;
   }();
-  const Json json = Json::parse_or_nothing(body);
+  const Json json = Json::parse(body, shallow, false);
   check(!json.is_discarded(), "the body is not valid JSON");
   const CompletionRequest request = read_completion(json, models, {});
   require(!request.prompts.empty(), "a request without a prompt");

@@ -227,16 +227,14 @@ TEST_CASE("file: malformed headers") {
   CHECK(says("") == "the header is not a JSON object");
   CHECK(says("[]") == "the header is not a JSON object");
   CHECK(says(" {}") == "the header is not a JSON object");
-  CHECK(says(std::string("{}\0\0", 4)) ==
-        "the header cannot be read: line 1, column 3: more follows behind the value");
-  CHECK(says("{") == "the header cannot be read: line 1, column 2: the text ends too early");
-  CHECK(says("{}}") == "the header cannot be read: line 1, column 3: more follows behind the value");
-  CHECK(says("{\"\xff\":1}") == "the header cannot be read: line 1, column 3: not UTF-8");
-  CHECK(says("{\"w\":1e999}") == "the header cannot be read: line 1, column 6: a number that is too large");
-  CHECK(says("{\"w\":" + std::string(1'000'000, '[')) ==
-        "the header cannot be read: line 1, column 8: nested too deep");
-  CHECK(says(entry("\"dtype\":" + std::string(1'000'000, '{'))).ends_with("a name in quotes is expected"));
-  CHECK(says(entry(R"("dtype":{"a":{"a":1}})")).ends_with(": nested too deep"));
+  CHECK(says(std::string("{}\0\0", 4)) == "the header is not a JSON object");
+  CHECK(says("{") == "the header is not JSON (at its byte 2)");
+  CHECK(says("{}}") == "the header is not JSON (at its byte 3)");
+  CHECK(says("{\"\xff\":1}") == "the header is not JSON (at its byte 3)");
+  CHECK(says("{\"w\":1e999}") == "the header holds a number that is too large");
+  CHECK(says("{\"w\":" + std::string(1'000'000, '[')) == "the header is nested too deep");
+  CHECK(says(entry("\"dtype\":" + std::string(1'000'000, '{'))).starts_with("the header is not JSON"));
+  CHECK(says(entry(R"("dtype":{"a":{"a":1}})")) == "the header is nested too deep");
 
   // Entries.
   CHECK(says(R"({"w":1})") == R"(the header's "w" is not an object)");
@@ -248,17 +246,17 @@ TEST_CASE("file: malformed headers") {
       R"(the header names "w" twice)");
   CHECK(says(R"({"__metadata__":{},"__metadata__":{}})") == R"(the header names "__metadata__" twice)");
   CHECK(says(R"({"__metadata__":{"a":1}})") == R"(the header's __metadata__ has a "a" that is not a string)");
-  CHECK(says(R"({"__metadata__":{"a":"x","a":"y"}})").ends_with(": a name that stands twice"));
-  CHECK(says(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8],"dtype":"F32")"))
-            .ends_with(": a name that stands twice"));
+  CHECK(says(R"({"__metadata__":{"a":"x","a":"y"}})") == R"(the header's "__metadata__" has a key twice)");
+  CHECK(says(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8],"dtype":"F32")")) ==
+        R"(the header's "w" has a key twice)");
   CHECK(says(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1)")) ==
         R"(tensor "w" needs dtype, shape and data_offsets, and nothing else)");
   CHECK(says(entry(R"("dtype":"F32","shape":[2])")) ==
         R"(tensor "w" needs dtype, shape and data_offsets, and nothing else)");
   CHECK(says(R"({"a\nb":1})") == R"(the header's "a\nb" is not an object)");
 
-  CHECK(says(f32(fmt::format("[{}]", fmt::join(std::vector<int>(1000, 1), ",")), "[0,8]"))
-            .ends_with(": too many elements"));
+  CHECK(says(f32(fmt::format("[{}]", fmt::join(std::vector<int>(1000, 1), ",")), "[0,8]")) ==
+        R"(the header's "w" holds too many numbers)");
 
   // dtypes.
   CHECK(says(entry(R"("dtype":"I64","shape":[1],"data_offsets":[0,8])")) ==

@@ -90,7 +90,7 @@ const CudaLadder& ladder_of(const std::string& op) {
   fail("ladder_cuda: no ladder is called '{}'", op);
 }
 
-Json run(Backend& backend, const Course& course, int rounds) {
+nlohmann::ordered_json run(Backend& backend, const Course& course, int rounds) {
   Random random{1};
   std::vector<Tensor> xs, halves;  // in f32 and in bf16
   std::vector<View> views, half_views;
@@ -114,7 +114,7 @@ Json run(Backend& backend, const Course& course, int rounds) {
 
   const double unit = course.unit[0] == 'G' ? 1e9 : 1e12;
   fmt::print("\n{} of {}, {}\n", course.op, course.shapes[0], course.unit);
-  Json rows = Json::array();
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   double before = 0;
   for (size_t i = 0; i < all.size(); ++i) {
     std::sort(rates[i].begin(), rates[i].end());
@@ -143,12 +143,12 @@ int run_all(int argc, char** argv) {
   Backend& backend = chapbook::backend("cuda");
   set_default_backend(backend);
   fmt::print("{}\n", backend.description());
-  Json results = {{"what", "CUDA kernels of f32, rung by rung"},
-                  {"command", "ladder_cuda"},
-                  {"rounds", rounds},
-                  {"device", backend.description()},
-                  {"machine", machine_json()},
-                  {"ladders", Json::array()}};
+  nlohmann::ordered_json results = {{"what", "CUDA kernels of f32, rung by rung"},
+                                    {"command", "ladder_cuda"},
+                                    {"rounds", rounds},
+                                    {"device", backend.description()},
+                                    {"machine", machine_json()},
+                                    {"ladders", nlohmann::ordered_json::array()}};
   for (const Course& course : courses()) {
     results["ladders"].push_back(run(backend, course, rounds));
     backend.blocks().trim();
