@@ -22,13 +22,15 @@ struct GenerateOptions {
   bool past_end = false;
 };
 
+constexpr const char* sampling_group = "Sampling, in this order";
+
 void add_sampling_options(CLI::App& command, GenerateOptions& options) {
   Sampling& s = options.sampling;
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return command.add_option(name, value, help)->capture_default_str()->group("Sampling, in this order");
+    return command.add_option(name, value, help)->capture_default_str()->group(sampling_group);
   };
   command.add_option("--bias", options.bias, "ID=NUMBER: added to the score of a token; again for more")
-      ->group("Sampling, in this order");
+      ->group(sampling_group);
   add("--repetition-penalty", s.repetition_penalty,
       "scores of tokens in the text so far: positive ones are divided by it, negative ones multiplied");
   add("--frequency-penalty", s.frequency_penalty, "taken from a token's score for each time it was said");
@@ -109,19 +111,28 @@ void add_generate(CLI::App& program) {
   command.add_option("--count", options->count, "how many texts, with seeds counting up")
       ->check(whole_number(1))
       ->capture_default_str();
-  command.add_option("--stop", options->sampling.stop, "end before this text; again for more");
-  command.add_flag("--past-end", options->past_end, "go on after the end of a story");
+  CLI::Option* const stop =
+      command.add_option("--stop", options->sampling.stop, "end before this text; again for more");
+  CLI::Option* const past_end =
+      command.add_flag("--past-end", options->past_end, "go on after the end of a story");
   command.add_option("--after-end", options->after_end,
                      "yes, no: whether <|endoftext|> is put first; else as the model was trained");
   const auto weights = add_weights_option(command);
   add_sampling_options(command, *options);
-  command.add_option("--beams", options->beams, "search for the likeliest text with so many, without chance")
-      ->check(whole_number(1))
-      ->group("Beam search");
+  CLI::Option* const beams =
+      command
+          .add_option("--beams", options->beams, "search for the likeliest text with so many, without chance")
+          ->check(whole_number(1))
+          ->group("Beam search");
+  // What the search does not do.
+  beams->excludes(stop)->excludes(past_end);
+  for (CLI::Option* const option : command.get_options())
+    if (option->get_group() == sampling_group) beams->excludes(option);
   command
       .add_option("--length-penalty", options->length_penalty,
                   "log-probabilities are divided by length to this power")
       ->capture_default_str()
+      ->needs(beams)
       ->group("Beam search");
   command.footer(
       "Examples: ./chapbook generate runs/tiny --prompt \"Once upon a time\" --temperature 0.7\n"

@@ -1,6 +1,7 @@
 // `./chapbook serve`: models on a page and behind an API, on this machine.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -16,14 +17,17 @@ namespace chapbook {
 
 static std::atomic<bool> ended;
 
-// runs/tiny is called tiny; a second one of that name is called by its whole path.
+// runs/tiny is called tiny; a second one of that name is called by the path it is given by.
 static std::string served_name(const std::string& path, const std::vector<ServedModel>& others) {
   const std::string name = std::filesystem::absolute(path).lexically_normal().string();
-  const auto last =
+  const std::string last =
       std::filesystem::path(name.ends_with('/') ? name.substr(0, name.size() - 1) : name).filename();
-  for (const ServedModel& other : others)
-    if (other.name == last) return path;
-  return last.string();
+  const auto taken = [&](const std::string& name) {
+    return std::ranges::find(others, name, &ServedModel::name) != others.end();
+  };
+  if (!taken(last)) return last;
+  check(!taken(path), "two models would be called '{}'; give one of them by another path", path);
+  return path;
 }
 
 void add_serve(CLI::App& program) {

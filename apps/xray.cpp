@@ -87,7 +87,6 @@ void write_page(const Options& options) {
 void print_table(const Options& options) {
   const Model model = load_model(options.run);
   const Anatomy there = anatomy(*model.network);
-  check(options.patch.empty(), "--table switches off; --patch is for one text");
   EvaluationText text;
   if (options.file.empty()) {
     text.tokens = prompt_ids(model.tokenizer, text_of(options), options.after_end.value_or(model.after_end));
@@ -137,19 +136,25 @@ void add_xray(CLI::App& program) {
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
   command.add_option("--text", options->text, "the text to look at");
   command.add_option("--file", options->file, "or a file with it; for --table a token file, too");
-  command.add_option("--out", options->out, "the page, one HTML file")->capture_default_str();
-  command.add_option("--top", options->top, "alternatives of each token")
-      ->check(whole_number(1, 100))
-      ->capture_default_str();
+  CLI::Option* const out =
+      command.add_option("--out", options->out, "the page, one HTML file")->capture_default_str();
+  CLI::Option* const top = command.add_option("--top", options->top, "alternatives of each token")
+                               ->check(whole_number(1, 100))
+                               ->capture_default_str();
   command.add_option(
       "--off", options->off,
       "a part to switch off: LAYER, LAYER.attention, LAYER.mlp, LAYER.HEAD or LAYER.mlp.NEURON, "
       "with @PLACE for one token; may be given several times");
-  command.add_option("--patch", options->patch, "a part that says what it said of the text --from");
-  command.add_option("--from", options->from, "a text of as many tokens, to patch from");
-  command.add_flag("--table", options->table,
-                   "no page: the loss with each part switched off, or with each --off");
-  command.add_flag("--no-back", options->no_back, "without the way back, which takes most of the time");
+  CLI::Option* const patch =
+      command.add_option("--patch", options->patch, "a part that says what it said of the text --from");
+  command.add_option("--from", options->from, "a text of at least as many tokens, to patch from")
+      ->needs(patch);
+  CLI::Option* const no_back =
+      command.add_flag("--no-back", options->no_back, "without the way back, which takes most of the time");
+  command
+      .add_flag("--table", options->table,
+                "no page: the loss with each part switched off, or with each --off")
+      ->excludes(out, top, patch, no_back);
   command.add_option("--after-end", options->after_end,
                      "yes, no: whether <|endoftext|> is put first; else as the model was trained");
   command.footer(

@@ -7,6 +7,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "data/byte_alphabet.h"
 #include "data/pretokenize.h"
@@ -17,7 +18,8 @@ namespace chapbook {
 namespace {
 
 // Text is mostly words seen before. Each thread remembers the ids of words of up to 15 bytes, for the
-// tokenizer that it used last; a full cache is emptied.
+// tokenizer that it used last. A cache is as large as what it has seen, since a thread may live for one short
+// text only, as those of a server do; one that has grown to its end is emptied when it is full.
 class WordCache {
  public:
   struct Slot {
@@ -34,7 +36,7 @@ class WordCache {
 
   // The slot of the word that `text` begins with. If it is new, its count is 0 until remember() is called.
   Slot& find(std::string_view text, size_t length) {
-    if (2 * used_ > slots_.size()) clear();
+    if (2 * used_ > slots_.size()) make_room();
     const std::string_view word = text.substr(0, length);
     uint64_t block[2] = {0, 0};
     if (text.size() >= sizeof block) {  // 16 bytes at once, and those behind the word are taken away
@@ -46,15 +48,7 @@ class WordCache {
       std::memcpy(block, word.data(), length);
     }
     reinterpret_cast<unsigned char*>(block)[15] = static_cast<unsigned char>(length);
-    const size_t mask = slots_.size() - 1;
-    const uint64_t mixed = (block[0] * 0x9E3779B97F4A7C15u ^ block[1]) * 0xD6E8FEB86659FD93u;
-    size_t slot = (mixed >> 40) & mask;
-    while (slots_[slot].count != 0 && (slots_[slot].low != block[0] || slots_[slot].high != block[1])) {
-      slot = (slot + 1) & mask;
-    }
-    slots_[slot].low = block[0];
-    slots_[slot].high = block[1];
-    return slots_[slot];
+    return slot_of(block[0], block[1]);
   }
 
   void remember(Slot& slot, std::span<const int32_t> word_ids) {
@@ -67,8 +61,28 @@ class WordCache {
   const int32_t* ids(const Slot& slot) const { return ids_.data() + slot.begin; }
 
  private:
+  static constexpr size_t least_slots = 1 << 8, most_slots = 1 << 16;
+
+  Slot& slot_of(uint64_t low, uint64_t high) {
+    const size_t mask = slots_.size() - 1;
+    const uint64_t mixed = (low * 0x9E3779B97F4A7C15u ^ high) * 0xD6E8FEB86659FD93u;
+    size_t slot = (mixed >> 40) & mask;
+    while (slots_[slot].count != 0 && (slots_[slot].low != low || slots_[slot].high != high)) {
+      slot = (slot + 1) & mask;
+    }
+    slots_[slot].low = low;
+    slots_[slot].high = high;
+    return slots_[slot];
+  }
+
+  void make_room() {
+    if (slots_.size() == most_slots) return clear();
+    const std::vector<Slot> before = std::exchange(slots_, std::vector<Slot>(2 * slots_.size()));
+    for (const Slot& slot : before)
+      if (slot.count != 0) slot_of(slot.low, slot.high) = slot;
+  }
   void clear() {
-    slots_.assign(size_t{1} << 16, Slot());
+    slots_.assign(std::max(slots_.size(), least_slots), Slot());
     ids_.clear();
     used_ = 0;
   }

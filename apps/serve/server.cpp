@@ -33,7 +33,7 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
   http_.Get("/v1/models", [this](const httplib::Request&, httplib::Response& response) {
     answer(response, 200, models_json(models_));
   });
-  http_.Get("/v1/models/([^/]+)", [this](const httplib::Request& request, httplib::Response& response) {
+  http_.Get("/v1/models/(.+)", [this](const httplib::Request& request, httplib::Response& response) {
     answer(response, 200, model_json(model(request.matches[1])));
   });
   http_.Get("/chapbook/tokens", [this](const httplib::Request& request, httplib::Response& response) {

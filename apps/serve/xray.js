@@ -268,7 +268,7 @@ class XRay {
         <div class="row"><label>Part <select class="part">${options.map(([value, title]) => `<option value="${value}">${title}</option>`).join("")}</select></label>
           <label>Neuron <input class="neuron" type="number" min="0" max="${d.neurons - 1}" placeholder="all"></label></div>
         <div class="row"><button class="off" type="submit">Switch off</button><button class="patch" type="button">Patch</button></div>
-        <label>Patch from this text, of as many tokens <input class="from" type="text"></label>
+        <label>Patch from this text, of at least as many tokens <input class="from" type="text"></label>
         <p class="aside wrong" role="alert"></p></form>` : `<p class="aside">Parts are switched off with <code>./chapbook xray --off LAYER.HEAD</code>, and live on the page of <code>./chapbook serve</code>.</p>`) +
       `<div class="chips"></div><h3></h3><div class="list"></div>`;
     const changed = d.ids.map((_, at) => at).slice(1).filter(at => d.before).sort((a, b) => Math.abs(change(b)) - Math.abs(change(a))).slice(0, 10);

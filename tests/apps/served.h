@@ -1,6 +1,11 @@
-// A server in this process, with a small model of random weights: what the tests of serve talk to.
+// A server with a small model of random weights, in this process or as the program: what the tests of serve
+// talk to.
 #pragma once
+#include <doctest/doctest.h>
 #include <httplib.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -33,6 +38,16 @@ inline Response post(int port, const std::string& body, const std::string& path 
   client.set_read_timeout(60);
   const auto result = client.Post(path, headers, body, "application/json");
   return result ? Response{result->status, result->body} : Response{};
+}
+
+// The data of each event of a stream.
+inline std::vector<std::string> events(const std::string& body) {
+  std::vector<std::string> result;
+  for (size_t at = 0, end; (end = body.find("\n\n", at)) != body.npos; at = end + 2) {
+    CHECK(body.substr(at, 6) == "data: ");
+    result.push_back(body.substr(at + 6, end - at - 6));
+  }
+  return result;
 }
 
 // How a request of these tests begins.
@@ -71,6 +86,50 @@ struct Served {
     server.stop();
     thread.join();
   }
+};
+
+// `./chapbook serve` with a model of a directory, on a port of the system's choice.
+class ServedProgram {
+ public:
+  explicit ServedProgram(const std::string& directory, std::vector<std::string> options = {}) {
+    int pipes[2];
+    REQUIRE(::pipe(pipes) == 0);
+    std::vector<std::string> words = {"chapbook", "serve", directory, "--port", "0"};
+    words.insert(words.end(), options.begin(), options.end());
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    process_ = ::fork();
+    if (process_ == 0) {
+      ::dup2(pipes[1], 1);
+      ::close(pipes[0]);
+      ::execv(CHAPBOOK_PROGRAM, arguments.data());
+      ::_exit(127);
+    }
+    ::close(pipes[1]);
+    std::string line;
+    for (char letter; ::read(pipes[0], &letter, 1) == 1 && letter != '\n';) line += letter;
+    ::close(pipes[0]);
+    REQUIRE(line.starts_with("http://localhost:"));
+    port_ = std::stoi(line.substr(17));
+  }
+  ~ServedProgram() { end(); }
+  ServedProgram(const ServedProgram&) = delete;
+
+  int port() const { return port_; }
+  pid_t process() const { return process_; }
+  int end() {  // by Ctrl-C; its exit code, or -1
+    if (process_ < 0) return -1;
+    int status = 0;
+    ::kill(process_, SIGINT);
+    ::waitpid(process_, &status, 0);
+    process_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  pid_t process_ = -1;
+  int port_ = 0;
 };
 
 }  // namespace chapbook

@@ -2,10 +2,15 @@
 // keyboard, wide and narrow, light and dark; nothing is asked of anybody else, and nothing is without a name.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 
+#include "apps/run/model_directory.h"
 #include "apps/serve/xray_view.h"
 #include "page_checks.h"
+#include "program.h"
+#include "results.h"
 #include "served.h"
 #include "tests/support/temporary_directory.h"
 
@@ -247,4 +252,51 @@ TEST_CASE("page: an x-ray as one file, without a server") {
     const std::string url = message["params"]["request"]["url"];
     CHECK_MESSAGE((url.starts_with("file://") || url.starts_with("data:")), url);
   }
+}
+
+// How long a browser takes is measured, and not judged: it depends on the machine and on what else runs
+// there.
+TEST_CASE("page: an x-ray of 128 tokens with all heads is below 5 MB, and how long it takes to open") {
+  if (!browser_is_there()) return;
+  std::string text;
+  write_stories(10, 3, [&](std::string_view story) { text += story; });
+  Json measured = Json::object();
+  for (const auto& [name, heads, width] :
+       {std::tuple{"tiny", 4, 128}, {"story", 6, 192}}) {  // the shapes of presets
+    CAPTURE(name);
+    const TemporaryDirectory folder;
+    const Model model =
+        lively_model({.layers = 4, .heads = heads, .width = width, .context = 128, .vocabulary = 400});
+    save_model(*model.network, model.tokenizer, folder.path);
+    write_file(folder / "text", text);
+    const std::string page = folder / "xray.html";
+    const Outcome made = run_program(fmt::format("xray {0} --file {0}/text --out {1}", folder.path, page));
+    REQUIRE_MESSAGE(made.code == 0, made.output);
+    const auto size = std::filesystem::file_size(page);
+    CHECK(size < 5'000'000);
+    Browser browser(1280, 860);
+    std::vector<double> opened;
+    for (int i = 0; i < 5; ++i) {
+      browser.open("file://" + page);
+      REQUIRE(
+          browser.becomes("document.querySelectorAll('.t').length === 128 && "
+                          "performance.getEntriesByType('paint').length > 0"));
+      // When all of its script has run, and there is something to see.
+      opened.push_back(
+          browser.run("return Math.max(performance.getEntriesByType('navigation')[0].loadEventEnd, "
+                      "performance.getEntriesByName('first-contentful-paint')[0].startTime)"));
+    }
+    measured[name] = {{"bytes", size}, {"first", opened[0]}, {"slowest", *std::ranges::max_element(opened)}};
+    std::ranges::sort(opened);
+    measured[name]["median"] = opened[2];
+  }
+  write_results("xray_open", {{"milliseconds", measured}});
+}
+
+TEST_CASE("page: where no browser can be had, its driver is not left behind") {
+  if (!browser_is_there()) return;
+  const auto children = [] { return read_file("/proc/thread-self/children"); };
+  const std::string before = children();
+  CHECK_THROWS_AS(Browser(1280, 860, "/nowhere/chromium"), std::runtime_error);
+  CHECK(children() == before);
 }

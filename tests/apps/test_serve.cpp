@@ -1,8 +1,6 @@
 // The server over its socket: what it answers to what OpenAI's clients send, what it refuses, and that
 // nothing a client does harms it or another client.
 #include <doctest/doctest.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,20 +14,6 @@
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
-
-namespace {
-
-// The data of each event of a stream.
-std::vector<std::string> events(const std::string& body) {
-  std::vector<std::string> result;
-  for (size_t at = 0, end; (end = body.find("\n\n", at)) != body.npos; at = end + 2) {
-    CHECK(body.substr(at, 6) == "data: ");
-    result.push_back(body.substr(at + 6, end - at - 6));
-  }
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("serve: the page, the models, and nothing of the disk") {
   Served served;
@@ -351,66 +335,8 @@ TEST_CASE("serve: the x-ray of a long text, up to the attention weights that one
   CHECK(more.json()["error"]["message"].get<std::string>().find("takes up to 559 here") != std::string::npos);
 }
 
-TEST_CASE("serve: many at once, some of whom go away: every text is right, and too many are told so") {
+TEST_CASE("serve: with no place to wait, whoever comes second is told so") {
   ServeLimits limits;
-  limits.engine.together = 8;
-  limits.engine.waiting = 20;
-  Served served(limits);
-  const Model model = lively_model();
-  std::atomic<int> right = 0, wrong = 0, busy = 0, gone = 0;
-  std::vector<std::thread> clients;
-  for (int c = 0; c < 32; ++c)
-    clients.emplace_back([&, c] {
-      for (int i = 0; i < 4; ++i) {
-        const uint64_t seed = static_cast<uint64_t>(c * 10 + i);
-        const int64_t tokens = 1 + (c * 7 + i * 13) % 90;
-        const Json body = {{"model", "lively"},
-                           {"prompt", "The"},
-                           {"seed", seed},
-                           {"max_tokens", tokens},
-                           {"stream", c % 2 == 0}};
-        httplib::Client client("127.0.0.1", served.port);
-        client.set_read_timeout(120);
-        if (c % 8 == 0) {  // reads a little and goes away
-          client.Get("/v1/models");
-          httplib::Request request;
-          request.method = "POST", request.path = "/v1/completions", request.body = body.dump();
-          request.headers = {{"Content-Type", "application/json"}};
-          request.content_receiver = [](const char*, size_t, uint64_t, uint64_t) { return false; };
-          client.send(request);
-          ++gone;
-          continue;
-        }
-        const auto result = client.Post("/v1/completions", body.dump(), "application/json");
-        if (!result) {
-          ++wrong;
-        } else if (result->status == 429) {
-          ++busy;
-        } else {
-          std::string text;
-          if (c % 2 == 0) {
-            for (size_t at = 0, end; (end = result->body.find("\n\n", at)) != std::string::npos; at = end + 2)
-              if (const Json piece = Json::parse(result->body.substr(at + 6, end - at - 6), nullptr, false);
-                  piece.is_object())
-                text += piece["choices"][0]["text"].get<std::string>();
-          } else {
-            text = Json::parse(result->body)["choices"][0]["text"];
-          }
-          static std::mutex one_at_a_time;  // ops are for one thread at a time
-          const std::lock_guard lock(one_at_a_time);
-          const std::string told = tell(*model.network, model.tokenizer, "The",
-                                        {.temperature = 1, .top_p = 1, .seed = seed, .tokens = tokens});
-          ++(Json::parse(Json(told).dump(-1, ' ', false, Json::error_handler_t::replace)) == text ? right
-                                                                                                  : wrong);
-        }
-      }
-    });
-  for (std::thread& client : clients) client.join();
-  CAPTURE(busy);
-  CHECK(wrong == 0);
-  CHECK(right + busy + gone == 32 * 4);
-  CHECK(right > 0);
-  // With no place to wait, whoever comes second is told so.
   limits.engine.together = 1, limits.engine.waiting = 1;
   Served small(limits);
   std::atomic<int> told_so = 0;
@@ -461,30 +387,16 @@ TEST_CASE("serve: the program, from start to Ctrl-C") {
     save_model(*model.network, model.tokenizer, directory.path);
   }
   CHECK(run_program("serve " + directory.path + "/none").code == 2);
-  int pipes[2];
-  REQUIRE(::pipe(pipes) == 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(pipes[1], 1);
-    ::close(pipes[0]);
-    ::execl(CHAPBOOK_PROGRAM, "chapbook", "serve", directory.path.c_str(), "--port", "0", nullptr);
-    ::_exit(127);
-  }
-  ::close(pipes[1]);
-  std::string line;
-  for (char letter; ::read(pipes[0], &letter, 1) == 1 && letter != '\n';) line += letter;
-  REQUIRE(line.starts_with("http://localhost:"));
-  const int port = std::stoi(line.substr(17));
+  CHECK(run_program(fmt::format("serve {0} {0} {0}", directory.path))
+            .output.find("two models would be called") != std::string::npos);
+  ServedProgram program(directory.path, {directory.path});
+  const int port = program.port();
   const std::string name = directory.path.substr(directory.path.rfind('/') + 1);
   CHECK(get(port, "/v1/models").json()["data"][0]["id"] == name);
+  CHECK(get(port, "/v1/models/%2F" + directory.path.substr(1)).json()["id"] == directory.path);
   CHECK(run_program(fmt::format("serve {} --port {}", directory.path, port)).output.find("cannot listen") !=
         std::string::npos);
   const Response told = post(port, Json{{"model", name}, {"prompt", "The"}, {"max_tokens", 5}}.dump());
   CHECK(told.status == 200);
-  ::kill(child, SIGINT);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  ::close(pipes[0]);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(program.end() == 0);
 }

@@ -221,6 +221,20 @@ TEST_CASE("bpe: encoding follows the definition, in short words and long ones") 
   CHECK(tokenizer.encode(fable) == encode_by_definition(tokenizer, fable));
 }
 
+TEST_CASE("bpe: words are remembered, more and more of them, until there are too many") {
+  const Tokenizer tokenizer = train_bpe(fable, 330);
+  std::vector<int32_t> expected;
+  std::string text;
+  for (int i = 0; i < 40000; ++i) {
+    const std::string word = fmt::format(" h{}", i);
+    text += word;
+    const std::vector<int32_t> ids = encode_by_definition(tokenizer, word);
+    expected.insert(expected.end(), ids.begin(), ids.end());
+  }
+  CHECK(tokenizer.encode(text) == expected);
+  CHECK(tokenizer.encode(text) == expected);
+}
+
 TEST_CASE("bpe: decode(encode(x)) is x for any bytes") {
   const Tokenizer tokenizer = train_bpe(fable, 400);
   std::mt19937 random(2);

@@ -22,34 +22,24 @@ class Browser {
     return ::access("/usr/bin/chromedriver", X_OK) == 0 && ::access("/usr/bin/chromium", X_OK) == 0;
   }
 
-  Browser(int width, int height) {
-    int pipes[2];
-    if (::pipe(pipes) != 0) throw std::runtime_error("no pipe");
-    driver_ = ::fork();
-    if (driver_ == 0) {
-      ::setpgid(0, 0);  // so that its browser can be ended with it
-      ::dup2(pipes[1], 1);
-      ::dup2(pipes[1], 2);
-      ::execl("/usr/bin/chromedriver", "chromedriver", "--port=0", nullptr);
-      ::_exit(127);
-    }
-    ::close(pipes[1]);
+  Browser(int width, int height, const std::string& program = "/usr/bin/chromium") : Browser(Driver{}) {
     std::string said;
-    for (char letter; ::read(pipes[0], &letter, 1) == 1;) {
+    for (char letter; ::read(output_, &letter, 1) == 1;) {
       said += letter;
       const size_t at = said.rfind("on port ");  // first it says 0
       if (letter == '\n' && at != said.npos) port_ = std::stoi(said.substr(at + 8));
       if (port_ > 0) break;
     }
-    if (port_ == 0) throw std::runtime_error("chromedriver did not start: " + said);
-    std::thread([pipe = pipes[0]] {  // a full pipe would hold it up
+    std::thread([pipe = output_] {  // a full pipe would hold it up
       char buffer[4096];
       while (::read(pipe, buffer, sizeof buffer) > 0) {
       }
       ::close(pipe);
     })
         .detach();
+    if (port_ == 0) throw std::runtime_error("chromedriver did not start: " + said);
     const Json options = {
+        {"binary", program},
         {"args",
          {"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
           "--force-device-scale-factor=1", "--disable-background-networking", "--no-first-run",
@@ -64,7 +54,7 @@ class Browser {
   }
   ~Browser() {
     try {
-      call("DELETE", session_, {});
+      if (!session_.empty()) call("DELETE", session_, {});
     } catch (...) {
     }
     ::kill(-driver_, SIGKILL);
@@ -118,6 +108,24 @@ class Browser {
   Json log(const std::string& kind) { return call("POST", session_ + "/se/log", {{"type", kind}}); }
 
  private:
+  // Starts chromedriver alone. What is made by it is whole, so that the destructor ends chromedriver also
+  // where it is the browser that cannot be had.
+  struct Driver {};
+  explicit Browser(Driver) {
+    int pipes[2];
+    if (::pipe(pipes) != 0) throw std::runtime_error("no pipe");
+    output_ = pipes[0];
+    driver_ = ::fork();
+    if (driver_ == 0) {
+      ::setpgid(0, 0);  // so that its browser can be ended with it
+      ::dup2(pipes[1], 1);
+      ::dup2(pipes[1], 2);
+      ::execl("/usr/bin/chromedriver", "chromedriver", "--port=0", nullptr);
+      ::_exit(127);
+    }
+    ::setpgid(driver_, driver_);  // whoever of both comes first
+    ::close(pipes[1]);
+  }
   std::string element(const std::string& selector) {
     const Json found = call("POST", session_ + "/element", {{"using", "css selector"}, {"value", selector}});
     return found.begin().value().get<std::string>();
@@ -150,7 +158,7 @@ class Browser {
   }
 
   pid_t driver_ = 0;
-  int port_ = 0;
+  int output_ = -1, port_ = 0;
   std::string session_;
 };
 
