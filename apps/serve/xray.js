@@ -129,12 +129,12 @@ class XRay {
   }
 
   guessesTab() {
-    this.panel.innerHTML = `${this.layerSlider()}<h3></h3><div class="list"></div><h3>The same at every layer</h3><div class="layers"></div>`;
+    this.panel.innerHTML = `${this.layerSlider()}<h2></h2><div class="list"></div><h2>Its first guess behind every block</h2><div class="layers"></div>`;
     this.bindSlider(() => {
       const ids = this.data.ids, t = this.place - 1;
       this.heat(at => at === 0 ? 0 : Math.min(1, -this.guess(at - 1, this.layer).logprob / 8),
         at => at === 0 ? "nothing before it" : `${percent(Math.exp(this.guess(at - 1, this.layer).logprob))}, ${(-this.guess(at - 1, this.layer).logprob).toFixed(2)} nats`);
-      const [title, list, layers] = [this.panel.querySelector("h3"), this.panel.querySelector(".list"), this.panel.querySelector(".layers")];
+      const [title, list, layers] = [this.panel.querySelector("h2"), this.panel.querySelector(".list"), this.panel.querySelector(".layers")];
       if (t < 0) { title.textContent = "Nothing comes before the first token."; list.innerHTML = layers.innerHTML = ""; return; }
       const id = ids[this.place], here = this.guess(t, this.layer);
       title.textContent = `In the place of token ${this.place}, ${this.word(id)}: entropy ${here.entropy.toFixed(2)} nats, rank ${here.rank + 1}`;
@@ -142,8 +142,8 @@ class XRay {
       if (!rows.some(row => row.own)) rows.push({text: this.word(id), value: Math.exp(here.logprob), shown: percent(Math.exp(here.logprob)), own: true});
       list.innerHTML = this.rows(rows);
       layers.innerHTML = this.rows(this.data.lens.map((_, layer) => {
-        const guess = this.guess(t, layer), p = Math.exp(guess.logprob);
-        return {text: `${layer === 0 ? "–" : layer - 1}  ${this.word(guess.top[0][0])}`, value: p, shown: percent(p), own: layer === this.layer};
+        const [other, p] = this.guess(t, layer).top[0];
+        return {text: `${layer === 0 ? "–" : layer - 1}  ${this.word(other)}`, value: p, shown: percent(p), own: layer === this.layer};
       }));
     });
   }
@@ -151,7 +151,7 @@ class XRay {
   attentionTab() {
     const d = this.data, T = d.ids.length;
     this.panel.innerHTML = `<div class="heads" style="--heads:${d.heads}" role="group" aria-label="Heads, a row for each layer"></div>
-      <h3 class="which"></h3><div class="list"></div><h3>Whole: a row for each token, a column for each it looks at</h3><canvas class="map" role="img"></canvas>`;
+      <h2 class="which"></h2><div class="list"></div><h2>Whole: a row for each token, a column for each it looks at</h2><canvas class="map" role="img"></canvas>`;
     const heads = this.panel.querySelector(".heads");
     for (let layer = 0; layer < d.layers; ++layer) {
       heads.append(Object.assign(document.createElement("span"), {textContent: layer}));
@@ -221,14 +221,14 @@ class XRay {
     if (!way) { this.panel.innerHTML = `<p class="aside">${this.place === 0 ? "Nothing comes before the first token." : "The way back was left out of this file."}</p>`; return; }
     const d = this.data, behind = layer => layer === 0 ? "before the first block" : `behind block ${layer - 1}`;
     this.panel.innerHTML = `<label>What is shown <select><option value="-1">Shares: gradient times input at the embeddings</option>${way.streams.map((_, layer) => `<option value="${layer}">Norm of the gradient ${behind(layer)}</option>`).join("")}</select></label>
-      <h3></h3><div class="list"></div><p class="aside note"></p><h3>Norm of the gradient at each parameter</h3><div class="parameters"></div>`;
+      <h2></h2><div class="list"></div><p class="aside note"></p><h2>Norm of the gradient at each parameter</h2><div class="parameters"></div>`;
     this.panel.querySelector(".parameters").innerHTML = this.rows(way.parameters.map((norm, i) => ({text: d.parameters[i].replace(/^\w+\./, ""), value: norm, shown: this.short(norm)})));
     const select = this.panel.querySelector("select");
     const redraw = () => {
       this.shown = +select.value;
       const values = this.shown < 0 ? way.shares : way.streams[this.shown], most = Math.max(...values.map(Math.abs), 1e-9);
       this.heat(at => at < values.length ? values[at] / most : 0, at => at < values.length ? this.short(values[at]) : at === this.place ? `loss ${way.loss.toFixed(2)} nats` : "comes later");
-      this.panel.querySelector("h3").textContent = `Where the loss of token ${this.place}, ${this.word(d.ids[this.place])} (${way.loss.toFixed(2)} nats), comes from`;
+      this.panel.querySelector("h2").textContent = `Where the loss of token ${this.place}, ${this.word(d.ids[this.place])} (${way.loss.toFixed(2)} nats), comes from`;
       this.panel.querySelector(".note").textContent = this.shown < 0 ? "Minus gradient times value of a token's embedding, summed over its numbers: to first order, by how much the log-probability would fall were they 0. Red spoke for the token, blue against it." : "How much the loss would move with the stream there.";
       const best = values.map((v, s) => [v, s]).sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 7);
       this.panel.querySelector(".list").innerHTML = this.rows(best.map(([v, s]) => ({text: `${s}  ${this.word(d.ids[s])}`, value: v, shown: this.short(v)})));
@@ -240,7 +240,7 @@ class XRay {
 
   async graphTab() {
     const d = this.data, counted = d.graph.some(op => op.flops !== undefined);
-    const heads = ["", "part", "op", "gives", "norm", "gradient", ...(counted ? ["FLOPs", "bytes"] : []), "uses", "parameters", "source"];
+    const heads = ["#", "part", "op", "gives", "norm", "gradient", ...(counted ? ["FLOPs", "bytes"] : []), "uses", "parameters", "source"];
     this.heat(at => at === 0 ? 0 : -this.guess(at - 1).logprob / 8, at => at === 0 ? "nothing before it" : percent(Math.exp(this.guess(at - 1).logprob)));
     const draw = gradients => {
       const numbers = new Set(["norm", "gradient", "FLOPs", "bytes"]);
@@ -270,9 +270,9 @@ class XRay {
         <div class="row"><button class="off" type="submit">Switch off</button><button class="patch" type="button">Patch</button></div>
         <label>Patch from this text, of at least as many tokens <input class="from" type="text"></label>
         <p class="aside wrong" role="alert"></p></form>` : `<p class="aside">Parts are switched off with <code>./chapbook xray --off LAYER.HEAD</code>, and live on the page of <code>./chapbook serve</code>.</p>`) +
-      `<div class="chips"></div><h3></h3><div class="list"></div>`;
+      `<div class="chips"></div><h2></h2><div class="list"></div>`;
     const changed = d.ids.map((_, at) => at).slice(1).filter(at => d.before).sort((a, b) => Math.abs(change(b)) - Math.abs(change(a))).slice(0, 10);
-    this.panel.querySelector("h3").textContent = d.before ? "What changes most: log-probability of a token" : "Nothing is switched off";
+    this.panel.querySelector("h2").textContent = d.before ? "What changes most: log-probability of a token" : "Nothing is switched off";
     this.panel.querySelector(".list").innerHTML = changed.length ? this.rows(changed.map(at => ({text: `${at}  ${this.word(d.ids[at])}`, value: change(at), shown: (change(at) > 0 ? "+" : "") + change(at).toFixed(2)}))) : "";
     for (const kind of ["off", "patch"]) for (const cut of d[kind] ?? []) {
       const chip = Object.assign(document.createElement(this.operate ? "button" : "span"), {textContent: `${cut} ${kind === "off" ? "off" : "patched"}${this.operate ? " ×" : ""}`});

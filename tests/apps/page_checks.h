@@ -64,7 +64,21 @@ inline void check_quiet(Browser& browser, const std::string& base) {
   CHECK(requests > 0);
 }
 
+// What axe-core finds (github.com/dequelabs/axe-core), where CHAPBOOK_AXE names its axe.min.js; it is not
+// among Debian's packages.
+inline void check_with_axe(Browser& browser) {
+  const char* axe = std::getenv("CHAPBOOK_AXE");
+  if (!axe) return;
+  if (browser.run("return typeof axe") == "undefined") browser.run(read_file(axe));
+  browser.run("window.found = null; axe.run().then(result => window.found = result.violations)");
+  REQUIRE(browser.becomes("window.found"));
+  for (const Any& each : browser.run("return found.flatMap(rule => rule.nodes.map(node => `${rule.id}: "
+                                     "${rule.help}: ${node.html.slice(0, 200)}`))"))
+    FAIL_CHECK(each.get<std::string>());
+}
+
 inline void check_for_everyone(Browser& browser) {
+  check_with_axe(browser);
   for (const Any& element : browser.run(unnamed)) FAIL_CHECK("without a name: ", element.get<std::string>());
   for (const Any& element : browser.run(too_pale)) FAIL_CHECK("too pale: ", element.get<std::string>());
   CHECK(browser.run("return document.documentElement.scrollWidth <= innerWidth") == true);

@@ -154,7 +154,7 @@ TEST_CASE("page: in a browser") {
           true);
     // What the lens says behind the last block is what the API says.
     const Any ids = browser.run("return viewer.data.ids");
-    CHECK(browser.run("return viewer.data.lens.length") == 3);
+    CHECK(browser.run("return viewer.data.lens.length === viewer.data.layers + 1") == true);
     for (const char* tab : {"guesses", "attention", "back", "graph", "surgery"}) {
       CAPTURE(tab);
       browser.click(fmt::format("[data-tab={}]", tab));
@@ -286,11 +286,12 @@ TEST_CASE("page: an x-ray of 128 tokens with all heads is below 5 MB, and how lo
           browser.run("return Math.max(performance.getEntriesByType('navigation')[0].loadEventEnd, "
                       "performance.getEntriesByName('first-contentful-paint')[0].startTime)"));
     }
-    measured[name] = {{"bytes", size}, {"first", opened[0]}, {"slowest", *std::ranges::max_element(opened)}};
+    const double first = opened[0];
     std::ranges::sort(opened);
-    measured[name]["median"] = opened[2];
+    measured[name] = {{"bytes", size},
+                      {"milliseconds", {{"first", first}, {"median", opened[2]}, {"slowest", opened[4]}}}};
   }
-  write_results("xray_open", {{"milliseconds", measured}});
+  write_results("xray_open", {{"tokens", 128}, {"shapes", measured}});
 }
 
 TEST_CASE("page: where no browser can be had, its driver is not left behind") {
