@@ -2,9 +2,8 @@
 // asked for is applied in this order, whatever the order it was said in:
 //
 //   1. logit bias           added to the scores of the tokens it names
-//   2. repetition penalty   of tokens in the prompt or said since: positive scores are divided by it,
-//   negative
-//                           ones multiplied (Keskar et al. 2019, CTRL, section 4.1)
+//   2. repetition penalty   of tokens in the prompt or said since: positive scores are divided by it, and
+//                           negative ones multiplied (Keskar et al. 2019, CTRL, section 4.1)
 //   3. frequency, presence  taken from a token's score: so much for each time it was said, and so much if it
 //                           was said at all; the prompt does not count (OpenAI's definition)
 //   4. temperature          scores are divided by it, and softmax makes probabilities; 0: the largest score
