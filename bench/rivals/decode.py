@@ -3,7 +3,7 @@ batch 1, the same threads, taken in turns.
 
     cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_decode
     python -m venv venv && CMAKE_ARGS="-DGGML_NATIVE=ON" venv/bin/pip install llama-cpp-python gguf
-    venv/bin/python bench/rivals/decode.py          # writes bench/results/decode.json
+    venv/bin/python bench/rivals/decode.py          # writes bench/results/decode.zen4.json on a Zen 4, and so on
 
 Each round runs ours and llama.cpp on f32, on 16 and on 8 bits a weight (Q8_0 there, int8 here: a quarter of the bytes that decoding
 is bound by), in a process each. A contender reads one token and then makes TOKENS more, always the likeliest; what counts is the
@@ -11,9 +11,11 @@ median time of a token, and the median of that over the rounds. Then it reads a 
 there) five times, and gives the scores after its last. llama.cpp gets flash attention or not, whichever is faster at first, and the
 token it needs next is taken from its logits with numpy, outside the time measured.
 """
-import argparse, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
+import argparse, datetime, json, os, statistics, subprocess, sys, tempfile, time
 
 import numpy as np
+
+from machine import processor
 
 # name: layers, heads, width, context, vocabulary
 MODELS = {
@@ -105,7 +107,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--tokens", type=int, default=100)
     arguments.add_argument("--models", nargs="*", default=list(MODELS))
-    arguments.add_argument("--out", default="bench/results/decode.json")
+    arguments.add_argument("--out", help="bench/results/decode.zen4.json on a Zen 4, and so on, unless told")
     arguments.add_argument("--add", action="store_true", help="add these rounds to those in --out, where others want the machine between")
     arguments.add_argument("--files", help="where llama.cpp's models are written and kept; a temporary directory unless told")
     arguments.add_argument("--llama", nargs=7, help=argparse.SUPPRESS)  # this script as one of its own contenders
@@ -115,6 +117,9 @@ def main():
         return llama(path, *map(int, numbers))
 
     import llama_cpp
+
+    processor_name, kind = processor()
+    options.out = options.out or f"bench/results/decode.{kind}.json"
 
     def median_seconds(command):
         environment = {**os.environ, "CHAPBOOK_THREADS": str(options.threads)}
@@ -158,11 +163,10 @@ def main():
                 row[job]["ratio_to_its_best"] = {ours: round(median["chapbook, " + ours] / best, 3) for ours in WEIGHTS.values()}
             print(json.dumps(row), file=sys.stderr, flush=True)
 
-    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
     result |= {"what": "decoding at batch 1, and reading a prompt: tokens per second, a number a round",
                "command": "python bench/rivals/decode.py " + " ".join(sys.argv[1:]),
-               "threads": options.threads, "processor": processor,
+               "threads": options.threads, "processor": processor_name,
                "llama_cpp": llama_cpp.__version__ + " (llama-cpp-python), " + llama_cpp.llama_print_system_info().decode(),
                "commit": commit, "date": datetime.date.today().isoformat()}
     with open(options.out, "w") as file:

@@ -7,11 +7,12 @@ loss at the end, in bits for each byte of the validation text.
 Each side finds out how many steps fit into the minutes by timing some, and runs a schedule of that length, so that the faster one sees
 more text. PyTorch's compilation and timing are not counted. Weights start from the same distributions, but not from the same numbers.
 """
-import argparse, datetime, json, math, os, platform, subprocess, sys, time
+import argparse, datetime, json, math, os, subprocess, sys, time
 
 import numpy
 import torch
 
+from machine import processor
 from train import GPT
 
 RATE, LAST, WARMUP, BETAS, DECAY, CLIP = 2e-3, 0.01, 200, (0.9, 0.99), 0.1, 1.0  # those of --preset story
@@ -122,10 +123,10 @@ def main():
         options.data, valid["vocabulary_size"], options.minutes, not options.eager)
     for row in rows.values():
         row["bits_per_byte"] = round(bits(row["valid_loss"]), 4)
-    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    processor_name, _ = processor()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     result = {"what": f"{options.minutes:g} minutes of training on TinyStories; bits per byte on all of the validation text",
-              "command": "python bench/rivals/learn.py " + os.path.basename(options.data), "threads": options.threads, "processor": processor,
+              "command": "python bench/rivals/learn.py " + os.path.basename(options.data), "threads": options.threads, "processor": processor_name,
               "torch": torch.__version__, "commit": commit, "date": datetime.date.today().isoformat(), "rows": rows}
     with open(options.out, "w") as file:
         json.dump(result, file, indent=1)

@@ -1,15 +1,17 @@
 """Single matrix products of Chapbook and of PyTorch (MKL in f32, oneDNN in bf16), in turns: those of a training step.
 
     cmake --preset release -DCHAPBOOK_BENCH=ON && ninja -C build/release bench_products
-    python bench/rivals/products.py               # needs torch; writes bench/results/products.json
+    python bench/rivals/products.py               # needs torch; writes bench/results/products.zen4.json on a Zen 4, and so on
 
 Forward is (T, C) (C, 4C); dX multiplies with the weights turned, dW with the input turned; the head's table lies as the embedding's.
 Each round runs ours, then PyTorch's, with the other side asleep; of each round the middle try counts, and of the rounds the median,
 with the best beside it, since other tenants of a machine disturb matrix units most.
 """
-import argparse, datetime, json, os, platform, statistics, subprocess, time
+import argparse, datetime, json, os, statistics, subprocess, time
 
 import torch
+
+from machine import processor
 
 
 def products(T, head_rows):
@@ -54,8 +56,10 @@ def main():
     arguments.add_argument("--milliseconds", type=float, default=60, help="about, for each side and round")
     arguments.add_argument("--precisions", nargs="*", default=["f32", "bf16"])
     arguments.add_argument("--filter", default="", help="only products whose name has this")
-    arguments.add_argument("--out", default="bench/results/products.json")
+    arguments.add_argument("--out", help="bench/results/products.zen4.json on a Zen 4, and so on, unless told")
     options = arguments.parse_args()
+    processor_name, kind = processor()
+    options.out = options.out or f"bench/results/products.{kind}.json"
     torch.set_num_threads(options.threads)
     ours = Ours(options.program, options.threads)
 
@@ -82,12 +86,11 @@ def main():
                      "ratio_of_best": round(max(measured["chapbook"]) / max(measured["torch"]), 3)})
         print(f"{precision:5}{name:26}{middle['chapbook']:8.0f} (best {max(measured['chapbook']):5.0f})"
               f"{middle['torch']:8.0f} (best {max(measured['torch']):5.0f})   {rows[-1]['ratio']:.2f}")
-    processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     commit = os.environ.get("CHAPBOOK_COMMIT")
     commit = commit or subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     with open(options.out, "w") as file:
         json.dump({"what": "matrix products y = a b, GFLOP/s; ratio: ours to PyTorch's", "command": "python bench/rivals/products.py",
-                   "rounds": options.rounds, "threads": options.threads, "processor": processor, "vectors": ours.vectors,
+                   "rounds": options.rounds, "threads": options.threads, "processor": processor_name, "vectors": ours.vectors,
                    "torch": torch.__version__, "commit": commit, "date": datetime.date.today().isoformat(), "rows": rows}, file, indent=1)
         file.write("\n")
 

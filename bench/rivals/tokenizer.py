@@ -12,7 +12,6 @@ import datetime
 import itertools
 import json
 import os
-import platform
 import struct
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import tokenizers
 import transformers
 from tiktoken_ext.openai_public import r50k_pat_str
 
+from machine import processor
 from nasty import nasty_strings
 
 END = "<|endoftext|>"
@@ -88,12 +88,7 @@ def same_training(theirs, directory):
 
 
 def machine():
-    model = platform.processor()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.split(":")[1].strip()
-            break
-    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    return f"{processor()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
 
 
 def main():

@@ -9,11 +9,13 @@ the rounds are compared, with the better of PyTorch's in the same precision and 
 On a GPU the share of the peak counts all operations of a step (nn/gpt.h: training_flops_per_token), against a large product in the
 same precision that is measured in the same run.
 """
-import argparse, datetime, json, math, os, platform, statistics, subprocess, sys, time
+import argparse, datetime, json, os, statistics, subprocess, sys, time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from machine import processor
 
 # name: layers, heads, width, context, vocabulary, batch
 MODELS = {
@@ -61,23 +63,6 @@ class GPT(nn.Module):
             x = block(x)
         logits = F.linear(self.ln_f(x), self.wte.weight)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
-
-# What people call a kind of processor, by vendor, family and model.
-GENERATIONS = {("GenuineIntel", "6", "143"): "spr", ("GenuineIntel", "6", "207"): "emr", ("GenuineIntel", "6", "173"): "gnr",
-               ("AuthenticAMD", "25", "17"): "zen4", ("AuthenticAMD", "26", "2"): "zen5"}
-
-
-def processor():
-    """Its name, and how a file of its results is called."""
-    about = {}
-    with open("/proc/cpuinfo") as lines:
-        for line in lines:
-            key, _, value = line.partition(":")
-            about.setdefault(key.strip(), value.strip())
-    numbers = about.get("vendor_id", platform.machine()), about.get("cpu family", "0"), about.get("model", "0")
-    name = about.get("model name", platform.processor())
-    return f"{name} (family {numbers[1]}, model {numbers[2]})", GENERATIONS.get(numbers, "-".join(numbers).lower())
 
 
 def set_precision(precision):
