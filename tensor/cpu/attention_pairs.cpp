@@ -70,10 +70,10 @@ void multiply(int64_t m, int64_t n, int64_t k, const bf16* a, int64_t a_step, co
 }
 
 // What a thread needs for a block of queries: T queries over S keys of D numbers.
-struct Block {
+struct QueryBlock {
   int64_t t0, here, first,
       keys;  // its queries; its first query sees keys up to `first`, its last one all of them
-  Block(int64_t t0, int64_t T, int64_t S)
+  QueryBlock(int64_t t0, int64_t T, int64_t S)
       : t0(t0), here(std::min(block, T - t0)), first(S - T + t0), keys(first + here) {}
   int64_t seen(int64_t query) const { return first + query + 1; }
 };
@@ -88,7 +88,7 @@ void forward_head(const Head& q, const Head& k, const Head& v, float scale, cons
   const Rows p{scratch<struct SharesOfPairs, bf16>(block * whole(S)), whole(S)};
   float* const result = scratch<struct ResultOfPairs>(block * width);
   for (int64_t t0 = 0; t0 < T; t0 += block) {
-    const Block at(t0, T, S);
+    const QueryBlock at(t0, T, S);
     const int64_t all = whole(at.keys);
     multiply(at.here, all, width, rows_of(q, t0, room).data, width, keys, scores, p.width, false);
     float sums[block];
@@ -130,7 +130,7 @@ void backward_head(const Head& q, const SharedHead& shared, int64_t S, float sca
   Pair* const pairs = scratch<struct PairsOfQueries, Pair>(2 * Panels::pairs(block, D));
   bf16* const turned = scratch<struct TurnedRows, bf16>(block * block);
   for (int64_t t0 = 0; t0 < T; t0 += block) {
-    const Block at(t0, T, S);
+    const QueryBlock at(t0, T, S);
     const int64_t all = whole(at.keys);
     multiply(at.here, all, width, rows_of(q, t0, room).data, width, shared.keys, scores, step, false);
     multiply(at.here, all, width, rows_of(dy, t0, room).data, width, shared.values, dscores, step, false);

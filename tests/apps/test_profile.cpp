@@ -1,9 +1,11 @@
 // profile: tables, files and pictures of made-up numbers, and the command itself on a small model.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "apps/report/profile_charts.h"
+#include "apps/run/step_profile.h"
 #include "program.h"
 #include "tensor/files.h"
 #include "tests/support/temporary_directory.h"
@@ -118,6 +120,33 @@ TEST_CASE("the trace nests calls in phases") {
   CHECK(phases == 3);
   CHECK(calls == 5);
   CHECK(counters == 6);
+}
+
+TEST_CASE("a step that is profiled is one that was made") {
+  const Settings settings = preset("nano");
+  const ProfiledSteps profiled = profile_steps(settings, 3, alone());
+  REQUIRE(profiled.seconds.size() == 3);
+  REQUIRE(profiled.plain.size() == 3);
+  // Of three, one is faster and one slower.
+  std::vector<double> seconds = profiled.seconds;
+  std::sort(seconds.begin(), seconds.end());
+  const StepProfile& step = profiled.step;
+  CHECK(step.seconds() == seconds[1]);
+  CHECK(step.in_ops() > 0);
+  CHECK(step.in_ops() < step.seconds());
+  CHECK(step.peak > step.live_before);
+  double before = 0, end_of_forward = 0, begin_of_optimizer = step.whole;
+  for (const Call& call : step.calls) {
+    CHECK(call.start >= before);
+    before = call.start;
+    if (call.phase == Phase::forward) end_of_forward = call.end;
+    if (call.phase == Phase::optimizer) begin_of_optimizer = std::min(begin_of_optimizer, call.start);
+  }
+  CHECK(before < step.whole);
+  CHECK(end_of_forward > 0);
+  CHECK(end_of_forward < begin_of_optimizer);
+  CHECK(begin_of_optimizer < step.whole);
+  CHECK_THROWS_AS(profile_steps(settings, 0, alone()), Error);
 }
 
 TEST_CASE("the limits of this machine are possible ones") {
