@@ -33,6 +33,13 @@ TEST_CASE("four million times 0.1 in f32") {
                    4000000 * static_cast<double>(0.1f), 2 * 0x1p-24);
 }
 
+TEST_CASE("1, then 2^-24 ten times, in 1, 2, 4, ... 512 parts: adding in pairs loses it each time") {
+  std::vector<float> x = {1};
+  for (size_t parts = 1; parts <= 512; parts *= 2)
+    x.insert(x.end(), parts, 0x1p-24f / static_cast<float>(parts));
+  check_sum<float>("1 and ten times 2^-24", x, 1 + 10 * 0x1p-24, 2 * 0x1p-24);
+}
+
 TEST_CASE("the same in f64: ten thousand times 2^-53 on top of 1") {
   std::vector<double> x(10001, 0x1p-53);
   x[0] = 1;
