@@ -1,4 +1,6 @@
 // The gradients of a linear layer's weight and bias.
+#include <fmt/format.h>
+
 #include "docs/exercises/gradient.h"
 
 using namespace chapbook;
@@ -28,6 +30,7 @@ TEST_CASE("x is bf16, the parameters are f32: so are their gradients") {
       bias = Variable::parameter(some_numbers({3}, 3).to(DType::f32));
   const Variable y = linear(x, weight, bias, {});
   backward(y, some_numbers(y.shape(), 4).to(DType::bf16));
-  CHECK(weight.gradient().dtype() == DType::f32);
-  CHECK(bias.gradient().dtype() == DType::f32);
+  for (const auto& [name, parameter] : {std::pair{"weight", weight}, {"bias", bias}})
+    if (const DType got = parameter.gradient().dtype(); got != DType::f32)
+      FAIL(fmt::format("the gradient of the {} is {}; wanted is f32, the dtype given", name, name_of(got)));
 }
