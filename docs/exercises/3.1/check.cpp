@@ -37,6 +37,7 @@ TEST_CASE("without gaps, all axes are one") {
 
 TEST_CASE("a row for all rows: the last axis stays by itself") {
   check_loop("(2, 3, 4) + (4)", dense({2, 3, 4}), dense({4}), {6, 4});
+  check_loop("(4) + (2, 3, 4)", dense({4}), dense({2, 3, 4}), {6, 4});
 }
 
 TEST_CASE("a number for each row") {
