@@ -34,9 +34,19 @@ TEST_CASE("after it has changed, the count begins again") {
   LossScaler scaler;
   good(scaler, LossScaler::patience + LossScaler::patience - 1);
   check_scale("3,999 good steps", scaler, 131072);
+  good(scaler, 1);
+  check_scale("4,000 good steps", scaler, 262144);
   scaler.update(false);
   good(scaler, LossScaler::patience - 1);
-  check_scale("then a bad one, and 1,999 good ones", scaler, 65536);
+  check_scale("then a bad one, and 1,999 good ones", scaler, 131072);
   good(scaler, 1);
-  check_scale("and one more", scaler, 131072);
+  check_scale("and one more", scaler, 262144);
+}
+
+TEST_CASE("a bad step in the middle: the good ones before it do not count") {
+  LossScaler scaler;
+  good(scaler, 1000);
+  scaler.update(false);
+  good(scaler, LossScaler::patience - 1);
+  check_scale("1,000 good steps, a bad one, and 1,999 good ones", scaler, 32768);
 }
