@@ -9,8 +9,7 @@ namespace chapbook {
 
 using Clock = std::chrono::steady_clock;
 
-GradientSum::GradientSum(const Slices& slices, Team& team, bool tree)
-    : slices_(slices), team_(team), tree_(tree) {
+GradientSum::GradientSum(const Slices& slices, Team& team, bool tree) : slices_(slices), tree_(tree) {
   for (size_t bucket = 0; bucket < slices.buckets().size(); ++bucket)
     for (size_t i = slices.buckets()[bucket].first; i < slices.buckets()[bucket].last; ++i)
       bucket_of_.push_back(bucket);

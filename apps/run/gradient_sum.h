@@ -41,7 +41,6 @@ class GradientSum {
   Tensor take_gradient(size_t i) const;
 
   const Slices& slices_;
-  Team& team_;
   bool tree_, overlap_ = true;
   TreeSum sum_;
   std::vector<size_t> bucket_of_;             // of each parameter
