@@ -16,9 +16,10 @@ using cpu::Loop;
 using cpu::scratch;
 
 // Operand and result may be the same memory, so each loop promises the compiler that elements do not depend
-// on each other (ivdep).
+// on each other (ivdep). A formula that stayed a call, as the longest did, would be computed for one number
+// at a time (flatten).
 template <class Formula, class T>
-void unary_row(const T* x, int64_t dx, T* y, int64_t dy, int64_t n) {
+[[gnu::flatten]] void unary_row(const T* x, int64_t dx, T* y, int64_t dy, int64_t n) {
   constexpr Formula formula;
   if (dx == 1 && dy == 1) {
 #pragma GCC ivdep
@@ -29,7 +30,8 @@ void unary_row(const T* x, int64_t dx, T* y, int64_t dy, int64_t n) {
 }
 
 template <class Formula, class X, class Y>
-void binary_row(const X* a, int64_t da, const X* b, int64_t db, Y* y, int64_t dy, int64_t n) {
+[[gnu::flatten]] void binary_row(const X* a, int64_t da, const X* b, int64_t db, Y* y, int64_t dy,
+                                 int64_t n) {
   constexpr Formula formula;
   if (da == 1 && db == 1 && dy == 1) {
 #pragma GCC ivdep
