@@ -11,4 +11,9 @@ std::string to_text(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string printable(const std::string& text) {
+  const std::string quoted = Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
+  return quoted.size() <= 82 ? quoted.substr(1, quoted.size() - 2) : quoted.substr(1, 80) + "...";
+}
+
 }  // namespace chapbook

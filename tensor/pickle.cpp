@@ -5,6 +5,7 @@
 #include <map>
 
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 namespace {
@@ -266,7 +267,7 @@ class Machine {
     require(name == "collections.OrderedDict" && given.items.empty(),
             "its pickle wants '{}' to be called; Chapbook only knows tensors, numbers, texts, lists and "
             "dictionaries",
-            name);
+            printable(name));
     push(Dictionary{});
   }
 

@@ -65,13 +65,14 @@ class Reader {
   }
 
   Tensor tensor(const TensorOf& of, const std::string& name) {
-    check(!of.numbers.file.empty(), "{}: '{}' is of a type that Chapbook has not", path_, name);
-    check(of.contiguous, "{}: '{}' does not lie in one piece", path_, name);
+    check(!of.numbers.file.empty(), "{}: '{}' is of a type that Chapbook has not", path_, printable(name));
+    check(of.contiguous, "{}: '{}' does not lie in one piece", path_, printable(name));
     const auto bytes = zip_.at(folder_ + "data/" + of.numbers.file);
     const auto size = static_cast<uint64_t>(size_of(of.numbers.dtype));
     const uint64_t there = bytes.size() / size, first = static_cast<uint64_t>(of.first),
                    count = static_cast<uint64_t>(of.shape.count());
-    check(first <= there && count <= there - first, "{}: '{}' has more numbers than there are", path_, name);
+    check(first <= there && count <= there - first, "{}: '{}' has more numbers than there are", path_,
+          printable(name));
     const Tensor x = Tensor::empty(of.shape, of.numbers.dtype, backend_);
     if (count > 0)
       backend_.upload(bytes.data() + first * size, x.view().as<char>(), static_cast<int64_t>(count * size));

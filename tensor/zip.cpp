@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tensor/check.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -83,24 +84,26 @@ void ZipFile::read_entries(uint64_t place, uint64_t count) {
         if (*value == 0xFFFFFFFF) *value = number<uint64_t>(field), field += 8;
     }
     check(number<uint16_t>(place + 10) == 0 && packed == entry.size,
-          "{}: '{}' is compressed in it; Chapbook reads archives of files as they are", path_, name);
-    check(files_.emplace(name, entry).second, "{}: holds '{}' twice", path_, name);
+          "{}: '{}' is compressed in it; Chapbook reads archives of files as they are", path_,
+          printable(name));
+    check(files_.emplace(name, entry).second, "{}: holds '{}' twice", path_, printable(name));
     place = extra + extra_size + number<uint16_t>(place + 32);
   }
 }
 
 std::span<const std::byte> ZipFile::at(const std::string& name) const {
   const auto found = files_.find(name);
-  check(found != files_.end(), "{}: there is no '{}' in it", path_, name);
+  check(found != files_.end(), "{}: there is no '{}' in it", path_, printable(name));
   const Entry& entry = found->second;
   check(number<uint32_t>(entry.header) == of_file, "{}: a damaged zip archive", path_);
   const uint64_t begin =
       entry.header + 30 + number<uint16_t>(entry.header + 26) + number<uint16_t>(entry.header + 28);
   const auto all = mapping_.bytes();
   check(begin <= all.size() && entry.size <= all.size() - begin, "{}: cut short: '{}' goes beyond its end",
-        path_, name);
+        path_, printable(name));
   const auto bytes = all.subspan(begin, entry.size);
-  check(crc32(bytes) == entry.checksum, "{}: '{}' is damaged: its checksum is another", path_, name);
+  check(crc32(bytes) == entry.checksum, "{}: '{}' is damaged: its checksum is another", path_,
+        printable(name));
   return bytes;
 }
 

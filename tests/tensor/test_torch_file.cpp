@@ -55,6 +55,7 @@ TEST_CASE("a pickle that would run something, or that does not hold together, is
       "cos\nsystem\nX\x02\0\0\0ls\x85R."sv,
       "its pickle wants 'os.system' to be called");
   refused("ccollections\nOrderedDict\nK\x01\x85R."sv, "'collections.OrderedDict' to be called");
+  refused("cos\nsys\ttem\nK\x01\x85R."sv, "its pickle wants 'os.sys\\ttem' to be called");
   refused("i", "its pickle has an instruction 0x69 that Chapbook does not know");
   refused("", "its pickle is cut short");
   refused("X\xff\xff\xff\xff"sv, "its pickle is cut short");
