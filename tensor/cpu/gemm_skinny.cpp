@@ -33,9 +33,9 @@ float sum(Vector x) {
 constexpr int64_t stretch = 64;  // rows of b whose products are added up by themselves
 
 // With one row and a large b, threads share out the stretches: whole rows of b are the longest runs of memory
-// there are. Measured: 1.2 times the bytes a second of pieces on an AMD EPYC, 1.1 times on an Intel Xeon, but
-// there 0.7 times for matrices of C = 384, of at most half a million numbers. A few rows at a time, so that
-// sums are read and written less often.
+// there are. Measured, in single runs: 1.2 times the bytes a second of pieces on an AMD EPYC, 1.1 times on an
+// Intel Xeon, but there 0.7 times for matrices of C = 384, of at most half a million numbers. A few rows at a
+// time, so that sums are read and written less often.
 constexpr int64_t large = 1 << 20;
 template <int rows>
 void add_whole_rows(int64_t n, const float* a, const float* b, int64_t b_step, float* sums) {

@@ -45,10 +45,28 @@ TEST_CASE("cpu: matrix products of any layout") {
   const int64_t sizes[][3] = {{1, 1, 1},   {1, 300, 33},  {1, 1030, 513}, {300, 1, 33},   {33, 31, 1},
                               {7, 65, 31}, {129, 33, 70}, {300, 600, 65}, {40, 50, 1500}, {257, 1030, 31}};
   for (const auto& [m, n, k] : sizes) multiply_in_all_layouts(m, n, k, DType::f32, DType::f32, 2e-6);
+  multiply_in_all_layouts(1, 2053, 517, DType::f32, DType::f32, 2e-6);  // b is large enough for whole rows
   agree("f64",
         {Operand({33, 31}, DType::f64).normal(1), Operand({31, 70}, DType::f64).normal(2),
          Operand({33, 70}, DType::f64)},
         1e-14, multiply);
+}
+
+// One row goes other ways through memory than several, and through a large b others than through a small one.
+TEST_CASE("cpu: a row has the same bits alone and among a few") {
+  Backend& on = backend("cpu");
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>(77, 130), {1030, 513}, {2053, 517}}) {
+    CAPTURE(n);
+    Random random{1};
+    const Tensor a = normal({5, k}, random, DType::f32, on), in_rows = normal({k, n}, random, DType::f32, on);
+    for (const Tensor& b : {in_rows, in_rows.transpose(0, 1).contiguous_copy().transpose(0, 1)}) {
+      const std::vector<float> together = matmul(a, b).to_vector<float>();
+      for (int64_t i = 0; i < 5; ++i) {
+        const std::vector<float> alone = matmul(a.slice(0, i, i + 1), b).to_vector<float>();
+        CHECK(std::memcmp(alone.data(), together.data() + i * n, n * sizeof(float)) == 0);
+      }
+    }
+  }
 }
 
 // A number of y that is rounded to bf16 may fall to either side of a boundary, as sums differ in their last
