@@ -2,8 +2,8 @@
 #include <map>
 #include <optional>
 
+#include "apps/run/random_training.h"
 #include "bench/row.h"
-#include "bench/training.h"
 
 namespace chapbook {
 namespace {
@@ -48,8 +48,8 @@ Row training_row(const Model& model, DType precision = DType::f32) {
   const double bytes =
       16.0 * static_cast<double>(counted.parameters) + static_cast<double>(counted.activation_bytes);
   const Cost cost{counted.flops_per_token * tokens, bytes, bytes};
-  const auto training =
-      kept<Training>([settings](Backend& backend) { return std::make_shared<Training>(settings, backend); });
+  const auto training = kept<RandomTraining>(
+      [settings](Backend& backend) { return std::make_shared<RandomTraining>(settings, backend); });
   const bool floats = precision == DType::f32;
   return {.section = "train",
           .name = floats ? model.name : fmt::format("{}, {}", model.name, settings.precision),

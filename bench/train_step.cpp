@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "bench/training.h"
+#include "apps/run/random_training.h"
 
 using namespace chapbook;
 
@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
   settings.context = number(4);
   settings.vocabulary = number(5), settings.batch = number(6), settings.steps = number(7) + 4;
   if (argc == 9) settings.precision = argv[8];
-  Training training(settings);
+  RandomTraining training(settings);
   for (int64_t i = 0; i < settings.steps; ++i) {
     const auto start = std::chrono::steady_clock::now();
     training.trainer.step();

@@ -142,7 +142,8 @@ void Tokenizer::set_tokens(const std::vector<std::string>& tokens) {
     check(id >= 0 && id < vocabulary_size(), "tokenizer: special token id {} is outside the vocabulary of {}",
           id, vocabulary_size());
     for (size_t j = 0; j < i; ++j) {
-      check(tokens[special_ids_[j]] != tokens[id], "tokenizer: special token {} is listed twice", tokens[id]);
+      check(tokens[special_ids_[j]] != tokens[id], "tokenizer: special token {} is listed twice",
+            visible(tokens[id]));
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "data/utf8.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -55,7 +56,7 @@ std::optional<TokenFileInfo> read_json(const fs::path& path) {
   TokenFileInfo info{number("vocabulary_size"), number("tokens"), number("documents"),
                      number("text_bytes"),      string("text"),   string("tokenizer_hash")};
   check(string("format") == format, "token file {}: its format is \"{}\", not {}; {}", path.string(),
-        string("format"), format, again);
+        visible(string("format")), format, again);
   return info;
 }
 

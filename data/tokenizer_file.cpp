@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "data/byte_alphabet.h"
+#include "data/utf8.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -42,7 +43,7 @@ void require_setting(const json& object, const char* name, const json& only, con
 
 int32_t token_id(const json& id, const std::string& token, const std::string& where) {
   check(id.is_number_integer() && id >= 0 && id <= 0x7FFFFFFF,
-        "{}: the id of token \"{}\" is {}, not a token id", where, token, id.dump());
+        "{}: the id of token \"{}\" is {}, not a token id", where, visible(token), id.dump());
   return id.get<int32_t>();
 }
 
@@ -55,7 +56,7 @@ struct IdOf {
   int32_t operator()(const std::string& spelling, size_t merge, const std::string& where) const {
     const auto found = ids.find(spelling);
     check(found != ids.end(), "{}: merge {} uses \"{}\", which is not in the vocabulary", where, merge,
-          spelling);
+          visible(spelling));
     return found->second;
   }
 };
@@ -63,10 +64,10 @@ struct IdOf {
 void place_token(Spellings& spellings, int32_t id, const std::string& token, const std::string& where) {
   const size_t count = spellings.size();
   check(static_cast<size_t>(id) < count,
-        "{}: token \"{}\" has id {}; the ids of {} tokens are 0 to {}, without gaps", where, token, id, count,
-        count - 1);
-  check(spellings[id].empty(), "{}: tokens \"{}\" and \"{}\" both have id {}", where, spellings[id], token,
-        id);
+        "{}: token \"{}\" has id {}; the ids of {} tokens are 0 to {}, without gaps", where, visible(token),
+        id, count, count - 1);
+  check(spellings[id].empty(), "{}: tokens \"{}\" and \"{}\" both have id {}", where, visible(spellings[id]),
+        visible(token), id);
   check(!token.empty(), "{}: token {} is empty", where, id);
   spellings[id] = token;
 }
@@ -75,7 +76,7 @@ Tokenizer::Merge parse_merge(const std::string& line, size_t number, const IdOf&
                              const std::string& where) {
   const size_t space = line.find(' ');
   check(space != line.npos && line.find(' ', space + 1) == line.npos,
-        "{}: merge {} (\"{}\") is not two tokens with a space between", where, number, line);
+        "{}: merge {} (\"{}\") is not two tokens with a space between", where, number, visible(line));
   return {id_of(line.substr(0, space), number, where), id_of(line.substr(space + 1), number, where)};
 }
 
@@ -86,7 +87,7 @@ Tokenizer make_tokenizer(Spellings tokens, std::vector<Tokenizer::Merge> merges,
     if (special_ids.contains(static_cast<int32_t>(id))) continue;
     auto bytes = from_printable(tokens[id]);
     check(bytes.has_value(), "{}: token {} (\"{}\") is not written in GPT-2's byte alphabet", where, id,
-          tokens[id]);
+          visible(tokens[id]));
     tokens[id] = std::move(*bytes);
   }
   try {
@@ -145,7 +146,7 @@ Tokenizer load_tokenizer_json(const path& file_path) {
     check(found->is_array(), "{}: \"added_tokens\" is not a list", where);
     for (const json& token : *found) {
       const std::string name = member(token, "content", json::value_t::string, where + ": added_tokens");
-      const std::string place = fmt::format("{}: added token \"{}\"", where, name);
+      const std::string place = fmt::format("{}: added token \"{}\"", where, visible(name));
       check(token.contains("id"), "{}: its id is missing", place);
       check(token.value("special", json()) == true, "{}: only special tokens may be added", place);
       for (const char* setting : {"single_word", "lstrip", "rstrip"})
@@ -269,7 +270,7 @@ std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory
     const std::string where = (directory / "tokenizer_config.json").string() + ": added_tokens_decoder";
     const std::string name = member(token, "content", json::value_t::string, where);
     for (const char* setting : {"single_word", "lstrip", "rstrip"})
-      require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, name));
+      require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, visible(name)));
     tokens.emplace_back(name, token_id(json::parse(id, nullptr, false), name, where));
   }
   for (const auto& [name, id] : added.items())

@@ -3,23 +3,15 @@
 #include <algorithm>
 #include <chrono>
 
-#include "apps/run/family.h"
-#include "apps/run/trainer.h"
+#include "apps/run/random_training.h"
 #include "tensor/check.h"
 
 namespace chapbook {
 namespace {
 
-struct Training {
-  std::unique_ptr<LanguageModel> model;
-  Trainer trainer;
-  Training(const Settings& settings, std::span<const uint16_t> tokens, Backend& backend, Team& team)
-      : model(make_model(settings, backend)), trainer(settings, *model, tokens, team) {
-    Random random{static_cast<uint64_t>(settings.seed)};
-    model->initialise(random);
-    for (int i = 0; i < profile_warmup; ++i) trainer.step();
-  }
-};
+void warm_up(Trainer& trainer) {
+  for (int i = 0; i < profile_warmup; ++i) trainer.step();
+}
 
 double median(std::vector<double> numbers) {
   std::nth_element(numbers.begin(), numbers.begin() + numbers.size() / 2, numbers.end());
@@ -27,11 +19,11 @@ double median(std::vector<double> numbers) {
 }
 
 // Seconds of steps without a profiler.
-std::vector<double> plain_steps(const Settings& settings, std::span<const uint16_t> tokens, int steps,
-                                Team& team) {
+std::vector<double> plain_steps(const Settings& settings, int steps, Team& team) {
   std::vector<double> seconds;
   {
-    Training training(settings, tokens, default_backend(), team);
+    RandomTraining training(settings, default_backend(), team);
+    warm_up(training.trainer);
     for (int i = 0; i < steps; ++i) {
       const auto start = std::chrono::steady_clock::now();
       training.trainer.step();
@@ -66,12 +58,12 @@ StepProfile profiled_step(Trainer& trainer, ProfileBackend& backend, const Team&
 
 ProfiledSteps profile_steps(const Settings& settings, int steps, Team& team) {
   check(steps >= 1, "profile: {} steps", steps);
-  const std::vector<uint16_t> tokens = random_tokens(settings);
   ProfiledSteps result;
-  result.plain = plain_steps(settings, tokens, steps, team);
+  result.plain = plain_steps(settings, steps, team);
 
   ProfileBackend backend(default_backend());
-  Training training(settings, tokens, backend, team);
+  RandomTraining training(settings, backend, team);
+  warm_up(training.trainer);
   std::vector<StepProfile> profiles;
   for (int i = 0; i < steps; ++i) {
     profiles.push_back(profiled_step(training.trainer, backend, team));
