@@ -160,6 +160,24 @@ TEST_CASE("sampling: biases and penalties") {
   }
 }
 
+TEST_CASE("sampling: one score among many that is no number is enough; -inf forbids a token") {
+  const float inf = HUGE_VALF, nan = std::nanf("");
+  std::vector<float> scores(40, 1.0f);  // longer than what is folded in lanes
+  scores[7] = -inf;
+  check_scores(scores);
+  for (const float broken : {nan, inf})
+    for (const size_t place : {0, 17, 39}) {
+      CAPTURE(place);
+      std::vector<float> wrong = scores;
+      wrong[place] = broken;
+      CHECK_THROWS_WITH_AS(check_scores(wrong), "the model's scores are not numbers: its weights are broken",
+                           Error);
+      Random random{1};
+      CHECK_THROWS_AS(sample(wrong, {.temperature = 0}, random), Error);
+    }
+  CHECK_THROWS_AS(check_scores(std::vector<float>(40, -inf)), Error);
+}
+
 TEST_CASE("sampling: what makes no sense is refused") {
   const double nan = std::nan("");
   const Sampling wrong[] = {{.temperature = -1},
