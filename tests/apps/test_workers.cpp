@@ -231,7 +231,7 @@ TEST_CASE("the bytes of a step are the formula's, and the optimizer's state is h
     numbers = count_parameters(*models[0]);
     BlockCache& blocks = models[0]->backend().blocks();
     const size_t before = blocks.live_bytes();
-    size_t held = 0;
+    size_t held = 0, after = 0;
     in_threads(workers, [&](Team& team) {
       Trainer trainer(settings, *models[team.rank()], data, team);
       team.barrier();
@@ -240,6 +240,9 @@ TEST_CASE("the bytes of a step are the formula's, and the optimizer's state is h
       trainer.step();
       const int64_t bytes = team.bytes_sent();
       trainer.step();
+      team.barrier();
+      if (team.rank() == 0) after = blocks.live_bytes() - before;
+      team.barrier();
       std::lock_guard lock(mutex);
       sent += team.bytes_sent() - bytes;
     });
@@ -252,6 +255,8 @@ TEST_CASE("the bytes of a step are the formula's, and the optimizer's state is h
     const auto state = static_cast<double>(2 * 4 * numbers);
     CHECK(static_cast<double>(held) >= state);
     CHECK(static_cast<double>(held) <= 1.3 * state + workers * 4096);
+    // After a step no worker holds a gradient, nor a part of one.
+    CHECK(after == held);
   }
 }
 
