@@ -20,7 +20,8 @@ std::vector<std::string> family_names() {
 const Family& family(std::string_view name) {
   for (const Family& each : families())
     if (each.name == name) return each;
-  fail("there is no family of models \"{}\"; Chapbook knows {}", name, fmt::join(family_names(), ", "));
+  fail("there is no family of models \"{}\"; Chapbook knows {}", printable(std::string(name)),
+       fmt::join(family_names(), ", "));
 }
 
 const Family& family(const ConfigFile& config) {

@@ -134,7 +134,7 @@ Settings preset(const std::string& name) {
     for (const std::string& assignment : preset.assignments) set(settings, assignment);
     return settings;
   }
-  fail("there is no preset \"{}\"; there are {}", name, fmt::join(preset_names(), ", "));
+  fail("there is no preset \"{}\"; there are {}", printable(name), fmt::join(preset_names(), ", "));
 }
 
 void set(Settings& settings, const std::string& name, const Json& value) {
@@ -148,16 +148,17 @@ void set(Settings& settings, const std::string& name, const Json& value) {
                    using T = std::decay_t<decltype(member)>;
                    constexpr bool whole = std::is_same_v<T, int64_t>;
                    check(read(value, allowed, member), "setting {} cannot be {}; allowed: {}{}", name,
-                         value.is_string() ? value.get<std::string>() : value.dump(), phrase<T>(allowed),
-                         whole ? ", a whole number" : "");
+                         value.is_string() ? printable(value.get<std::string>()) : value.dump(),
+                         phrase<T>(allowed), whole ? ", a whole number" : "");
                  });
   if (name == "family") set(settings, family(settings.family).usual);
-  check(known, "there is no setting \"{}\"; did you mean \"{}\"?", name, nearest(name, names));
+  check(known, "there is no setting \"{}\"; did you mean \"{}\"?", printable(name), nearest(name, names));
 }
 
 void set(Settings& settings, const std::string& assignment) {
   const size_t equals = assignment.find('=');
-  check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"", assignment);
+  check(equals != std::string::npos && equals > 0, "a setting is written name=value, not \"{}\"",
+        printable(assignment));
   const std::string value = assignment.substr(equals + 1);
   const Json json = try_parse_json(value);  // what is not JSON is a word, as in schedule=cosine
   set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
