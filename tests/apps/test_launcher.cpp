@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <sstream>
+
+#include "tensor/files.h"
 #include "tests/support/shell.h"
 #include "tests/support/temporary_directory.h"
 
@@ -19,6 +23,24 @@ TEST_CASE("the scripts are sound bash") {
     const auto [check_code, findings] = shell("shellcheck '" + root + "/" + script + "'");
     CHECK_MESSAGE(check_code == 0, findings);
   }
+}
+
+// Else the list would only be found out where somebody has the hours to run it.
+TEST_CASE("every mutant breaks a line that stands in its file") {
+  std::ifstream list(root + "/tests/mutants/list");
+  std::string line, name, file, program;
+  int mutants = 0;
+  while (std::getline(list, line)) {
+    if (line.empty() || line[0] == '#' || line.starts_with("+ ")) continue;
+    if (!line.starts_with("- ")) {
+      std::istringstream(line) >> name >> file >> program;
+      continue;
+    }
+    CHECK_MESSAGE(chapbook::read_file(root + "/" + file).find(line.substr(2)) != std::string::npos, name,
+                  ": ", file, " has no ", line.substr(2));
+    ++mutants;
+  }
+  CHECK(mutants >= 300);
 }
 
 // A directory with the launcher alone, which thinks it is built, and a ninja that only says so.
