@@ -15,7 +15,7 @@
 namespace chapbook {
 namespace {
 
-struct Options {
+struct XRayArguments {
   std::string run, text, file, out = "xray.html", from;
   std::vector<std::string> off, patch;
   int64_t top = 5;
@@ -23,12 +23,12 @@ struct Options {
   std::optional<bool> after_end;
 };
 
-std::string text_of(const Options& options) {
+std::string text_of(const XRayArguments& options) {
   check(options.text.empty() != options.file.empty(), "xray: give --text or --file, one of them");
   return options.file.empty() ? options.text : read_file(options.file);
 }
 
-std::vector<Cut> cuts_of(const Options& options, const Anatomy& anatomy) {
+std::vector<Cut> cuts_of(const XRayArguments& options, const Anatomy& anatomy) {
   std::vector<Cut> cuts;
   for (const std::string& text : options.off) cuts.push_back(read_cut(text, anatomy));
   for (const std::string& text : options.patch) cuts.push_back(read_cut(text, anatomy, true));
@@ -46,7 +46,7 @@ struct Counted {
 };
 
 // One file with all of it.
-void write_page(const Options& options) {
+void write_page(const XRayArguments& options) {
   Counted counted;
   const Model model = load_model(options.run);
   const auto tokens = [&](const std::string& text) {
@@ -84,7 +84,7 @@ void write_page(const Options& options) {
 }
 
 // Every part switched off, one after another, by how much each is missed.
-void print_table(const Options& options) {
+void print_table(const XRayArguments& options) {
   const Model model = load_model(options.run);
   const Anatomy there = anatomy(*model.network);
   EvaluationText text;
@@ -130,7 +130,7 @@ void print_table(const Options& options) {
 }  // namespace
 
 void add_xray(CLI::App& program) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<XRayArguments>();
   CLI::App& command = *program.add_subcommand(
       "xray", "inside a model, with a text of yours: a page, or a table of its parts");
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();

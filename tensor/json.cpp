@@ -1,6 +1,6 @@
 #include "tensor/json.h"
 
-template class nlohmann::basic_json<nlohmann::ordered_map>;
+CHAPBOOK_JSON()
 
 namespace chapbook {
 

@@ -1,12 +1,17 @@
-// JSON, ours and that of others. Reading and printing a value are templates that take seconds to compile, so
-// they are compiled once, here, for the kind of value everything uses.
+// JSON, ours and that of others. Its library is templates that take seconds to compile, so what everybody
+// needs of them is compiled once, in json.cpp.
 #pragma once
 #include <string>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
-extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+// To make, copy, change, compare and clear away a value.
+#define CHAPBOOK_JSON(prefix)                                                                     \
+  prefix template void nlohmann::basic_json<nlohmann::ordered_map>::json_value::destroy(value_t); \
+  prefix template nlohmann::basic_json<nlohmann::ordered_map>::basic_json(const basic_json&);     \
+  prefix template nlohmann::basic_json<nlohmann::ordered_map>::basic_json(initializer_list_t, bool, value_t);
+CHAPBOOK_JSON(extern)
 
 namespace chapbook {
 
