@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/processors.h"
@@ -159,6 +160,24 @@ TEST_CASE("cpu: pairs and tiles compute what is written, bit for bit") {
       MESSAGE(name << ": " << numbers << " finite sums are the same");
       CHECK(numbers > 10'000);
     });
+}
+
+TEST_CASE("cpu: to pairs and tiles a number below the smallest normal one is 0") {
+  constexpr uint16_t small = 0x0040, tiny = 0x0d80, less = 0x3080, large = 0x7180;  // 2^-127, -100, -30, 100
+  const auto all = [](const Shape& shape, uint16_t bits) {
+    Operand x(shape, DType::bf16);
+    const View v = x.view();
+    for (Index i(v.shape); i; ++i) v.as<uint16_t>()[i.offset(v.strides)] = bits;
+    return x;
+  };
+  with_vectors({"avx512bf16", "amx", "avx512bf16-as-written", "amx-as-written"}, [&] {
+    for (const auto& [left, right, sum] : {std::tuple(small, large, 0.0), std::tuple(large, small, 0.0),
+                                           std::tuple(tiny, less, 0.0), std::tuple(tiny, large, 64.0)}) {
+      Operands made = {all({32, 64}, left), all({64, 40}, right), Operand({32, 40})};
+      multiply(cpu_backend(), made);
+      for (Index i({32, 40}); i; ++i) REQUIRE(made[2].at(i) == sum);
+    }
+  });
 }
 
 TEST_CASE("cpu: batched products, strided, merged, stretched, of no dense axis") {
