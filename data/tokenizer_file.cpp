@@ -97,6 +97,52 @@ Tokenizer make_tokenizer(Spellings tokens, std::vector<Tokenizer::Merge> merges,
   }
 }
 
+// ---- Tokens that stand in files beside the vocabulary: with an id, or -1.
+
+using Beside = std::vector<std::pair<std::string, int32_t>>;
+
+// Each once, without those that the vocabulary holds.
+template <class Holds>
+Beside missing(const Beside& beside, Holds&& holds) {
+  Beside tokens;
+  std::set<std::string> seen;
+  for (const auto& token : beside)
+    if (seen.insert(token.first).second && !holds(token.first)) tokens.push_back(token);
+  return tokens;
+}
+
+// Those with an id are where they say, the others take what is left.
+void place_beside(Spellings& spellings, const Beside& tokens, std::set<int32_t>& special_ids,
+                  const path& directory) {
+  for (const bool with_id : {true, false})
+    for (const auto& [name, id] : tokens) {
+      if (with_id != (id >= 0)) continue;
+      const auto free = std::find(spellings.begin(), spellings.end(), "") - spellings.begin();
+      const int32_t place = with_id ? id : static_cast<int32_t>(free);
+      place_token(spellings, place, name, (directory / "(special tokens)").string());
+      special_ids.insert(place);
+    }
+}
+
+// Tokens of the vocabulary that have a role are special, too. It may be given to an ordinary one as well,
+// which a merge or a byte makes: that stays one.
+template <class HasRole>
+void mark_special(const Spellings& spellings, const std::vector<Tokenizer::Merge>& merges,
+                  std::set<int32_t>& special_ids, HasRole&& has_role) {
+  std::set<std::string> made;
+  for (const auto& [left, right] : merges) made.insert(spellings[left] + spellings[right]);
+  for (size_t id = 0; id < spellings.size(); ++id) {
+    const std::string& token = spellings[id];
+    const auto bytes = from_printable(token);
+    const bool ordinary = made.contains(token) || (bytes && bytes->size() == 1);
+    if (!ordinary && has_role(token)) special_ids.insert(static_cast<int32_t>(id));
+  }
+}
+
+bool is_among(const Beside& beside, const std::string& name) {
+  return std::any_of(beside.begin(), beside.end(), [&](const auto& token) { return token.first == name; });
+}
+
 // ---- tokenizer.json
 
 void check_pipeline(const json& file, const std::string& where) {
@@ -131,7 +177,7 @@ void check_model(const json& model, const std::string& where) {
   require_setting(model, "ignore_merges", false, place);
 }
 
-Tokenizer load_tokenizer_json(const path& file_path) {
+Tokenizer load_tokenizer_json(const path& file_path, const Beside& beside) {
   const std::string where = file_path.string();
   const json file = parse_json(file_path);
   check(file.is_object(), "{}: it should hold a JSON object", where);
@@ -160,7 +206,9 @@ Tokenizer load_tokenizer_json(const path& file_path) {
     }
   }
 
-  Spellings spellings(vocabulary.size() + beyond);
+  const Beside more = missing(
+      beside, [&](const std::string& name) { return vocabulary.contains(name) || added.contains(name); });
+  Spellings spellings(vocabulary.size() + beyond + more.size());
   IdOf id_of;
   std::set<int32_t> special_ids;
   for (const auto& [token, id] : vocabulary.items()) {
@@ -171,6 +219,7 @@ Tokenizer load_tokenizer_json(const path& file_path) {
     if (!vocabulary.contains(name)) place_token(spellings, id, name, where);
     special_ids.insert(id);
   }
+  place_beside(spellings, more, special_ids, file_path.parent_path());
 
   std::vector<Tokenizer::Merge> merges;
   for (const json& merge : member(model, "merges", json::value_t::array, where)) {
@@ -183,6 +232,8 @@ Tokenizer load_tokenizer_json(const path& file_path) {
       merges.push_back({id_of(merge[0], number, where), id_of(merge[1], number, where)});
     }
   }
+  mark_special(spellings, merges, special_ids,
+               [&](const std::string& token) { return is_among(beside, token); });
   return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
 }
 
@@ -254,9 +305,9 @@ std::string configuration_text(const Tokenizer& tokenizer) {
   return configuration.dump(2) + "\n";
 }
 
-// Special tokens that stand beside vocab.json, where transformers looks for them: with an id, or -1.
-std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory) {
-  std::vector<std::pair<std::string, int32_t>> tokens;
+// Special tokens where transformers looks for them, beside vocab.json or tokenizer.json.
+Beside tokens_beside(const path& directory) {
+  Beside tokens;
   const auto read = [&](const char* name) {
     const path file = directory / name;
     const json content = std::filesystem::exists(file) ? parse_json(file) : json::object();
@@ -291,53 +342,33 @@ std::vector<std::pair<std::string, int32_t>> tokens_beside(const path& directory
   return tokens;
 }
 
-Tokenizer load_pair(const path& vocabulary_path, const path& merges_path,
-                    const std::vector<std::pair<std::string, int32_t>>& beside) {
+Tokenizer load_pair(const path& vocabulary_path, const path& merges_path, const Beside& beside) {
   const json vocabulary = parse_json(vocabulary_path);
   const std::string where = vocabulary_path.string();
   check(vocabulary.is_object(), "{}: it should hold a JSON object of tokens and their ids", where);
-  std::vector<std::pair<std::string, int32_t>> added;  // which the vocabulary does not hold
-  std::set<std::string> special;
-  for (const auto& [name, id] : beside) {
-    if (!special.insert(name).second) continue;
-    if (!vocabulary.contains(name)) added.emplace_back(name, id);
-  }
-  Spellings spellings(vocabulary.size() + added.size());
+  const Beside more = missing(beside, [&](const std::string& name) { return vocabulary.contains(name); });
+  Spellings spellings(vocabulary.size() + more.size());
   IdOf id_of;
   for (const auto& [token, id] : vocabulary.items()) {
     place_token(spellings, token_id(id, token, where), token, where);
     id_of.ids.emplace(token, id.get<int32_t>());
   }
   std::set<int32_t> special_ids;
-  for (const bool with_id : {true, false})  // these are where they say, the others take what is left
-    for (const auto& [name, id] : added) {
-      if (with_id != (id >= 0)) continue;
-      const auto free = std::find(spellings.begin(), spellings.end(), "") - spellings.begin();
-      const int32_t place = with_id ? id : static_cast<int32_t>(free);
-      place_token(spellings, place, name, (vocabulary_path.parent_path() / "(special tokens)").string());
-      special_ids.insert(place);
-    }
+  place_beside(spellings, more, special_ids, vocabulary_path.parent_path());
 
   const std::string text = read_file(merges_path);
   std::vector<Tokenizer::Merge> merges;
-  std::set<std::string> made;
   for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
     end = std::min(text.find('\n', begin), text.size());
     std::string line = text.substr(begin, end - begin);
     if (line.ends_with('\r')) line.pop_back();  // no token's: the alphabet has another character for it
     if (begin == 0 && line.starts_with("#version")) continue;
     merges.push_back(parse_merge(line, merges.size(), id_of, merges_path.string()));
-    made.insert(spellings[merges.back().left] + spellings[merges.back().right]);
   }
-
-  for (size_t id = 0; id < spellings.size(); ++id) {
-    const std::string& token = spellings[id];
+  mark_special(spellings, merges, special_ids, [&](const std::string& token) {
     const bool named = token.size() > 2 && token.front() == '<' && token.back() == '>';
-    // A role may be given to an ordinary token as well, which stays one.
-    const auto bytes = from_printable(token);
-    const bool ordinary = made.contains(token) || (bytes && bytes->size() == 1);
-    if (!ordinary && (named || special.contains(token))) special_ids.insert(static_cast<int32_t>(id));
-  }
+    return named || is_among(beside, token);
+  });
   return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
 }
 
@@ -348,8 +379,9 @@ Tokenizer load_vocabulary_and_merges(const path& vocabulary_path, const path& me
 }
 
 Tokenizer load_tokenizer(const path& path) {
-  if (!std::filesystem::is_directory(path)) return load_tokenizer_json(path);
-  if (std::filesystem::exists(path / "tokenizer.json")) return load_tokenizer_json(path / "tokenizer.json");
+  if (!std::filesystem::is_directory(path)) return load_tokenizer_json(path, {});
+  if (std::filesystem::exists(path / "tokenizer.json"))
+    return load_tokenizer_json(path / "tokenizer.json", tokens_beside(path));
   check(std::filesystem::exists(path / "vocab.json") && std::filesystem::exists(path / "merges.txt"),
         "{}: this directory holds neither tokenizer.json nor vocab.json and merges.txt", path.string());
   return load_pair(path / "vocab.json", path / "merges.txt", tokens_beside(path));

@@ -1,6 +1,7 @@
 #include "apps/run/fetch.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "apps/report/memory.h"
 #include "apps/report/progress.h"
@@ -74,6 +75,11 @@ void fetch_data(RunOptions& run, const FetchOptions& options) {
                           : RemoteFile{run.data}.name() + ".tokens");  // addresses have no set's name
   const std::string tokens = fmt::format("{}/tokens-{}", directory, run.settings.vocabulary);
   const bool plain = run.valid.empty() && run.tokenizer.empty();
+  std::optional<os::File> lock;  // programs that begin together do not prepare in one place
+  if (plain) {
+    make_directory(directory);
+    lock = os::File::to_lock(tokens + ".lock", fmt::format("the text in '{}'", directory));
+  }
   if (plain && fs::exists(whole_directory(tokens))) {
     run.data = whole_directory(tokens);
     return;

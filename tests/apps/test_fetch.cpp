@@ -29,6 +29,14 @@ TEST_CASE("a text behind an address: fetched once, prepared once, trained on twi
       "train --data " + server.url("/cats.txt") +
       " --preset nano --set vocabulary=300 --set layers=1 --set width=16 --set context=16"
       " --set steps=2 --set eval_batches=1 --set batch=2";
+  {  // while another program prepares it
+    make_directory(directory / "data-cache/cats.txt.tokens");
+    const os::File lock = os::File::to_lock(directory / "data-cache/cats.txt.tokens/tokens-300.lock", "");
+    const Outcome outcome = run_program(train, "cd " + directory.path + ";");
+    CHECK(outcome.code == 2);
+    CHECK(outcome.output.find("data-cache/cats.txt.tokens' is in use by process ") != std::string::npos);
+    CHECK(server.requests().empty());
+  }
   for (int run = 0; run < 2; ++run) {
     const Outcome outcome = run_program(train, "cd " + directory.path + ";");
     CAPTURE(outcome.output);

@@ -109,7 +109,7 @@ TEST_CASE("tokenizer files: merges.txt with Windows' line ends") {
 }
 
 // The ids are those that transformers 5.24 gives for these files.
-TEST_CASE("tokenizer files: special tokens beside vocab.json") {
+TEST_CASE("tokenizer files: special tokens beside vocab.json, and beside tokenizer.json") {
   const auto entry = [](const char* name) {
     return json{
         {"content", name}, {"lstrip", false}, {"rstrip", false}, {"single_word", false}, {"special", true}};
@@ -138,22 +138,24 @@ TEST_CASE("tokenizer files: special tokens beside vocab.json") {
        1,
        0},
   };
-  for (const auto& [file, content, end, pad] : cases) {
-    CAPTURE(file);
-    CAPTURE(content.dump());
-    const Scratch scratch;
-    save_tokenizer(small_tokenizer(), scratch.directory);
-    std::filesystem::remove(scratch.directory / "tokenizer.json");
-    write(scratch.directory / file, content.dump());
-    const Tokenizer tokenizer = load_tokenizer(scratch.directory);
-    CHECK(tokenizer.vocabulary_size() == 275 + (end >= 0 ? 2 : 0));
-    CHECK(tokenizer.end_of_text() == 274);
-    const auto ids_of = [&](const char* text) { return tokenizer.encode(text, SpecialTokens::recognise); };
-    CHECK(ids_of("<|endoftext|>") == std::vector<int32_t>{274});
-    CHECK((ids_of("<|end|>") == std::vector<int32_t>{275 + end}) == (end >= 0));
-    CHECK((ids_of("[pad]") == std::vector<int32_t>{275 + pad}) == (end >= 0));
-    CHECK(tokenizer.decode(ids_of("x<|end|>y[pad]")) == "x<|end|>y[pad]");
-  }
+  for (const std::string with : {"vocab.json", "tokenizer.json"})
+    for (const auto& [file, content, end, pad] : cases) {
+      CAPTURE(with);
+      CAPTURE(file);
+      CAPTURE(content.dump());
+      const Scratch scratch;
+      save_tokenizer(small_tokenizer(), scratch.directory);
+      std::filesystem::remove(scratch.directory / (with == "vocab.json" ? "tokenizer.json" : "vocab.json"));
+      write(scratch.directory / file, content.dump());
+      const Tokenizer tokenizer = load_tokenizer(scratch.directory);
+      CHECK(tokenizer.vocabulary_size() == 275 + (end >= 0 ? 2 : 0));
+      CHECK(tokenizer.end_of_text() == 274);
+      const auto ids_of = [&](const char* text) { return tokenizer.encode(text, SpecialTokens::recognise); };
+      CHECK(ids_of("<|endoftext|>") == std::vector<int32_t>{274});
+      CHECK((ids_of("<|end|>") == std::vector<int32_t>{275 + end}) == (end >= 0));
+      CHECK((ids_of("[pad]") == std::vector<int32_t>{275 + pad}) == (end >= 0));
+      CHECK(tokenizer.decode(ids_of("x<|end|>y[pad]")) == "x<|end|>y[pad]");
+    }
   const Scratch scratch;
   save_tokenizer(small_tokenizer(), scratch.directory);
   std::filesystem::remove(scratch.directory / "tokenizer.json");
