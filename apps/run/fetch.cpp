@@ -78,7 +78,7 @@ void fetch_data(RunOptions& run, const FetchOptions& options) {
   std::optional<os::File> lock;  // programs that begin together do not prepare in one place
   if (plain) {
     make_directory(directory);
-    lock = os::File::to_lock(tokens + ".lock", fmt::format("the text in '{}'", directory));
+    lock.emplace(os::File::to_lock(tokens + ".lock", fmt::format("the text in '{}'", directory)));
   }
   if (plain && fs::exists(whole_directory(tokens))) {
     run.data = whole_directory(tokens);

@@ -372,15 +372,14 @@ Sampling Run::sampling(int64_t tokens) const {
 // Not quite: the head is the table of tokens, so that the token just seen scores higher than others, and a
 // text that repeats one word starts lower: by 1.5 at most, of 1 to 12 layers and 32 to 1024 numbers. A wide
 // model's scores differ by chance, with a variance of 0.0004 C, of which half is added.
-void Run::check_first_loss(double loss) const {
-  const double expected = std::log(static_cast<double>(settings_.vocabulary));
-  const double spread = 0.0002 * static_cast<double>(settings_.width), margin = 0.05 * expected + 0.3;
+void check_first_loss(double loss, const Settings& settings) {
+  const double expected = std::log(static_cast<double>(settings.vocabulary));
+  const double spread = 0.0002 * static_cast<double>(settings.width), margin = 0.05 * expected + 0.3;
   const double least = expected - 1.5 - margin, most = expected + spread + margin;
-  check(!settings_.check_first_loss || (loss > least && loss < most),
+  check(!settings.check_first_loss || (loss > least && loss < most),
         "the first loss is {:.3f}, but a fresh model of {} tokens starts near ln {} = {:.3f}; something is "
         "wrong (or, if you know better: --set check_first_loss=false)",
-        loss, settings_.vocabulary, settings_.vocabulary, expected);
-  say_(fmt::format("first loss {:.3f}, expected near ln {} = {:.3f}", loss, settings_.vocabulary, expected));
+        loss, settings.vocabulary, settings.vocabulary, expected);
 }
 
 Score Run::validation_score(const LanguageModel& model, int64_t batches, Team& team) const {
@@ -483,7 +482,9 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
     }
     if (trainer_.steps() == 1 && fresh_ && state_.begun_from.is_null()) {
       if (progress) progress->clear();
-      check_first_loss(step.loss);
+      check_first_loss(step.loss, settings_);
+      say_(fmt::format("first loss {:.3f}, expected near ln {} = {:.3f}", step.loss, settings_.vocabulary,
+                       std::log(static_cast<double>(settings_.vocabulary))));
     }
     if (progress) log_step(step, of_step, speed, *progress);
     if (due(settings_.eval_every) || done()) evaluate_now(progress);

@@ -84,7 +84,6 @@ class Run {
 
   size_t peak_bytes() const { return model_->backend().blocks().peak_bytes(); }
   double seconds() const;  // of training, over all its sittings
-  void check_first_loss(double loss) const;
   bool first_worker() const { return team_.rank() == 0; }
   void log_step(const Trainer::Step& step, const Communication& with_others, double speed,
                 Progress& progress);

@@ -15,6 +15,8 @@ std::vector<bool> answers_in(const TokenFile& file, const Settings& settings, co
 const std::vector<bool>* if_any(const std::vector<bool>& counted);
 void break_as(const Settings& settings, const Run::Say& say, const Team& team);  // see faults.h
 std::string hash_of(LanguageModel& model);                                       // SHA-256 of all its numbers
+// Throws where the loss of a fresh model's first step is far from ln V, unless the settings say not to look.
+void check_first_loss(double loss, const Settings& settings);
 Settings without_graph(Settings settings);  // a pass from a recording shows no ops
 
 }  // namespace chapbook

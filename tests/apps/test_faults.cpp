@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "apps/run/checkpoint.h"
 #include "apps/run/corpus.h"
 #include "apps/run/metrics.h"
 #include "apps/run/model_directory.h"
@@ -58,6 +59,12 @@ struct Whole {
     run->finish();
   }
 
+  // How many steps the checkpoint holds; 0: there is none. Of two faults the later leaves as many, or more:
+  // what was saved is not lost.
+  static int64_t saved_steps(const RunOptions& options) {
+    return fs::exists(whole_directory(options.directory + "/last")) ? load_last(options.directory).step : 0;
+  }
+
   // After a fault: goes on, or begins anew where there is no checkpoint, and compares.
   void check_rest(const RunOptions& broken) const {
     for (const char* name : {"/last", "/best"})
@@ -88,13 +95,16 @@ TEST_CASE("a run whose n-th write, sync or rename fails") {
                              << " renames in a run; every " << stride << ". of them fails in turn");
   int64_t faults = 0;
   for (const int refusal : {0, EINVAL})
-    for (int64_t n = 1 + (refusal ? stride / 2 : 0); n <= whole.calls.calls(); n += stride, ++faults) {
+    for (int64_t n = 1 + (refusal ? stride / 2 : 0), saved = 0; n <= whole.calls.calls();
+         n += stride, ++faults) {
       CAPTURE(n);
       RunOptions broken = whole.options;
       broken.directory = whole.directory / "broken";
       os::faults() = {.fail_at = n, .refuse_exchange = refusal};
       CHECK_THROWS_AS(Whole::to_the_end(broken), Error);
       os::faults() = {.refuse_exchange = refusal};
+      CHECK(Whole::saved_steps(broken) >= saved);
+      saved = Whole::saved_steps(broken);
       whole.check_rest(broken);
       fs::remove_all(broken.directory);
       os::faults() = {};
@@ -106,7 +116,7 @@ TEST_CASE("a run that is killed at its n-th write, sync or rename") {
   const Whole whole;
   int64_t faults = 0;
   for (const char* also : {"", ",exchange:EXDEV"})
-    for (int64_t n = 1 + (*also ? stride / 2 : 0);; n += stride, ++faults) {
+    for (int64_t n = 1 + (*also ? stride / 2 : 0), saved = 0;; n += stride, ++faults) {
       CAPTURE(n);
       RunOptions broken = whole.options;
       broken.directory = whole.directory / "broken";
@@ -114,6 +124,8 @@ TEST_CASE("a run that is killed at its n-th write, sync or rename") {
           run_program("train --threads 1 --data " + broken.data + " --config " +
                           (whole.directory / "settings.json") + " --run " + broken.directory,
                       "CHAPBOOK_FAULT=kill:" + std::to_string(n) + also);
+      CHECK(Whole::saved_steps(broken) >= saved);
+      saved = Whole::saved_steps(broken);
       whole.check_rest(broken);
       fs::remove_all(broken.directory);
       if (outcome.code == 0) break;
@@ -121,4 +133,24 @@ TEST_CASE("a run that is killed at its n-th write, sync or rename") {
     }
   CHECK(faults >= 2 * whole.calls.calls() / stride - 2);
   MESSAGE(faults << " kills");
+}
+
+TEST_CASE("faults are asked for by a variable") {
+  const TemporaryDirectory directory;
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "There were " + std::to_string(i) + " cats.\n<|endoftext|>\n";
+  write_file(directory / "text", text);
+  const auto prepare = [&](const std::string& fault) {
+    return run_program(
+        "prepare " + (directory / "text") + " --vocabulary 257 --out " + (directory / "tokens"),
+        "CHAPBOOK_FAULT=" + fault);
+  };
+  const Outcome failed = prepare("fail:2");
+  CHECK(failed.code == 2);
+  CHECK_MESSAGE(failed.output.find("Input/output error") != std::string::npos, failed.output);
+  CHECK_FALSE(fs::exists(directory / "tokens"));
+  CHECK(prepare("fail").output.find("CHAPBOOK_FAULT cannot be \"fail\"") != std::string::npos);
+  const Outcome counted = prepare("count");
+  CHECK(counted.code == 0);
+  CHECK_MESSAGE(counted.output.find("files: ") != std::string::npos, counted.output);
 }

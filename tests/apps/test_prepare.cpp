@@ -131,6 +131,13 @@ TEST_CASE("a book has its end set aside, and a few stories one of them") {
   CHECK(of_book.valid.text_bytes < 5'500);
   CHECK(of_book.train.text_bytes + of_book.valid.text_bytes > static_cast<int64_t>(book.size()) - 10);
   CHECK(book.find(stories_of(directory / "book", "valid").at(0)) != std::string::npos);
+  for (const size_t size : {50'000, 300'000}) {  // with the share that commands begin with
+    while (book.size() < size) book += book;
+    write_file(directory / "longer.txt", book.substr(0, size));
+    const Prepared longer = prepared("longer", PrepareOptions{}.valid_share);
+    CHECK(longer.valid.text_bytes > static_cast<int64_t>(size) / 100);
+    CHECK(longer.valid.text_bytes < static_cast<int64_t>(size) / 25);
+  }
   const Prepared of_stories = prepared("stories", 0.02);
   CHECK(of_stories.valid.documents == 1);
   CHECK(of_stories.train.documents == 4);

@@ -2,13 +2,16 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cmath>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include "apps/run/run.h"
+#include "apps/run/run_parts.h"
 #include "tensor/files.h"
 #include "tests/support/temporary_directory.h"
 
@@ -129,7 +132,36 @@ TEST_CASE("a run does not go on with other data than it began with") {
   CHECK_NOTHROW(Run::resume(directory / "run", lines.say()));
 }
 
-TEST_CASE("the first loss may be what a fresh model's can be, and its check can be switched off") {
+TEST_CASE("a first loss that no fresh model has is refused, and its check can be switched off") {
+  Settings settings;
+  settings.vocabulary = 300, settings.width = 64;
+  const double expected = std::log(300.0), nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double loss : {expected - 1.5, expected, expected + 0.5})
+    CHECK_NOTHROW(check_first_loss(loss, settings));
+  for (const double loss : {0.0, expected - 2.5, expected + 1, nan}) {
+    settings.check_first_loss = true;
+    CHECK_THROWS_WITH_AS(check_first_loss(loss, settings), doctest::Contains("something is wrong"), Error);
+    settings.check_first_loss = false;
+    CHECK_NOTHROW(check_first_loss(loss, settings));
+  }
+  settings.check_first_loss = true, settings.width = 4096;  // whose scores differ by chance
+  CHECK_NOTHROW(check_first_loss(expected + 1, settings));
+}
+
+TEST_CASE("a file system that cannot exchange two directories is found out before the first step") {
+  const TemporaryDirectory directory;
+  for (const bool resumed : {false, true}) {
+    Lines lines;
+    os::faults() = {.refuse_exchange = EINVAL};
+    const auto run = resumed ? Run::resume(directory / "run", lines.say())
+                             : Run::start(small_run(directory / "run"), lines.say());
+    CHECK(lines.has("files      the file system cannot exchange two directories"));
+    run->train(at_once);
+    os::faults() = {};
+  }
+}
+
+TEST_CASE("the first loss may be what a fresh model's can be") {
   const TemporaryDirectory directory;
   Lines lines;
   std::string repeated, various;

@@ -11,6 +11,7 @@
 #include "data/bpe_train.h"
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
+#include "tensor/os/files.h"
 
 using namespace chapbook;
 using nlohmann::json;
@@ -163,6 +164,15 @@ TEST_CASE("tokenizer files: special tokens beside vocab.json, and beside tokeniz
   CHECK(refusal(scratch.directory).find("has id 300") != std::string::npos);
   write(scratch.directory / "added_tokens.json", R"({"<|end|>": "x"})");
   CHECK(refusal(scratch.directory).find("not a token id") != std::string::npos);
+}
+
+TEST_CASE("tokenizer files: all of them are on the disk when they are saved") {
+  const Scratch scratch;
+  const os::Faults before = os::faults();
+  save_tokenizer(small_tokenizer(), scratch.directory);
+  CHECK(os::faults().writes - before.writes == 4);
+  CHECK(os::faults().renames - before.renames == 4);
+  CHECK(os::faults().syncs - before.syncs == 8);  // of the bytes and of the name
 }
 
 TEST_CASE("tokenizer files: missing files and directories are named") {
