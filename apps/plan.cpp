@@ -137,9 +137,8 @@ void plan(Settings settings, const PlanOptions& options, Team& team) {
   const int64_t step_tokens = settings.batch * settings.context * settings.accumulation;
   const double token_work = model.flops_per_token;
 
-  row("model", "{}{} layers, {} heads, {} wide, context {}, vocabulary {}",
-      settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers, settings.heads,
-      settings.width, settings.context, grouped(settings.vocabulary));
+  row("model", "{}{} layers, {} heads, {} wide, context {}, vocabulary {}", family_unless_usual(settings),
+      settings.layers, settings.heads, settings.width, settings.context, grouped(settings.vocabulary));
   row("parameters", "{}: embeddings {} ({} the output head), blocks {}", grouped(parameters),
       grouped(embeddings), settings.tied ? "also" : "with", grouped(parameters - embeddings));
   row("memory", "{} {}: weights {}, gradients {}, {}{} {}, activations of a batch {} in {}",

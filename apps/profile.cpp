@@ -7,6 +7,7 @@
 #include "apps/command.h"
 #include "apps/report/machine.h"
 #include "apps/report/profile_charts.h"
+#include "apps/run/family.h"
 #include "apps/run/step_profile.h"
 #include "apps/run/workers.h"
 #include "apps/settings_options.h"
@@ -53,8 +54,8 @@ void profile(const ProfileOptions& options, Team& team) {
 
   fmt::print("{} random tokens a step ({} x {} x {}), {}{} layers, {} wide, vocabulary {}; {}\n",
              settings.batch * settings.context * settings.accumulation, settings.accumulation, settings.batch,
-             settings.context, settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers,
-             settings.width, settings.vocabulary, describe_backend(default_backend()));
+             settings.context, family_unless_usual(settings), settings.layers, settings.width,
+             settings.vocabulary, describe_backend(default_backend()));
   fmt::print("the step of median time of {}, after {} to warm up:\n\n{}", options.steps, profile_warmup,
              profile_table(step));
   fmt::print(

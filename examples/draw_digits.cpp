@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "data/idx.h"
+#include "tensor/files.h"
 #include "tensor/ops.h"
 
 using namespace chapbook;
@@ -67,7 +68,7 @@ void write(const std::string& path, int64_t count, uint64_t seed) {
 
 int main(int argc, char** argv) try {
   check(argc >= 2 && argc <= 4, "usage: {} DIRECTORY [TRAIN] [TEST]", argv[0]);
-  std::filesystem::create_directories(argv[1]);
+  make_directory(argv[1]);
   write(std::string(argv[1]) + "/train", argc > 2 ? std::stoll(argv[2]) : 2000, 1);
   write(std::string(argv[1]) + "/t10k", argc > 3 ? std::stoll(argv[3]) : 500, 2);
 } catch (const std::exception& error) {

@@ -23,12 +23,16 @@ struct Cost {
   double bytes() const { return read + written; }
 };
 
-// What the list of kernels says of a call.
+// What the list of kernels says of a call. It must say the first two.
 struct Work {
-  double flops = 0;
-  std::vector<Shape> shapes = {};  // that decide it
-  std::string variant = {};        // what it is called beside the kernel's name: " gelu", "+bias"
-  double read = -1, written = -1;  // bytes, where they are not those of all operands
+  Work(double flops, std::vector<Shape> shapes, std::string variant = "", double read = -1,
+       double written = -1)
+      : flops(flops), shapes(std::move(shapes)), variant(std::move(variant)), read(read), written(written) {}
+
+  double flops;
+  std::vector<Shape> shapes;  // that decide it
+  std::string variant;        // what it is called beside the kernel's name: " gelu", "+bias"
+  double read, written;       // bytes, where they are not those of all operands
 };
 
 struct Operand {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "apps/run/config_file.h"
+#include "apps/run/family.h"
 #include "nn/adapt.h"
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -47,8 +48,7 @@ void save_adapter(LanguageModel& model, const std::string& base, const std::stri
                        {"lora_alpha", alpha},
                        {"lora_dropout", 0.0},
                        {"target_modules", targets},
-                       // GPT-2's matrices lie as (in, out) in transformers.
-                       {"fan_in_fan_out", model.family() == "gpt2"},
+                       {"fan_in_fan_out", family(model.family()).turned},
                        {"bias", "none"},
                        {"inference_mode", true}};
   write_file(directory + config_name, config.dump(2) + "\n");

@@ -4,10 +4,15 @@
 
 namespace chapbook {
 
-extern const Family gpt2_family, llama_family;
+namespace gpt2 {
+extern const Family family;
+}
+namespace llama {
+extern const Family family;
+}
 
 const std::vector<Family>& families() {
-  static const std::vector<Family> all = {gpt2_family, llama_family};
+  static const std::vector<Family> all = {gpt2::family, llama::family};
   return all;
 }
 
@@ -33,6 +38,10 @@ const Family& family(const ConfigFile& config) {
   } catch (const Error& error) {
     fail("{}: {}", config.path(), error.what());
   }
+}
+
+std::string family_unless_usual(const Settings& settings) {
+  return settings.family == Settings{}.family ? "" : settings.family + ", ";
 }
 
 std::unique_ptr<LanguageModel> make_model(const Settings& settings, Backend& backend) {

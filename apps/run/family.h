@@ -25,6 +25,7 @@ struct ModelCosts {
 struct Family {
   const char* name;   // the setting `family`, and config.json's "model_type"
   const char* usual;  // a setting that choosing the family sets, as name=value
+  bool turned;        // matrices lie as (in, out) in its files
 
   void (*check)(const Settings& settings);  // throws for what they ask for and the family has not
   // A model of these sizes, whose numbers are yet to be drawn or read.
@@ -46,6 +47,8 @@ const std::vector<Family>& families();
 std::vector<std::string> family_names();
 const Family& family(std::string_view name);     // throws and lists the names there are
 const Family& family(const ConfigFile& config);  // by its "model_type"
+
+std::string family_unless_usual(const Settings& settings);  // "llama, ", for a line that says what a model is
 
 std::unique_ptr<LanguageModel> make_model(const Settings& settings, Backend& backend = default_backend());
 ModelCosts model_costs(const Settings& settings, const Backend& backend = default_backend());

@@ -9,7 +9,7 @@
 #include "nn/gpt.h"
 #include "tensor/json.h"
 
-namespace chapbook {
+namespace chapbook::gpt2 {
 namespace {
 
 GPTConfig of_settings(const Settings& settings) {
@@ -183,8 +183,8 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 
 }  // namespace
 
-extern const Family gpt2_family;
-const Family gpt2_family = {"gpt2",   "bias=true", check_sizes, make, costs,
-                            describe, config_json, to_file,     gguf, open};
+extern const Family family;
+const Family family = {"gpt2",   "bias=true", true,    check_sizes, make, costs,
+                       describe, config_json, to_file, gguf,        open};
 
-}  // namespace chapbook
+}  // namespace chapbook::gpt2

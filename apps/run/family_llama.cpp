@@ -5,7 +5,7 @@
 #include "nn/llama.h"
 #include "tensor/json.h"
 
-namespace chapbook {
+namespace chapbook::llama {
 namespace {
 
 LlamaConfig of_settings(const Settings& settings) {
@@ -192,8 +192,8 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 
 }  // namespace
 
-extern const Family llama_family;
-const Family llama_family = {"llama",  "bias=false", check_sizes, make, costs,
-                             describe, config_json,  to_file,     gguf, open};
+extern const Family family;
+const Family family = {"llama",  "bias=false", false,   check_sizes, make, costs,
+                       describe, config_json,  to_file, gguf,        open};
 
-}  // namespace chapbook
+}  // namespace chapbook::llama

@@ -82,8 +82,8 @@ static void describe(const std::string& run, const Settings& settings, const Tra
       short_count(static_cast<double>(data.valid.info().tokens)),
       data.valid.info().text == train.text ? ", set aside of it" : " from " + data.valid.info().text));
   say(fmt::format("model      {}{} layers, {} heads, {} wide, context {}, vocabulary {}: {} parameters",
-                  settings.family == "gpt2" ? "" : settings.family + ", ", settings.layers, settings.heads,
-                  settings.width, settings.context, settings.vocabulary,
+                  family_unless_usual(settings), settings.layers, settings.heads, settings.width,
+                  settings.context, settings.vocabulary,
                   short_count(static_cast<double>(count_parameters(model)))));
   if (settings.learn != "all") say(learning_line(model));
   if (settings.accumulation > 1)

@@ -18,7 +18,7 @@
 namespace chapbook {
 namespace {
 
-bool is_filled(const Block& block) {
+bool is_filled(const PageBlock& block) {
   return block.kind != "explains" && block.kind != "unquoted" && block.kind != "claim";
 }
 
@@ -56,7 +56,7 @@ std::string with_open_details(const std::string& text) {
 }
 
 // What the tool does not write, but looks at.
-void check_prose(const Book& book, const Page& page, const std::vector<Block>& blocks, Report& report) {
+void check_prose(const Book& book, const Page& page, const std::vector<PageBlock>& blocks, Report& report) {
   append(report.problems, check_links(book, page));
   const std::string open = with_open_details(page.text);
   if (const auto at = std::mismatch(page.text.begin(), page.text.end(), open.begin(), open.end()).first;
@@ -64,7 +64,7 @@ void check_prose(const Book& book, const Page& page, const std::vector<Block>& b
     report.problems.push_back(
         {page.path, 1 + static_cast<int>(std::count(page.text.begin(), at, '\n')),
          "there is no empty line behind </summary> or before </details>; ./chapbook docs adds it"});
-  for (const Block& block : blocks)
+  for (const PageBlock& block : blocks)
     if (block.kind == "claim")
       attempt(page, block.line, report.problems, [&] { check_claim(book, block.argument); });
   if (page.path.starts_with("docs/")) append(report.problems, check_formulas(page));
@@ -75,8 +75,8 @@ void check_prose(const Book& book, const Page& page, const std::vector<Block>& b
 
 Report check_page(const Book& book, const Page& page) {
   Report report;
-  std::vector<Block> blocks = find_blocks(page, report.problems);
-  for (const Block& block : blocks) {
+  std::vector<PageBlock> blocks = find_blocks(page, report.problems);
+  for (const PageBlock& block : blocks) {
     if (!is_filled(block)) continue;
     attempt(page, block.line, report.problems, [&] {
       const std::string was = page.text.substr(block.begin, block.end - block.begin),
@@ -103,7 +103,7 @@ Report rewrite_page(const Book& book, Page& page) {
   Report report;
   const std::string before = page.text;
   page.text = with_open_details(page.text);
-  std::vector<Block> blocks = find_blocks(page, report.problems);
+  std::vector<PageBlock> blocks = find_blocks(page, report.problems);
   // From the end, so that the places of the blocks before stay what they are.
   for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) {
     if (!is_filled(*block)) continue;

@@ -78,17 +78,17 @@ std::set<int> lines_of_code(const Source& source) {
   return numbers;
 }
 
-Coverage cover(const Book& book, const std::string& path, const std::vector<Block>& blocks) {
+Coverage cover(const Book& book, const std::string& path, const std::vector<PageBlock>& blocks) {
   Coverage coverage{.path = path, .lines = 0, .quoted = 0, .reasons = {}, .missing = {}};
   const Source source{path, read_file(book.at(path))};
   std::set<int> left = lines_of_code(source);
   coverage.lines = static_cast<int>(left.size());
-  for (const Block& block : blocks) {
+  for (const PageBlock& block : blocks) {
     if (block.kind != "code" || !block.argument.starts_with(path + "#")) continue;
     for (const int number : read_quote(book, block.argument).numbers) left.erase(number);
   }
   coverage.quoted = coverage.lines - static_cast<int>(left.size());
-  for (const Block& block : blocks) {
+  for (const PageBlock& block : blocks) {
     if (block.kind != "unquoted") continue;
     const size_t bar = block.argument.find(" | ");
     check(bar != std::string::npos, "<!-- unquoted: {} --> gives no reason: FILE#PIECE | reason",
@@ -110,10 +110,10 @@ Coverage cover(const Book& book, const std::string& path, const std::vector<Bloc
   return coverage;
 }
 
-std::vector<std::string> explained_files(const std::vector<Block>& blocks) {
+std::vector<std::string> explained_files(const std::vector<PageBlock>& blocks) {
   std::vector<std::string> files;
   static const std::regex word(R"(\S+)");
-  for (const Block& block : blocks)
+  for (const PageBlock& block : blocks)
     if (block.kind == "explains")
       for (std::sregex_iterator match(block.argument.begin(), block.argument.end(), word), end; match != end;
            ++match)
@@ -123,7 +123,7 @@ std::vector<std::string> explained_files(const std::vector<Block>& blocks) {
 
 std::string coverage_list(const Book& book, const Page& page) {
   std::vector<Problem> ignored;
-  const std::vector<Block> blocks = find_blocks(page, ignored);
+  const std::vector<PageBlock> blocks = find_blocks(page, ignored);
   std::string table = "\n| file | lines of code | quoted here | the rest |\n| --- | --- | --- | --- |\n";
   for (const std::string& path : explained_files(blocks)) {
     const Coverage coverage = cover(book, path, blocks);
@@ -207,12 +207,12 @@ std::vector<Chapter> chapters(const Book& book) {
   return plan;
 }
 
-std::vector<Problem> check_chapter(const Book& book, const Page& page, const std::vector<Block>& blocks) {
+std::vector<Problem> check_chapter(const Book& book, const Page& page, const std::vector<PageBlock>& blocks) {
   std::vector<Problem> problems;
   const auto problem = [&](int line, const std::string& text) {
     problems.push_back({page.path, line, text});
   };
-  for (const Block& block : blocks)
+  for (const PageBlock& block : blocks)
     if (block.kind == "explains")
       for (const std::string& path : explained_files({block})) {
         std::string lines;

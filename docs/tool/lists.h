@@ -20,6 +20,6 @@ std::vector<Chapter> chapters(const Book& book);
 
 // Lines of explained files that are neither quoted nor have an `unquoted` comment; exercises that a chapter
 // does not name by their titles; a chapter whose title is not the plan's.
-std::vector<Problem> check_chapter(const Book& book, const Page& page, const std::vector<Block>& blocks);
+std::vector<Problem> check_chapter(const Book& book, const Page& page, const std::vector<PageBlock>& blocks);
 
 }  // namespace chapbook

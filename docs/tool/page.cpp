@@ -54,9 +54,9 @@ std::string without_code_spans(const std::string& line) {
   return result;
 }
 
-std::vector<Block> find_blocks(const Page& page, std::vector<Problem>& problems) {
+std::vector<PageBlock> find_blocks(const Page& page, std::vector<Problem>& problems) {
   static const std::regex marker("<!-- (/?)([a-z]+)(?:: (.*?))? -->");
-  std::vector<Block> blocks;
+  std::vector<PageBlock> blocks;
   bool open = false;  // the last block
   int number = 0;
   size_t at = 0;

@@ -22,7 +22,7 @@ struct Page {
   std::string path, text;  // the path from the root of the repository
 };
 
-struct Block {
+struct PageBlock {
   std::string kind, argument;
   int line = 0;  // of the opening comment
   size_t begin = 0,
@@ -36,7 +36,7 @@ struct Problem {
   std::string text;
 };
 
-std::vector<Block> find_blocks(const Page& page, std::vector<Problem>& problems);
+std::vector<PageBlock> find_blocks(const Page& page, std::vector<Problem>& problems);
 
 // The lines of a page, each with whether it is inside a fence (or is one), for those who read its prose.
 struct ProseLine {

@@ -269,7 +269,7 @@ std::string without_notes(const std::string& text) {
   return begin == std::string::npos ? text : text.substr(0, begin) + "\n";
 }
 
-std::string render(const Book& book, const Page& page, const Block& block) {
+std::string render(const Book& book, const Page& page, const PageBlock& block) {
   if (block.kind == "code") return quote(book, page, block.argument);
   if (block.kind == "out") return output(book, block.argument);
   if (block.kind == "val") return value(book, block.argument);
@@ -277,15 +277,15 @@ std::string render(const Book& book, const Page& page, const Block& block) {
   return list(book, page, block.argument);
 }
 
-Picture draw_picture(const Book& book, const Block& block) {
+Picture draw_picture(const Book& book, const PageBlock& block) {
   const Figure figure = read_figure(book, block.argument);
   return {"docs/img/" + figure.name + ".svg", svg(plot_from_json(figure.results["figures"][figure.name]))};
 }
 
-std::vector<Problem> find_outdated(const Book& book, const Page& page, const std::vector<Block>& blocks) {
+std::vector<Problem> find_outdated(const Book& book, const Page& page, const std::vector<PageBlock>& blocks) {
   std::vector<Problem> notes;
   std::vector<std::string> seen;
-  for (const Block& block : blocks) {
+  for (const PageBlock& block : blocks) {
     std::string file;
     if (block.kind == "fig") file = block.argument.substr(block.argument.find(' ') + 1);
     if (block.kind == "val") file = block.argument.substr(0, block.argument.find('#'));

@@ -18,7 +18,7 @@ struct Book {
 Book open_book(const std::string& root, const std::string& build);
 
 // The text between the comments of a block. Throws Error where the argument names what is not there.
-std::string render(const Book& book, const Page& page, const Block& block);
+std::string render(const Book& book, const Page& page, const PageBlock& block);
 
 // What a `code` block quotes: lines, and the number of each in its file; 0 for "..." where some are left out.
 struct Quote {
@@ -32,10 +32,10 @@ Quote read_quote(const Book& book, const std::string& argument);
 struct Picture {
   std::string path, svg;  // docs/img/NAME.svg, and what belongs into it
 };
-Picture draw_picture(const Book& book, const Block& block);
+Picture draw_picture(const Book& book, const PageBlock& block);
 
 // Results that a page shows and that were measured on other sources than there are now: one line each.
-std::vector<Problem> find_outdated(const Book& book, const Page& page, const std::vector<Block>& blocks);
+std::vector<Problem> find_outdated(const Book& book, const Page& page, const std::vector<PageBlock>& blocks);
 // A caption without the note that find_outdated's findings add to it.
 std::string without_notes(const std::string& text);
 

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "tensor/cpu/gemm.h"
+#include "tensor/files.h"
 
 namespace chapbook::cpu {
 
@@ -58,9 +59,12 @@ void remember(const std::string& shape, const std::string& what) {
   remembered()[shape] = what;
   const std::filesystem::path path = remembered_file();
   if (path.empty()) return;  // then it holds for this process only
-  std::error_code ignored;   // a cache that cannot be written costs time, nothing else
-  std::filesystem::create_directories(path.parent_path(), ignored);
-  std::ofstream(path, std::ios::app) << shape + ' ' + what + '\n';
+  const std::string line = shape + ' ' + what + '\n';
+  try {
+    make_directory(path.parent_path());
+    os::File::to_append(path).write(line.data(), line.size());
+  } catch (const Error&) {  // a cache that cannot be written costs time, nothing else
+  }
 }
 
 template <class F>

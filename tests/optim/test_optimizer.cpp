@@ -1,12 +1,10 @@
 // SGD and AdamW against their formulas written out; their state; clipping.
 #include <doctest/doctest.h>
 
-#include <cstdio>
-#include <filesystem>
-
 #include "optim/clip.h"
 #include "optim/optimizer.h"
 #include "tests/nn/models.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 
@@ -158,8 +156,8 @@ TEST_CASE("a scale that is not finite changes nothing but the count of steps") {
 }
 
 TEST_CASE("saved to a file and loaded, an optimizer goes on bit for bit") {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / "chapbook_test_optimizer.safetensors").string();
+  const TemporaryDirectory directory;
+  const std::string path = directory / "optimizer.safetensors";
   for (const std::string_view name : backend_names()) {
     for (const bool adamw : {true, false}) {
       CAPTURE(name);
@@ -192,7 +190,6 @@ TEST_CASE("saved to a file and loaded, an optimizer goes on bit for bit") {
         CHECK(same_bits(after->state()[i].second, whole->state()[i].second));
     }
   }
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("state is named after the parameters, and loading is strict") {

@@ -108,9 +108,13 @@ TEST_CASE("what the operating system is asked for stands in tensor/os, with a po
       const std::string file = fs::relative(entry.path(), root).generic_string();
       std::ifstream source(entry.path());
       bool portable = true;
-      for (std::string line; std::getline(source, line);)
+      for (std::string line; std::getline(source, line);) {
         if (line.starts_with("#include <") && !is_portable(line.substr(10, line.find('>') - 10)))
           portable = false;
+        for (const char* word : {"ofstream", "create_director", "std::rename"})  // see tensor/files.h
+          CHECK_MESSAGE((line.find(word) == line.npos || file.starts_with("tensor/os/")), file,
+                        " writes by itself");
+      }
       const bool known = std::any_of(others.begin(), others.end(),
                                      [&](const std::string& other) { return file.starts_with(other); });
       CHECK_MESSAGE((portable || known || file.starts_with("tensor/os/")), file,
