@@ -2,14 +2,12 @@
 // real steps.
 #include <algorithm>
 #include <bit>
-#include <chrono>
-#include <cmath>
 
 #include "apps/command.h"
 #include "apps/report/memory.h"
 #include "apps/report/progress.h"
 #include "apps/run/family.h"
-#include "apps/run/trainer.h"
+#include "apps/run/plan.h"
 #include "apps/run/workers.h"
 #include "apps/settings_options.h"
 #include "team/link.h"
@@ -45,55 +43,6 @@ struct PlanOptions {
   double link = 0;  // Gbit/s between machines; 0: what there is, measured
 };
 
-// Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
-// sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
-// in it.
-double measured_tokens_per_second(const Settings& settings) {
-  constexpr double some_work = 2e10;  // multiplications and additions: less than a second on two cores
-  const double sequence_work = model_costs(settings).flops_per_token * static_cast<double>(settings.context);
-  const int64_t batch =
-      std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, settings.batch);
-  const std::unique_ptr<LanguageModel> model = make_model(settings);
-  Random random{.seed = 1};
-  model->initialise(random);
-  model->train_with(nullptr, settings.recompute);
-  model->compute_in(checked_precision(settings, model->backend()));
-  std::vector<int32_t> numbers(static_cast<size_t>(batch * settings.context));
-  for (int32_t& token : numbers)
-    token = static_cast<int32_t>(random.below(static_cast<uint64_t>(settings.vocabulary)));
-  const Tensor tokens = Tensor::from(numbers, Shape{batch, settings.context});
-
-  using Clock = std::chrono::steady_clock;
-  double best = 0, spent = 0;
-  // The first step also fetches memory and starts threads, so the best one counts.
-  while (spent < 1.5) {  // seconds
-    const auto start = Clock::now();
-    clear_gradients(*model);
-    backward(model->loss(tokens, tokens));
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(numbers.size()) / seconds);
-    spent += seconds;
-  }
-  return best;
-}
-
-// Bytes of what a worker holds.
-struct Memory {
-  double weights, gradients;
-  double sums;         // of shards that wait for others: as many as its subtree has levels
-  double optimizer;    // its part of the averages of each gradient, two or one
-  double activations;  // of as many rows as are computed at once
-  double all() const { return weights + gradients + sums + optimizer + activations; }
-};
-Memory memory_of_worker(const Settings& settings, const ModelCosts& model, int workers) {
-  const double weights = 4.0 * static_cast<double>(model.parameters);
-  const double levels = std::log2(static_cast<double>(settings.shards / workers));
-  return {weights, weights, settings.sum == "tree" ? levels * weights : 0,
-          (settings.optimizer == "adamw" ? 2 : 1) * weights / workers,
-          static_cast<double>(model.activation_bytes) * static_cast<double>(shards_of(settings).rows) /
-              static_cast<double>(settings.batch)};
-}
-
 // The link between the workers as it is, or as told: then with the latency that TCP has on a local network.
 Link link_of(double gigabits, Team& team) {
   constexpr double latency = 50e-6;
@@ -103,12 +52,8 @@ Link link_of(double gigabits, Team& team) {
 // How a step goes with several workers, each of which is as fast as this one.
 void plan_of_workers(const Settings& settings, const ModelCosts& model, int workers, double speed,
                      const Link& link) {
-  const ShardsOfStep shard = shards_of(settings);
   const double tokens = static_cast<double>(settings.batch * settings.context * settings.accumulation);
-  const double batch = static_cast<double>(shard.rows * settings.context) / speed;  // seconds
-  const int64_t pieces = std::max<int64_t>(1, model.parameters / Slices::usual_bucket);
-  const StepSeconds step =
-      step_seconds(tokens / workers / speed, batch * 2 / 3, link, model.parameters, pieces, workers);
+  const StepSeconds step = step_of_workers(settings, model, workers, speed, link);
   say("link", "{:.3g} Gbit/s both ways, {:.3g} us for an exchange", link.bytes_per_second * 8 / 1e9,
       link.latency * 1e6);
   say("sent", "{} a step by each worker: 2 (N - 1) / N of the gradients' bytes",
