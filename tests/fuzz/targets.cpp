@@ -12,10 +12,12 @@
 #include "apps/run/checkpoint.h"
 #include "apps/run/family.h"
 #include "apps/run/metrics.h"
+#include "apps/run/model_directory.h"
 #include "apps/serve/completion.h"
 #include "data/bpe_train.h"
 #include "data/idx.h"
 #include "data/pretokenize.h"
+#include "data/split.h"
 #include "data/stories.h"
 #include "data/token_file.h"
 #include "data/tokenizer_file.h"
@@ -195,6 +197,79 @@ void read_merges(std::string_view bytes) {
   use(load_vocabulary_and_merges(put("vocab.json", vocabulary), put("merges.txt", merges)));
 }
 
+// tokenizer_config.json, special_tokens_map.json and added_tokens.json, beside either form of a tokenizer.
+void read_beside(std::string_view bytes) {
+  const auto [config, rest] = cut(bytes);
+  const auto [map, added] = cut(rest);
+  std::string says;
+  for (const std::string form : {"tokenizer.json", "vocab.json"}) {
+    const std::string beside = directory() + "/beside " + form;
+    static const bool once = [&] {
+      for (const char* each : {"tokenizer.json", "vocab.json"})
+        save_tokenizer(tokenizer(), directory() + "/beside " + each);
+      return fs::remove(directory() + "/beside tokenizer.json/vocab.json") &&
+             fs::remove(directory() + "/beside vocab.json/tokenizer.json");
+    }();
+    require(once, "no tokenizers");
+    put("beside " + form + "/tokenizer_config.json", config.empty() ? "{}" : config);
+    put("beside " + form + "/special_tokens_map.json", map.empty() ? "{}" : map);
+    put("beside " + form + "/added_tokens.json", added.empty() ? "{}" : added);
+    try {
+      use(load_tokenizer(beside));
+    } catch (const Error& error) {
+      says = error.what();
+    }
+  }
+  if (!says.empty()) throw Error(says);
+}
+
+// A model whose weights are in the files that an index names, and what ends its texts.
+void read_model_directory(std::string_view bytes) {
+  static const bool once = [] {
+    GPT model(small, backend("cpu"));
+    Random random{1};
+    model.initialise(random);
+    fs::create_directories(directory() + "/model");
+    save_model(model, tokenizer(), directory() + "/model");
+    fs::rename(directory() + "/model/model.safetensors", directory() + "/model/a.safetensors");
+    return true;
+  }();
+  require(once, "no model");
+  const auto [index, generation] = cut(bytes);
+  put("model/model.safetensors.index.json", index);
+  put("model/generation_config.json", generation.empty() ? "{}" : generation);
+  const Model model = load_model(directory() + "/model");
+  for (const int32_t end : model.ends) require(end >= 0 && end < small.vocabulary, "an end that is no token");
+}
+
+// Text, and the same bytes as JSON Lines.
+void read_stories(std::string_view bytes) {
+  std::string says;
+  for (const char* name : {"stories.txt", "stories.jsonl"}) {
+    try {
+      const Text text(put(name, bytes));
+      const auto all = [](const Text& text) {
+        std::string stories;
+        text.read([&](std::string_view piece, bool ends) {
+          require(!piece.empty() || ends, "an empty piece");
+          require(piece.size() <= max_story_bytes, "a piece that is too long");
+          (stories += piece) += ends ? std::string_view("\1") : "";
+        });
+        return stories;
+      };
+      require(all(text) == all(text), "a text that is another the second time");
+      if (text.one_document()) {
+        const auto [begin, end] = text.divided(0.1);
+        require(all(begin).size() + all(end).size() <= bytes.size() + 2,
+                "a text that grew when it was divided");
+      }
+    } catch (const Error& error) {
+      says = error.what();
+    }
+  }
+  if (!says.empty()) throw Error(says);
+}
+
 void read_token_file(std::string_view bytes) {
   const auto [json, ids] = cut(bytes);
   const std::string path = put("tokens.bin", ids);
@@ -310,6 +385,9 @@ const std::vector<FuzzTarget>& fuzz_targets() {
       {"trainer_state", read_trainer_state},
       {"tokenizer", read_tokenizer},
       {"merges", read_merges},
+      {"beside", read_beside},
+      {"model", read_model_directory},
+      {"stories", read_stories},
       {"token_file", read_token_file},
       {"pretokenize", cut_into_pieces},
       {"utf8", read_utf8},
