@@ -198,7 +198,7 @@ TEST_CASE("cpu: batched products, strided, merged, stretched, of no dense axis")
       agree("one b for all",
             {Operand({4, m, 31}, DType::f32, {}, gap).normal(1), Operand({31, 17}).normal(2),
              Operand({4, m, 17})},
-            2e-6, [m](Backend& b, Operands& x) {
+            2e-6, [](Backend& b, Operands& x) {
               b.matmul(x[0].view(), x[1].view().broadcast_to({4, 31, 17}), x[2].view(), {});
             });
   agree("repeated row", {Operand({1, 31}).normal(1), Operand({31, 17}).normal(2), Operand({9, 17})}, 2e-6,
