@@ -133,14 +133,16 @@ void mark_special(const Spellings& spellings, const std::vector<Tokenizer::Merge
   for (const auto& [left, right] : merges) made.insert(spellings[left] + spellings[right]);
   for (size_t id = 0; id < spellings.size(); ++id) {
     const std::string& token = spellings[id];
+    if (!has_role(token) || made.contains(token)) continue;
     const auto bytes = from_printable(token);
-    const bool ordinary = made.contains(token) || (bytes && bytes->size() == 1);
-    if (!ordinary && has_role(token)) special_ids.insert(static_cast<int32_t>(id));
+    if (!bytes || bytes->size() != 1) special_ids.insert(static_cast<int32_t>(id));
   }
 }
 
-bool is_among(const Beside& beside, const std::string& name) {
-  return std::any_of(beside.begin(), beside.end(), [&](const auto& token) { return token.first == name; });
+std::set<std::string> names_of(const Beside& beside) {
+  std::set<std::string> names;
+  for (const auto& [name, id] : beside) names.insert(name);
+  return names;
 }
 
 // ---- tokenizer.json
@@ -232,8 +234,9 @@ Tokenizer load_tokenizer_json(const path& file_path, const Beside& beside) {
       merges.push_back({id_of(merge[0], number, where), id_of(merge[1], number, where)});
     }
   }
-  mark_special(spellings, merges, special_ids,
-               [&](const std::string& token) { return is_among(beside, token); });
+  if (!beside.empty())
+    mark_special(spellings, merges, special_ids,
+                 [roles = names_of(beside)](const std::string& token) { return roles.contains(token); });
   return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
 }
 
@@ -328,9 +331,8 @@ Beside tokens_beside(const path& directory) {
     tokens.emplace_back(name, token_id(id, name, (directory / "added_tokens.json").string()));
   // Those that have a role only, transformers numbers on in this order.
   const auto by_name = [&](const json& token) {
-    if (token.is_string()) tokens.emplace_back(token, -1);
-    if (token.is_object() && token.value("content", json()).is_string())
-      tokens.emplace_back(token["content"], -1);
+    const json name = token.is_object() ? token.value("content", json()) : token;
+    if (name.is_string() && name != "") tokens.emplace_back(name, -1);
   };
   for (const char* role : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
                            "mask_token", "additional_special_tokens", "extra_special_tokens"})
@@ -365,9 +367,9 @@ Tokenizer load_pair(const path& vocabulary_path, const path& merges_path, const 
     if (begin == 0 && line.starts_with("#version")) continue;
     merges.push_back(parse_merge(line, merges.size(), id_of, merges_path.string()));
   }
-  mark_special(spellings, merges, special_ids, [&](const std::string& token) {
+  mark_special(spellings, merges, special_ids, [roles = names_of(beside)](const std::string& token) {
     const bool named = token.size() > 2 && token.front() == '<' && token.back() == '>';
-    return named || is_among(beside, token);
+    return named || roles.contains(token);
   });
   return make_tokenizer(std::move(spellings), std::move(merges), special_ids, where);
 }

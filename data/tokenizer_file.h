@@ -8,11 +8,11 @@
 
 namespace chapbook {
 
-// Reads a tokenizer.json, or a directory: its tokenizer.json if there is one, else its vocab.json and
-// merges.txt with the special tokens that tokenizer_config.json, special_tokens_map.json and
-// added_tokens.json add. Throws, naming the file, if anything is missing, malformed, or asks for what
-// Chapbook does not do (another pre-tokenizer, a normalizer, ...): whatever loads encodes exactly as it does
-// elsewhere.
+// Reads a tokenizer.json, by itself, or a directory: its tokenizer.json if there is one, else its vocab.json
+// and merges.txt, with the special tokens that tokenizer_config.json, special_tokens_map.json and
+// added_tokens.json beside them add. Throws, naming the file, if anything is missing, malformed, or asks for
+// what Chapbook does not do (another pre-tokenizer, a normalizer, ...): whatever loads encodes exactly as it
+// does elsewhere.
 Tokenizer load_tokenizer(const std::filesystem::path& path);
 
 // GPT-2's pair of files. vocab.json does not say which tokens are special: those no merge makes that are

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-// To make, copy, change, compare and clear away a value.
+// To make, copy and clear away a value.
 #define CHAPBOOK_JSON(prefix)                                                                     \
   prefix template void nlohmann::basic_json<nlohmann::ordered_map>::json_value::destroy(value_t); \
   prefix template nlohmann::basic_json<nlohmann::ordered_map>::basic_json(const basic_json&);     \

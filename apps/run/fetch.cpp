@@ -76,11 +76,12 @@ void fetch_data(RunOptions& run, const FetchOptions& options) {
   const std::string tokens = fmt::format("{}/tokens-{}", directory, run.settings.vocabulary);
   const bool plain = run.valid.empty() && run.tokenizer.empty();
   std::optional<os::File> lock;  // programs that begin together do not prepare in one place
-  if (plain) {
+  const auto prepared = [&] { return plain && fs::exists(whole_directory(tokens)); };
+  if (plain && !prepared()) {
     make_directory(directory);
     lock.emplace(os::File::to_lock(tokens + ".lock", fmt::format("the text in '{}'", directory)));
   }
-  if (plain && fs::exists(whole_directory(tokens))) {
+  if (prepared()) {  // before, or while another program had the lock
     run.data = whole_directory(tokens);
     return;
   }

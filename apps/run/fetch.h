@@ -26,7 +26,7 @@ FetchedTexts fetch_texts(const std::string& name, const FetchOptions& options);
 
 // For a run whose data is_remote: puts the fetched files into its options. Token files with the run's
 // vocabulary are made beside the text once and serve all later runs, unless it wants its own validation text
-// or tokenizer.
+// or tokenizer. Throws while another process makes them.
 void fetch_data(RunOptions& run, const FetchOptions& options);
 
 }  // namespace chapbook

@@ -31,7 +31,9 @@ TEST_CASE("a text behind an address: fetched once, prepared once, trained on twi
       " --set steps=2 --set eval_batches=1 --set batch=2";
   {  // while another program prepares it
     make_directory(directory / "data-cache/cats.txt.tokens");
-    const os::File lock = os::File::to_lock(directory / "data-cache/cats.txt.tokens/tokens-300.lock", "");
+    const std::string path = directory / "data-cache/cats.txt.tokens/tokens-300.lock";
+    const os::File lock = os::File::to_lock(path, "it");
+    CHECK_THROWS_WITH_AS(os::File::to_lock(path, "it"), doctest::Contains("it is in use by process"), Error);
     const Outcome outcome = run_program(train, "cd " + directory.path + ";");
     CHECK(outcome.code == 2);
     CHECK(outcome.output.find("data-cache/cats.txt.tokens' is in use by process ") != std::string::npos);

@@ -75,10 +75,10 @@ until [ -s build/release/lock ]; do sleep 0.1; done
 )";
   const auto [code, output] = shell(start + "./chapbook plan; flock -n build/release/lock true && echo free");
   CHECK(output == "started\n");  // and the other one still builds
-  const auto [other_code, other] =
-      shell(start +
-            "mkdir -p docs/tool; cp build/release/chapbook build/release/chapbook_exercise; "
-            "touch -d tomorrow team/README.md; ./chapbook exercises");
+  const auto [other_code, other] = shell(start +
+                                         "mkdir -p docs/tool; touch team/README.md; sleep 0.1; cp "
+                                         "build/release/chapbook build/release/chapbook_exercise; "
+                                         "touch -d tomorrow team/README.md; ./chapbook exercises");
   CHECK(other == "started\n");
   const auto [late_code, late] = shell(start + "touch -d tomorrow team/new.cpp; ./chapbook plan");
   CHECK(late_code == 0);

@@ -7,7 +7,7 @@
 using namespace chapbook;
 
 TEST_CASE("plan: what a worker holds") {
-  Settings settings = SettingsOptions{"nano"}.settings();
+  Settings settings = SettingsOptions{"nano", "", {}}.settings();
   const ModelCosts model = model_costs(settings);
   const double numbers = 4.0 * static_cast<double>(count_parameters(*make_model(settings)));
   const Memory alone = memory_of_worker(settings, model, 1);
@@ -25,7 +25,7 @@ TEST_CASE("plan: what a worker holds") {
 }
 
 TEST_CASE("plan: workers share the work, and a slow link takes the gain") {
-  Settings settings = SettingsOptions{"nano"}.settings();
+  Settings settings = SettingsOptions{"nano", "", {}}.settings();
   settings.shards = 4;
   const ModelCosts model = model_costs(settings);
   const double tokens = static_cast<double>(settings.batch * settings.context * settings.accumulation);

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "data/bpe_train.h"
+#include "data/byte_alphabet.h"
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
 #include "tensor/os/files.h"
@@ -164,6 +165,26 @@ TEST_CASE("tokenizer files: special tokens beside vocab.json, and beside tokeniz
   CHECK(refusal(scratch.directory).find("has id 300") != std::string::npos);
   write(scratch.directory / "added_tokens.json", R"({"<|end|>": "x"})");
   CHECK(refusal(scratch.directory).find("not a token id") != std::string::npos);
+}
+
+TEST_CASE(
+    "tokenizer files: a role makes a token of tokenizer.json special, but not one of a merge or a byte") {
+  const Scratch scratch;
+  const Tokenizer tokenizer = small_tokenizer();
+  save_tokenizer(tokenizer, scratch.directory);
+  auto file = json::parse(read(scratch.directory / "tokenizer.json"));
+  const auto merged = tokenizer.merges().front();
+  const std::string made = to_printable(std::string(tokenizer.token_bytes(merged.left)) +
+                                        std::string(tokenizer.token_bytes(merged.right)));
+  file["model"]["vocab"]["[pad]"] = tokenizer.vocabulary_size();
+  write(scratch.directory / "tokenizer.json", file.dump());
+  write(scratch.directory / "tokenizer_config.json",
+        json{{"pad_token", "[pad]"}, {"sep_token", made}, {"cls_token", "a"}, {"bos_token", ""}}.dump());
+  const Tokenizer loaded = load_tokenizer(scratch.directory);
+  CHECK(loaded.vocabulary_size() == tokenizer.vocabulary_size() + 1);
+  CHECK(loaded.is_special(tokenizer.vocabulary_size()));
+  CHECK(loaded.special_ids().size() == tokenizer.special_ids().size() + 1);
+  CHECK(refusal(scratch.directory / "tokenizer.json").find("no merge makes token 275") != std::string::npos);
 }
 
 TEST_CASE("tokenizer files: all of them are on the disk when they are saved") {
