@@ -1,5 +1,5 @@
 // The families of models: what each makes of a run's settings, and how it lies in Hugging Face's files. All
-// else knows a LanguageModel. A new family is its model in nn/, a file like family_gpt2.cpp, and a line in
+// else knows a LanguageModel. A new family is its model in nn/, a file like family_gpt2.cpp, and its name in
 // family.cpp.
 #pragma once
 #include <memory>

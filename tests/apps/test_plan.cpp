@@ -1,4 +1,5 @@
-// What `plan` counts, against what a run then has.
+// What `plan` counts: of a worker's memory, against the model it would have; of a step, against what must
+// hold.
 #include <doctest/doctest.h>
 
 #include "apps/run/plan.h"
