@@ -184,7 +184,18 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 }  // namespace
 
 extern const Family family;
-const Family family = {"gpt2",   "bias=true", true,    check_sizes, make, costs,
-                       describe, config_json, to_file, gguf,        open};
+const Family family = {.name = "gpt2",
+                       .usual = "bias=true",
+                       .turned = true,
+                       .tables = {"transformer.wte.weight"},
+                       .attention = "attn",
+                       .check = check_sizes,
+                       .make = make,
+                       .costs = costs,
+                       .describe = describe,
+                       .config = config_json,
+                       .to_file = to_file,
+                       .gguf = gguf,
+                       .open = open};
 
 }  // namespace chapbook::gpt2

@@ -193,7 +193,18 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
 }  // namespace
 
 extern const Family family;
-const Family family = {"llama",  "bias=false", false,   check_sizes, make, costs,
-                       describe, config_json,  to_file, gguf,        open};
+const Family family = {.name = "llama",
+                       .usual = "bias=false",
+                       .turned = false,
+                       .tables = {"model.embed_tokens.weight", "lm_head.weight"},
+                       .attention = "self_attn",
+                       .check = check_sizes,
+                       .make = make,
+                       .costs = costs,
+                       .describe = describe,
+                       .config = config_json,
+                       .to_file = to_file,
+                       .gguf = gguf,
+                       .open = open};
 
 }  // namespace chapbook::llama

@@ -17,10 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_table_of_tokens(const std::string& name) {
-  return name.ends_with("wte.weight") || name.ends_with("embed_tokens.weight") || name == "lm_head.weight";
-}
-
 // The table (V, C) with a row for each token that `after` has and `before` has not.
 Tensor with_rows(const Tensor& table, const Tokenizer& before, const Tokenizer& after) {
   const int64_t C = table.size(1), rows = std::max(table.size(0), after.vocabulary_size());
@@ -76,9 +72,11 @@ Model begin_with(const FineTuning& options, const std::string& base) {
   make_directory(base);
   save_model(*source.network, tokenizer, base, source.ends, source.after_end);
   if (tokenizer.vocabulary_size() > source.tokenizer.vocabulary_size()) {
-    NamedTensors tensors = family(source.network->family()).to_file(*source.network);
+    const Family& its = family(source.network->family());
+    NamedTensors tensors = its.to_file(*source.network);
     for (auto& [name, tensor] : tensors)
-      if (is_table_of_tokens(name)) tensor = with_rows(tensor, source.tokenizer, tokenizer);
+      if (std::ranges::find(its.tables, name) != its.tables.end())
+        tensor = with_rows(tensor, source.tokenizer, tokenizer);
     Json config = ConfigFile(base + "/config.json").json();
     config["vocab_size"] = std::max(source.network->vocabulary(), tokenizer.vocabulary_size());
     write_file(base + "/config.json", config.dump(2) + "\n");
@@ -102,8 +100,9 @@ void choose_what_learns(LanguageModel& model, const Settings& settings) {
   if (settings.learn == "last") freeze_before_last(model, settings.last_blocks);
   if (settings.learn != "lora" || has_low_rank(model)) return;  // of an adapter the rest is frozen
   Random random{static_cast<uint64_t>(settings.seed)};
+  const std::string part = fmt::format(".{}.", family(model.family()).attention);
   add_low_rank(model, {settings.lora_rank, settings.lora_alpha}, random, [&](const std::string& name) {
-    const bool attention = name.find("attn.") != std::string::npos;
+    const bool attention = name.find(part) != std::string::npos;
     return settings.lora_products == "all" || attention == (settings.lora_products == "attention");
   });
 }

@@ -108,8 +108,9 @@ bool is_behind(uint64_t tick, unsigned thread, unsigned self) {
   return thread == several_lanes + self / 32 && tick < order.met[self];
 }
 
+// Both change a copy: the processor waits where what was written in parts is read as one.
 void remember_read(Cell& cell, unsigned bits, unsigned self, uint32_t line) {
-  auto& last = cell.read;
+  auto last = cell.read;
   const bool same_bytes = last.bytes & bits;  // nobody is blamed for what others did to the other bytes
   last.also_elsewhere =
       same_bytes && last.tick >= order.launch && (last.tick < order.block || last.also_elsewhere);
@@ -124,16 +125,18 @@ void remember_read(Cell& cell, unsigned bits, unsigned self, uint32_t line) {
     last.bytes &= bits;
   }
   last.tick = order.tick & 0x7ffffffffff;
+  cell.read = last;
   cell.read_line = line;
 }
 
 void remember_write(Cell& cell, unsigned bits, unsigned who, uint32_t line) {
-  auto& last = cell.write;
+  auto last = cell.write;
   const bool more = last.tick == order.tick && last.thread == who;  // other bytes of the word
   last.bytes = (more ? last.bytes | bits : bits) & 0xf;
   last.tick = order.tick & 0xfffffffffff;
   last.thread = who & 0xfff;
   last.written |= bits & 0xf;
+  cell.write = last;
   cell.write_line = line;
 }
 
@@ -152,41 +155,40 @@ void watch(Access access, const void* address, size_t bytes, size_t alignment, c
   Memory& memory = global ? global_memory() : shared_memory();
   if (counting && memory.holds(address)) count(access, !global, address, bytes, from);
   if (!checking) return;
-  const Attempt attempt{access, address, from};
+  const auto attempt = [&](uintptr_t at) { return Attempt{access, reinterpret_cast<const void*>(at), from}; };
+  const auto begin = reinterpret_cast<uintptr_t>(address);
   if (!memory.holds(address)) {
     if (access == Access::read && is_constant(address)) return;
-    attempt.out_of_bounds();
+    attempt(begin).out_of_bounds();
   }
-  const auto begin = reinterpret_cast<uintptr_t>(address);
-  if (begin % alignment)
-    attempt.fault([&] {
+  if (begin & (alignment - 1))  // a power of two
+    attempt(begin).fault([&] {
       return fmt::format("{} bytes at once, which must begin at a multiple of {}", bytes, alignment);
     });
   const auto self = static_cast<unsigned>(block.running());
   const uint32_t line = line_of(from);
   for (uintptr_t word = begin & ~uintptr_t{3}; word < begin + bytes; word += 4) {
     Cell& cell = memory.cell(reinterpret_cast<const void*>(word));
+    const auto read = cell.read;
+    const auto write = cell.write;
     const unsigned bits = bytes_of_word(word, begin, bytes);
-    const Attempt attempt{access, reinterpret_cast<const void*>(std::max(word, begin)), from};
-    if (bits & ~cell.read.valid) attempt.out_of_bounds();
-    if (access != Access::write && bits & ~cell.write.written)
-      attempt.fault([&] {
-        const std::string copy = copy_under_way(attempt.address);
+    const uintptr_t at = std::max(word, begin);
+    if (bits & ~read.valid) attempt(at).out_of_bounds();
+    if (access != Access::write && bits & ~write.written)
+      attempt(at).fault([&] {
+        const std::string copy = copy_under_way(reinterpret_cast<const void*>(at));
         return "where nothing has been written yet" + (copy.empty() ? "" : ": " + copy);
       });
-
-    const auto& write = cell.write;
     if (write.tick >= order.launch && (write.bytes & bits) && !is_behind(write.tick, write.thread, self) &&
         !(access == Access::atomic && write.thread == atomics))
-      attempt.conflict("wrote", write.tick, write.thread, cell.write_line);
+      attempt(at).conflict("wrote", write.tick, write.thread, cell.write_line);
     if (access == Access::read) {
       remember_read(cell, bits, self, line);
       continue;
     }
-    const auto& read = cell.read;
     if (read.tick >= order.launch && (read.bytes & bits) &&
         (read.also_elsewhere || !is_behind(read.tick, read.thread, self)))
-      attempt.conflict("read", read.also_elsewhere ? 0 : read.tick, read.thread, cell.read_line);
+      attempt(at).conflict("read", read.also_elsewhere ? 0 : read.tick, read.thread, cell.read_line);
     remember_write(cell, bits, access == Access::atomic ? atomics : self, line);
   }
 }

@@ -154,16 +154,21 @@ double tolerance(DType dtype) {
   }
 }
 
-// The names with commas of an environment variable, all of which must be there.
+// The names with commas of an environment variable.
+static std::vector<std::string> asked(const char* variable) {
+  std::istringstream text(std::getenv(variable) ? std::getenv(variable) : "");
+  std::vector<std::string> names;
+  for (std::string name; std::getline(text, name, ',');) names.push_back(name);
+  return names;
+}
+
+// Those of backends, which must be there.
 static std::vector<std::string> backends_asked(const char* variable) {
   const auto there = backend_names();
-  std::istringstream asked(std::getenv(variable) ? std::getenv(variable) : "");
-  std::vector<std::string> names;
-  for (std::string name; std::getline(asked, name, ',');) {
+  const std::vector<std::string> names = asked(variable);
+  for (const std::string& name : names)
     check(std::find(there.begin(), there.end(), name) != there.end(), "{} asks for '{}', which is not there",
           variable, name);
-    names.push_back(name);
-  }
   return names;
 }
 
@@ -174,6 +179,17 @@ std::vector<Backend*> tested_backends() {
   if (backends.empty())
     for (std::string_view name : backend_names()) backends.push_back(&backend(name));
   return backends;
+}
+
+std::vector<OpCase> tested_cases() {
+  const std::vector<std::string> names = asked("ONLY_OPS");
+  if (names.empty()) return op_cases();
+  std::vector<OpCase> rows;
+  for (const OpCase& row : op_cases())
+    if (std::any_of(names.begin(), names.end(), [&](const auto& name) { return row.name.starts_with(name); }))
+      rows.push_back(row);
+  check(!rows.empty(), "ONLY_OPS asks for '{}', and no row's name begins so", fmt::join(names, ","));
+  return rows;
 }
 
 void Tally::count(const Backend& backend, const std::string& row) {

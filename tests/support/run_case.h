@@ -71,6 +71,10 @@ double tolerance(DType dtype);
 // must be there; ONLY_BACKENDS are tested alone.
 std::vector<Backend*> tested_backends();
 
+// The rows of op_cases() to test: all, or with the environment variable ONLY_OPS (with commas) those whose
+// name begins as one of these does; at least one must.
+std::vector<OpCase> tested_cases();
+
 // How often each backend was compared, and for which kernels it has no code of its own: the line at the end.
 class Tally {
  public:
