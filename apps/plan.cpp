@@ -11,6 +11,7 @@
 #include "apps/run/workers.h"
 #include "apps/settings_options.h"
 #include "team/link.h"
+#include "team/sum.h"
 #include "tensor/check.h"
 
 namespace chapbook {

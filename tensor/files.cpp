@@ -98,11 +98,20 @@ static std::vector<std::string> make_missing(const std::string& path) {
 
 void make_directory(const std::string& path) { make_missing(path); }
 
-NewDirectory::NewDirectory(const std::string& path) : made_(make_missing(path)) {
+NewDirectory::NewDirectory(const std::string& path) : path_(path), made_(make_missing(path)) {
   std::reverse(made_.begin(), made_.end());
   std::error_code ignored;
   innermost_made_ = !made_.empty() && fs::equivalent(made_.front(), path, ignored);
   if (!innermost_made_) made_.clear();  // what is above holds another's directory
+}
+
+os::File NewDirectory::lock(const std::string& name) {
+  try {
+    return os::File::to_lock(path_ + "/lock", name);
+  } catch (...) {
+    keep();  // the other works in it
+    throw;
+  }
 }
 
 NewDirectory::~NewDirectory() {

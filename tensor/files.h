@@ -47,8 +47,12 @@ class NewDirectory {
   NewDirectory(const NewDirectory&) = delete;
   bool made() const { return innermost_made_; }  // by this object, and not by another process meanwhile
   void keep() { made_.clear(); }
+  // Only one process may have it. Who is refused does not take away what another works in, even if it was
+  // faster to make it. Messages call it `name`.
+  os::File lock(const std::string& name);
 
  private:
+  std::string path_;
   std::vector<std::string> made_;  // the innermost first
   bool innermost_made_ = false;
 };

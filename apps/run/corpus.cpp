@@ -284,6 +284,7 @@ Prepared prepare(const PrepareOptions& given) {
       learns ? train_bpe(words, options.vocabulary) : load_tokenizer(options.tokenizer);
 
   NewDirectory directory(options.directory);
+  const os::File lock = directory.lock(fmt::format("'{}'", options.directory));
   StoryEncoder train(tokenizer, options.directory + "/train.bin", options.train, prepared.train_facts);
   StoryEncoder valid(tokenizer, options.directory + "/valid.bin", split ? options.train : options.valid,
                      prepared.valid_facts);

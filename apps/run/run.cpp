@@ -286,12 +286,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   std::string data_path;
   if (team.rank() == 0) {
     options.directory = make_run_directory(options, made);
-    try {
-      lock.emplace(lock_run(options.directory));
-    } catch (...) {  // what is in the directory is the other's
-      made->keep();
-      throw;
-    }
+    lock.emplace(made->lock(fmt::format("the run '{}'", options.directory)));
     check(!fs::exists(whole_directory(options.directory + "/last")),
           "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", options.directory);
     try_saving(options.directory, say);

@@ -43,6 +43,14 @@ struct stat status_of(int descriptor, const std::string& name) {
   return status;
 }
 
+// Whether the name is that of the open file: another process may have renamed or removed it.
+bool is_name_of(const std::string& path, int descriptor) {
+  struct stat open {
+  }, named{};
+  return ::fstat(descriptor, &open) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         open.st_ino == named.st_ino && open.st_dev == named.st_dev;
+}
+
 // Opens a file that only this process may have open so; -1 while another one does. File systems without locks
 // let everybody.
 int open_locked(const std::string& path, const std::string& name) {
@@ -53,12 +61,7 @@ int open_locked(const std::string& path, const std::string& name) {
       ::close(descriptor);
       return -1;
     }
-    // Between the two calls another process may have renamed or removed the file: what counts is the name.
-    struct stat mine {
-    }, named{};
-    if (::fstat(descriptor, &mine) == 0 && ::stat(path.c_str(), &named) == 0 && mine.st_ino == named.st_ino &&
-        mine.st_dev == named.st_dev)
-      return descriptor;
+    if (is_name_of(path, descriptor)) return descriptor;  // what counts is the name
     ::close(descriptor);
   }
 }
@@ -68,12 +71,15 @@ int open_locked(const std::string& path, const std::string& name) {
 struct File::Open {
   int descriptor;  // -1 for a file that another process has locked
   std::string name;
+  bool lock = false;
 };
 
 File::File(Open open) : open_(std::make_unique<Open>(std::move(open))) {}
 File::File(File&& other) noexcept = default;
 File::~File() {
-  if (open_ && open_->descriptor >= 0) ::close(open_->descriptor);
+  if (!open_ || open_->descriptor < 0) return;
+  if (open_->lock && is_name_of(open_->name, open_->descriptor)) ::unlink(open_->name.c_str());
+  ::close(open_->descriptor);
 }
 
 File File::to_read(const std::string& path) {
@@ -105,8 +111,11 @@ File File::to_go_on(const std::string& path, const std::string& name) {
 
 File File::to_lock(const std::string& path, const std::string& name) {
   File file(Open{open_locked(path, path), path});
-  if (file.open_->descriptor < 0) {
-    File other = to_read(path);
+  for (; file.open_->descriptor < 0; file.open_->descriptor = open_locked(path, path)) {
+    const int there = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (there < 0 && errno == ENOENT) continue;  // it has just gone with its holder
+    if (there < 0) fail_errno("read", path);
+    File other(Open{there, path});
     std::string holder(200, '\0');
     holder.resize(other.read(holder.data(), holder.size()));
     holder.resize(std::min(holder.find('\n'), holder.size()));
@@ -115,6 +124,7 @@ File File::to_lock(const std::string& path, const std::string& name) {
   char host[256] = "an unnamed machine";
   ::gethostname(host, sizeof host - 1);
   const std::string holder = fmt::format("process {} on {}\n", ::getpid(), host);
+  file.open_->lock = true;
   file.empty();
   file.write(holder.data(), holder.size());
   return file;

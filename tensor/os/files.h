@@ -36,7 +36,8 @@ class File {
   // Messages call it `name`. to_write begins an empty one, to_go_on writes behind what is there.
   static File to_write(const std::string& path, const std::string& name);
   static File to_go_on(const std::string& path, const std::string& name);
-  // For the whole life of the process, however it ends; throws naming the process that has the lock.
+  // For the whole life of the process, however it ends; throws naming the process that has the lock. The file
+  // goes with it, unless the process is killed: then it stays, and locks nobody out.
   static File to_lock(const std::string& path, const std::string& name);
 
   ~File();

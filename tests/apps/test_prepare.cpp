@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 #include "apps/run/corpus.h"
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
@@ -8,6 +10,7 @@
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
+namespace fs = std::filesystem;
 
 // All stories of a token file, as text.
 static std::vector<std::string> stories_of(const std::string& directory, const std::string& name) {
@@ -161,6 +164,27 @@ TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
     CHECK_THROWS_AS(read_file(directory / "tokens/train.bin"), Error);
     CHECK_THROWS_AS(read_file(directory / "tokens/valid.bin"), Error);
   }
+}
+
+TEST_CASE("a directory is prepared by one at a time") {
+  const TemporaryDirectory directory;
+  make_directory(directory / "tokens");
+  const auto prepare_stories = [&] {
+    prepare({.train = built_in_source(50, 1),
+             .valid = {},
+             .valid_share = 0.1,
+             .tokenizer = "",
+             .vocabulary = 300,
+             .directory = directory / "tokens"});
+  };
+  {
+    const os::File other = os::File::to_lock(directory / "tokens/lock", "x");
+    CHECK_THROWS_WITH_AS(prepare_stories(), doctest::Contains("tokens' is in use by process"), Error);
+    CHECK_FALSE(fs::exists(directory / "tokens/train.bin"));
+  }
+  prepare_stories();
+  CHECK(fs::exists(directory / "tokens/train.bin"));
+  CHECK_FALSE(fs::exists(directory / "tokens/lock"));
 }
 
 TEST_CASE("duplicates, leaks and mojibake are counted, and dropped or mended where that is asked for") {

@@ -221,10 +221,30 @@ TEST_CASE("a lock names its holder, and goes with it") {
     }
     CHECK(message.starts_with(fmt::format("'run' is in use by process {} on ", ::getpid())));
   }
-  fs::remove(path);  // with a lock on what is no longer there, nobody is kept out
-  const os::File before = os::File::to_lock(path, "x");
+  CHECK_FALSE(fs::exists(path));
+  // With a lock on what is no longer there nobody is kept out, and no other's is taken away.
+  std::optional<os::File> before = os::File::to_lock(path, "x");
   fs::remove(path);
-  CHECK_NOTHROW(os::File::to_lock(path, "x"));
+  const os::File after = os::File::to_lock(path, "x");
+  before.reset();
+  CHECK(fs::exists(path));
+}
+
+TEST_CASE("who is refused a directory's lock leaves it to the other, even where it was faster to make it") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "made";
+  {
+    NewDirectory made(path);
+    const os::File other = os::File::to_lock(path + "/lock", "x");
+    CHECK_THROWS_WITH_AS(made.lock("'made'"), doctest::Contains("'made' is in use by process"), Error);
+  }
+  CHECK(fs::exists(path));
+  {
+    NewDirectory made(path + "/inner");
+    const os::File lock = made.lock("'inner'");
+    write_file(path + "/inner/file", "x");
+  }
+  CHECK(entries(path) == 0);
 }
 
 // Who opened a file just before its holder took the name away must not take that lock for one on the name.
