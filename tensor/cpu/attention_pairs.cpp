@@ -22,14 +22,14 @@ int64_t whole(int64_t count) { return (count + block - 1) / block * block; }
 const bf16* numbers(const Head& x, int64_t row) { return x.x.as<bf16>() + x.offset + row * x.step; }
 
 // Rows (block, width) of bf16, made where a product reads them; what they do not hold is 0.
-struct Rows {
+struct HalfRows {
   bf16* data;
   int64_t width;
   bf16* row(int64_t i) const { return data + i * width; }
 };
 
-Rows rows_of(const Head& x, int64_t first, bf16* room) {
-  const Rows rows{room, whole(x.size)};
+HalfRows rows_of(const Head& x, int64_t first, bf16* room) {
+  const HalfRows rows{room, whole(x.size)};
   std::fill(room, room + block * rows.width, bf16{});
   for (int64_t i = 0; i < std::min(block, x.count - first); ++i)
     std::copy_n(numbers(x, first + i), x.size, rows.row(i));
@@ -85,7 +85,7 @@ void forward_head(const Head& q, const Head& k, const Head& v, float scale, cons
   const Panels values = pairs_of_rows(v, 0, S, scratch<struct PairsOfValues, Pair>(Panels::pairs(S, D)));
   bf16* const room = scratch<struct RowsOfQueries, bf16>(block * width);
   float* const scores = scratch<struct ScoresOfPairs>(block * whole(S));
-  const Rows p{scratch<struct SharesOfPairs, bf16>(block * whole(S)), whole(S)};
+  const HalfRows p{scratch<struct SharesOfPairs, bf16>(block * whole(S)), whole(S)};
   float* const result = scratch<struct ResultOfPairs>(block * width);
   for (int64_t t0 = 0; t0 < T; t0 += block) {
     const QueryBlock at(t0, T, S);
@@ -125,7 +125,7 @@ void backward_head(const Head& q, const SharedHead& shared, int64_t S, float sca
   bf16* const room = scratch<struct RowsOfQueries, bf16>(block * width);
   float* const scores = scratch<struct ScoresOfPairs>(2 * block * step);
   float* const dscores = scores + block * step;
-  const Rows p{scratch<struct SharesOfPairs, bf16>(2 * block * step), step}, ds{p.row(block), step};
+  const HalfRows p{scratch<struct SharesOfPairs, bf16>(2 * block * step), step}, ds{p.row(block), step};
   float* const result = scratch<struct ResultOfPairs>(block * width);
   Pair* const pairs = scratch<struct PairsOfQueries, Pair>(2 * Panels::pairs(block, D));
   bf16* const turned = scratch<struct TurnedRows, bf16>(block * block);
@@ -158,7 +158,7 @@ void backward_head(const Head& q, const SharedHead& shared, int64_t S, float sca
                  gradients = pairs_of_rows(dy, t0, at.here, pairs + Panels::pairs(block, D));
     for (int64_t key = 0; key < at.keys; key += block) {
       const int64_t some = std::min(block, at.keys - key);
-      const auto add = [&](const Rows& rows, const Panels& b, float* sums) {
+      const auto add = [&](const HalfRows& rows, const Panels& b, float* sums) {
         pack_a<bf16>({rows.data, 1, step}, key, some, 0, at.here, reinterpret_cast<Pair*>(turned), block / 2,
                      false, block / 2);
         multiply(some, width, block, turned, block, b, sums + key * width, width, true);

@@ -14,7 +14,7 @@ bool has_openblas() { return true; }
 
 namespace {
 
-struct Tiles {
+struct TileSize {
   int64_t rows, columns;  // of one tile
 };
 
@@ -23,7 +23,7 @@ struct Tiles {
 // about twice as much. Cut are therefore rows, and columns only if that leaves fewer than four tiles, or if
 // there are very many. A power of two of equal tiles shares out evenly. Only the shape decides, so that bits
 // do not depend on the number of threads.
-Tiles tiles_of(int64_t m, int64_t n, int64_t k) {
+TileSize tile_size(int64_t m, int64_t n, int64_t k) {
   const double work = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   if (work < 4e6) return {m, n};
   const auto pieces_of = [](int64_t size, int64_t least) {  // a power of two of pieces of at least that size
@@ -48,7 +48,7 @@ void gemm_openblas(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matri
   const int b_step = b_plain ? step(b.row_stride, n) : step(b.column_stride, k),
             y_step = step(y.row_stride, n);
   const float keep = epilogue.residual && epilogue.residual.data == y.data ? 1 : 0;
-  const Tiles tile = tiles_of(m, n, k);
+  const TileSize tile = tile_size(m, n, k);
   const int64_t down = (m + tile.rows - 1) / tile.rows, across = (n + tile.columns - 1) / tile.columns;
   parallel_for(down * across, 1, [&](int64_t task, int64_t) {
     const int64_t i = task % down * tile.rows, j = task / down * tile.columns;

@@ -149,7 +149,8 @@ void for_rows(int64_t i, int64_t m, F& f) {
 void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
                  Matrix<float> y, const Epilogue& epilogue) {
   const bool dots = b.column_stride != 1;
-  float* const rows = scratch<struct Rows>(m * k);  // of a: row after row for dot products, else side by side
+  float* const rows =
+      scratch<struct RowsOfA>(m * k);  // of a: row after row for dot products, else side by side
   for (int64_t i = 0; i < m; ++i)
     for (int64_t p = 0; p < k; ++p) rows[dots ? i * k + p : p * m + i] = *a.at(i, p);
   if (!dots && m == 1 && n * k >= large) {

@@ -49,7 +49,7 @@ void for_rows(F&& f, const View& y, const Views&... xs) {
   const Shape rows = y.shape.without(-1);
   parallel_for(rows.count(), std::max<int64_t>(1, grain / std::max<int64_t>(n, 1)),
                [&](int64_t begin, int64_t end) {
-                 float* const room = scratch<struct Rows>((1 + sizeof...(xs)) * n);
+                 float* const room = scratch<struct WidenedRows>((1 + sizeof...(xs)) * n);
                  for (int64_t row = begin; row < end; ++row) {
                    float* next = room;
                    const auto read = [&](const View& x) {
