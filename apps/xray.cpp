@@ -87,6 +87,9 @@ void write_page(const XRayArguments& options) {
 void print_table(const XRayArguments& options) {
   const Model model = load_model(options.run);
   const Anatomy there = anatomy(*model.network);
+  std::vector<Cut> parts;
+  for (const std::string& part : options.off) parts.push_back(read_cut(part, there));
+  if (parts.empty()) parts = all_parts(there);
   EvaluationText text;
   if (options.file.empty()) {
     text.tokens = prompt_ids(model.tokenizer, text_of(options), options.after_end.value_or(model.after_end));
@@ -97,34 +100,14 @@ void print_table(const XRayArguments& options) {
   // The end of text that a text is put after is given, and not predicted.
   const bool after_end = options.file.empty() && options.after_end.value_or(model.after_end);
   const int64_t tokens = static_cast<int64_t>(text.tokens.size()) - after_end;
-  const auto measured = [&](const std::vector<Cut>& cuts) {
-    const Surgeon surgeon(there, cuts);
-    return evaluate(*model.network, text.tokens).loss;
-  };
-  const double whole = measured({});
+  const double whole = evaluate(*model.network, text.tokens).loss;
   // Bits per byte and nats per token differ by a factor, which the text decides.
   const double factor = text.bytes > 0 ? bits_per_byte({.loss = 1}, tokens, text.bytes) : NAN;
-  std::vector<Cut> parts;
-  for (const std::string& part : options.off) parts.push_back(read_cut(part, there));
-  if (parts.empty()) {
-    using Part = Cut::Part;
-    for (int64_t layer = 0; layer < there.layers; ++layer) {
-      for (const Part part : {Part::block, Part::attention, Part::mlp}) parts.push_back({part, layer});
-      for (int64_t head = 0; head < there.heads; ++head) parts.push_back({Part::head, layer, head});
-    }
-  }
-  struct Row {
-    std::string part;
-    double loss;
-  };
-  std::vector<Row> rows;
-  for (const Cut& part : parts) rows.push_back({part.text(), measured({part})});
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.loss > b.loss; });
+  const std::vector<Worth> worths = losses_without(*model.network, text.tokens, parts);
   fmt::print("{:<14} {:>10} {:>10} {:>14}\n", "off", "loss", "more", "bits per byte");
   fmt::print("{:<14} {:>10.4f} {:>10} {:>14.4f}\n", "nothing", whole, "", whole * factor);
-  for (const Row& row : rows)
-    fmt::print("{:<14} {:>10.4f} {:>+10.4f} {:>14.4f}\n", row.part, row.loss, row.loss - whole,
-               row.loss * factor);
+  for (const auto& [part, loss] : worths)
+    fmt::print("{:<14} {:>10.4f} {:>+10.4f} {:>14.4f}\n", part.text(), loss, loss - whole, loss * factor);
 }
 
 }  // namespace

@@ -67,6 +67,16 @@ std::string Cut::text() const {
   return fmt::format("{}{}{}", layer, tail, place >= 0 ? fmt::format("@{}", place) : "");
 }
 
+std::vector<Cut> all_parts(const Anatomy& anatomy) {
+  std::vector<Cut> parts;
+  for (int64_t layer = 0; layer < anatomy.layers; ++layer) {
+    for (const auto part : {Cut::Part::block, Cut::Part::attention, Cut::Part::mlp})
+      parts.push_back({part, layer});
+    for (int64_t head = 0; head < anatomy.heads; ++head) parts.push_back({Cut::Part::head, layer, head});
+  }
+  return parts;
+}
+
 Cut read_cut(std::string_view text, const Anatomy& anatomy, bool patched) {
   const auto no = [&](const std::string& why) {
     fail("'{}' is no part of this model: {}", visible(text).substr(0, 60), why);

@@ -30,6 +30,7 @@ struct Cut {
 
   std::string text() const;  // "2.mlp.17@3", as it is read
 };
+std::vector<Cut> all_parts(const Anatomy& anatomy);  // each block, its attention, its MLP, its heads
 // Throws for what is no part, naming those there are.
 Cut read_cut(std::string_view text, const Anatomy& anatomy, bool patched = false);
 

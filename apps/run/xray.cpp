@@ -6,6 +6,7 @@
 #include <limits>
 #include <numbers>
 
+#include "apps/run/evaluation.h"
 #include "autograd/ops.h"
 #include "data/loader.h"
 #include "tensor/cpu/thread_pool.h"
@@ -246,6 +247,19 @@ double XRay::loss() const {
 double XRay::bits_per_byte() const {
   return loss() * static_cast<double>(ids.size() - 1) / std::numbers::ln2 /
          static_cast<double>(std::max<int64_t>(1, text_bytes));
+}
+
+std::vector<Worth> losses_without(const LanguageModel& model, std::span<const int32_t> ids,
+                                  const std::vector<Cut>& parts) {
+  const Anatomy there = anatomy(model);
+  std::vector<Worth> worths;
+  for (const Cut& part : parts) {
+    const Surgeon surgeon(there, {part});
+    worths.push_back({part, evaluate(model, ids).loss});
+  }
+  std::stable_sort(worths.begin(), worths.end(),
+                   [](const Worth& a, const Worth& b) { return a.loss > b.loss; });
+  return worths;
 }
 
 }  // namespace chapbook

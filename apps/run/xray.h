@@ -79,4 +79,13 @@ struct WayBack {
 WayBack way_back(const Model& model, std::span<const int32_t> ids, int64_t place,
                  const XRayOptions& options = {});
 
+// What parts are worth: the loss of a text, nats per token, with each switched off. The most missed come
+// first.
+struct Worth {
+  Cut part;
+  double loss;
+};
+std::vector<Worth> losses_without(const LanguageModel& model, std::span<const int32_t> ids,
+                                  const std::vector<Cut>& parts);
+
 }  // namespace chapbook

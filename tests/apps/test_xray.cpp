@@ -239,6 +239,26 @@ TEST_CASE("x-ray: on a backend that counts, ops have the work of the kernels the
   set_default_backend(before);
 }
 
+TEST_CASE("x-ray: a part is worth what the text loses without it, the most missed first") {
+  for (const Case& one : cases()) {
+    CAPTURE(one.name);
+    const Anatomy there = anatomy(*one.model.network);
+    const std::vector<Cut> parts = all_parts(there);
+    CHECK(static_cast<int64_t>(parts.size()) == there.layers * (3 + there.heads));
+    const std::vector<Worth> worths = losses_without(*one.model.network, one.ids, parts);
+    REQUIRE(worths.size() == parts.size());
+    double before = INFINITY;
+    for (const auto& [part, loss] : worths) {
+      CAPTURE(part.text());
+      CHECK(loss <= before);
+      before = loss;
+      const double seen =
+          xray(one.model, one.ids, {.depth = XRayOptions::Depth::each, .cuts = {part}}).loss();
+      CHECK(loss == doctest::Approx(seen).epsilon(tolerance));
+    }
+  }
+}
+
 TEST_CASE("x-ray: what is no part is refused, and what there is is named") {
   const Anatomy some{.layers = 2, .heads = 4, .neurons = 64};
   for (const char* text : {"", "x", "2", "-1", "0.4", "0.head", "0.mlp.64", "0.mlp.", "1.", "1@", "1@x",
