@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <regex>
 #include <sstream>
 
 #include "tensor/files.h"
@@ -41,6 +42,23 @@ TEST_CASE("every mutant breaks a line that stands in its file") {
     ++mutants;
   }
   CHECK(mutants >= 300);
+}
+
+TEST_CASE("every promise has its test") {
+  std::istringstream promises(chapbook::read_file(root + "/tests/promises.md"));
+  int held = 0;
+  for (std::string line; std::getline(promises, line);) {
+    const size_t file = line.find(" | tests/"), test = line.find(" | ", file + 3);
+    if (file == std::string::npos || test == std::string::npos) continue;
+    const std::string path = line.substr(file + 3, test - file - 3);
+    const std::string name = line.substr(test + 3, line.size() - test - 5);  // up to " |"
+    std::string source = chapbook::read_file(root + "/" + path);
+    source = std::regex_replace(source, std::regex("\"\n *\""), "");  // a name on two lines
+    CHECK_MESSAGE(source.find("TEST_CASE(\"" + name + "\")") != std::string::npos, path, " has no test \"",
+                  name, "\"");
+    ++held;
+  }
+  CHECK(held >= 50);
 }
 
 // A directory with the launcher alone, which thinks it is built, and a ninja that only says so.
