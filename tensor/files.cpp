@@ -108,7 +108,7 @@ NewDirectory::NewDirectory(const std::string& path) : path_(path), made_(make_mi
 os::File NewDirectory::lock(const std::string& name) {
   try {
     return os::File::to_lock(path_ + "/lock", name);
-  } catch (...) {
+  } catch (const os::InUse&) {
     keep();  // the other works in it
     throw;
   }

@@ -266,6 +266,9 @@ static PrepareOptions with_end_set_aside(PrepareOptions options) {
 }
 
 Prepared prepare(const PrepareOptions& given) {
+  std::optional<os::File> lock;  // to the end, also while the directory is taken away again
+  NewDirectory directory(given.directory);
+  lock.emplace(directory.lock(fmt::format("'{}'", given.directory)));
   PrepareOptions options = with_end_set_aside(given);
   const bool split = !options.valid.read;
   if (split) options.valid_share = share_of_stories(options);
@@ -283,8 +286,6 @@ Prepared prepare(const PrepareOptions& given) {
   const Tokenizer tokenizer =
       learns ? train_bpe(words, options.vocabulary) : load_tokenizer(options.tokenizer);
 
-  NewDirectory directory(options.directory);
-  const os::File lock = directory.lock(fmt::format("'{}'", options.directory));
   StoryEncoder train(tokenizer, options.directory + "/train.bin", options.train, prepared.train_facts);
   StoryEncoder valid(tokenizer, options.directory + "/valid.bin", split ? options.train : options.valid,
                      prepared.valid_facts);

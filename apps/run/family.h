@@ -2,6 +2,7 @@
 // else knows a LanguageModel. A new family is its model in nn/, a file like family_gpt2.cpp, and its name in
 // family.cpp.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,11 +24,11 @@ struct ModelCosts {
 };
 
 struct Family {
-  const char* name;                      // the setting `family`, and config.json's "model_type"
-  const char* usual;                     // a setting that choosing the family sets, as name=value
-  bool turned;                           // matrices lie as (in, out) in its files
-  std::vector<std::string_view> tables;  // tensors of its files that have a row for each token
-  std::string_view attention;            // the part of a block that looks at other places, by its name
+  const char* name;                        // the setting `family`, and config.json's "model_type"
+  const char* usual;                       // a setting that choosing the family sets, as name=value
+  bool turned;                             // matrices lie as (in, out) in its files
+  std::array<std::string_view, 2> tables;  // tensors of its files that have a row for each token
+  std::string_view attention;              // the part of a block that looks at other places, by its name
 
   void (*check)(const Settings& settings);  // throws for what they ask for and the family has not
   // A model of these sizes, whose numbers are yet to be drawn or read.

@@ -281,8 +281,8 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   check(!fine_tunes || options.tokenizer.empty(), "--from: the model has its own tokenizer");
   check(fine_tunes || settings.learn == "all", "learn={} is for a model that is there: --from",
         settings.learn);
+  std::optional<os::File> lock;  // to the end, also while the directory is taken away again
   std::optional<NewDirectory> made;
-  std::optional<os::File> lock;
   std::string data_path;
   if (team.rank() == 0) {
     options.directory = make_run_directory(options, made);

@@ -119,8 +119,12 @@ File File::to_lock(const std::string& path, const std::string& name) {
     std::string holder(200, '\0');
     holder.resize(other.read(holder.data(), holder.size()));
     holder.resize(std::min(holder.find('\n'), holder.size()));
-    fail("{} is in use by {}", name, holder.empty() ? "another process" : holder);
+    throw InUse(fmt::format("{} is in use by {}", name, holder.empty() ? "another process" : holder));
   }
+  const std::string_view begin = "process ";
+  std::string there(begin.size(), '\0');
+  there.resize(file.read(there.data(), there.size()));
+  check(there.empty() || there == begin, "{} is needed as a lock, but is a file with something else", path);
   char host[256] = "an unnamed machine";
   ::gethostname(host, sizeof host - 1);
   const std::string holder = fmt::format("process {} on {}\n", ::getpid(), host);

@@ -9,6 +9,8 @@
 #include <span>
 #include <string>
 
+#include "tensor/check.h"
+
 namespace chapbook::os {
 
 // Which of the program's writes, syncs and renames goes wrong, counted from 1; none: 0. Set by tests, or by
@@ -27,6 +29,10 @@ struct Faults {
 };
 Faults& faults();
 
+struct InUse : Error {
+  using Error::Error;
+};
+
 class File {
  public:
   static File to_read(const std::string& path);
@@ -36,8 +42,9 @@ class File {
   // Messages call it `name`. to_write begins an empty one, to_go_on writes behind what is there.
   static File to_write(const std::string& path, const std::string& name);
   static File to_go_on(const std::string& path, const std::string& name);
-  // For the whole life of the process, however it ends; throws naming the process that has the lock. The file
-  // goes with it, unless the process is killed: then it stays, and locks nobody out.
+  // For the whole life of the process, however it ends; throws InUse naming the process that has the lock,
+  // and Error for a file that is no lock. The file goes with it, unless the process is killed: then it stays,
+  // and locks nobody out.
   static File to_lock(const std::string& path, const std::string& name);
 
   ~File();

@@ -228,6 +228,10 @@ TEST_CASE("a lock names its holder, and goes with it") {
   const os::File after = os::File::to_lock(path, "x");
   before.reset();
   CHECK(fs::exists(path));
+  write_file(directory / "of a user", "notes");
+  CHECK_THROWS_WITH_AS(os::File::to_lock(directory / "of a user", "x"),
+                       doctest::Contains("is needed as a lock, but is a file with something else"), Error);
+  CHECK(read_file(directory / "of a user") == "notes");
 }
 
 TEST_CASE("who is refused a directory's lock leaves it to the other, even where it was faster to make it") {
@@ -251,19 +255,23 @@ TEST_CASE("who is refused a directory's lock leaves it to the other, even where 
 TEST_CASE("a lock is on what has the name, however often that is taken away and made again") {
   const TemporaryDirectory directory;
   const std::string path = directory / "lock";
-  std::atomic<int> locks = 0, of_no_name = 0;
+  std::atomic<int> locks = 0, holders = 0, shared = 0, of_no_name = 0;
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 4; ++thread)
     threads.emplace_back([&] {
       while (locks < 20'000) try {
           const os::File held = os::File::to_lock(path, "x");
-          ++locks;
-          if (!fs::remove(path)) ++of_no_name;
+          if (++holders != 1) ++shared;
+          --holders;
+          // Every second one leaves the name to the lock.
+          if (++locks % 2 && !fs::remove(path)) ++of_no_name;
         } catch (const Error&) {
         }
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(of_no_name == 0);
+  CHECK(shared == 0);
+  CHECK_FALSE(fs::exists(path));
 }
 
 TEST_CASE("a mapped file that is cut short ends the program with one line, not with SIGBUS") {
