@@ -28,15 +28,13 @@ TextSource built_in_source(int64_t stories, uint64_t seed);
 
 struct PrepareOptions {
   TextSource train;
-  TextSource valid;           // when empty, whole stories of `train` are set aside, or the end of a book
-  double valid_share = 0.02;  // and this is about how much of it
-  std::string
-      tokenizer;  // directory or tokenizer.json to use; when empty, one is learned from the training side
-  int64_t vocabulary = 2048;  // of the tokenizer to learn; fewer if the text has no more to merge
-  std::string directory;      // created if needed; older files in it are replaced
-  bool drop_duplicates =
-      false;            // leave out stories that came before, on the same side; else they are only counted
-  bool repair = false;  // mend mojibake; else it is only counted
+  TextSource valid = {};       // when empty, whole stories of `train` are set aside, or the end of a book
+  double valid_share = 0.02;   // and this is about how much of it
+  std::string tokenizer = {};  // directory or tokenizer.json to use; when empty, one is learned from `train`
+  int64_t vocabulary = 2048;   // of the tokenizer to learn; fewer if the text has no more to merge
+  std::string directory;       // created if needed; older files in it are replaced
+  bool drop_duplicates = false;  // leave out stories that came before, on the same side; else only count them
+  bool repair = false;           // mend mojibake; else it is only counted
 };
 struct Prepared {
   TokenFileInfo train, valid;

@@ -93,7 +93,6 @@ void fetch_data(RunOptions& run, const FetchOptions& options) {
     prepare({.train = text_source(run.data),
              .valid = run.valid.empty() ? TextSource{} : text_source(run.valid),
              .valid_share = run.valid_share,
-             .tokenizer = "",
              .vocabulary = run.settings.vocabulary,
              .directory = fresh});
   });

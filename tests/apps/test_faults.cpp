@@ -37,9 +37,7 @@ struct Whole {
 
   Whole() {
     prepare({.train = built_in_source(100, 1),
-             .valid = {},
              .valid_share = 0.1,
-             .tokenizer = "",
              .vocabulary = 300,
              .directory = directory / "tokens"});
     write_file(directory / "settings.json", settings);

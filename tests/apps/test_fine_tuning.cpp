@@ -255,6 +255,33 @@ static void words_are_added(const std::vector<std::string>& settings) {
                        "' two words' is not one word: the tokenizer cuts it", Error);
 }
 
+TEST_CASE("ways of low rank are beside attention's products, the MLP's, or all, in every family") {
+  using Names = std::vector<std::string>;
+  const std::map<std::string, std::map<std::string, Names>> expected = {
+      {"gpt2", {{"attention", {"c_attn", "c_proj"}}, {"mlp", {"c_fc", "c_proj"}}}},
+      {"llama",
+       {{"attention", {"q_proj", "k_proj", "v_proj", "o_proj"}},
+        {"mlp", {"gate_proj", "up_proj", "down_proj"}}}}};
+  for (const auto& [name, products] : expected)
+    for (const std::string which : {"attention", "mlp", "all"}) {
+      CAPTURE(name);
+      CAPTURE(which);
+      Settings settings = small_run("", name).settings;
+      settings.learn = "lora", settings.lora_products = which, settings.lora_rank = 2;
+      const std::unique_ptr<LanguageModel> model = make_model(settings);
+      choose_what_learns(*model, settings);
+      Names found, wanted;
+      for_each_linear(*model, [&](const std::string& product, const Linear& linear) {
+        if (product.find(".0.") == std::string::npos) return;  // the first block stands for the others
+        if (linear.lora_A) found.push_back(product.substr(product.rfind('.') + 1));
+      });
+      for (const std::string part : {"attention", "mlp"})
+        if (which == "all" || which == part)
+          wanted.insert(wanted.end(), products.at(part).begin(), products.at(part).end());
+      CHECK(found == wanted);
+    }
+}
+
 TEST_CASE("new words are one token each; old tokens and their rows stay bit for bit") {
   words_are_added({});
   words_are_added({"family=llama"});

@@ -32,9 +32,7 @@ static std::vector<std::string> stories_of(const std::string& directory, const s
 TEST_CASE("built-in stories: every one is in the files, once, on one side") {
   const TemporaryDirectory directory;
   const Prepared prepared = prepare({.train = built_in_source(300, 7),
-                                     .valid = {},
                                      .valid_share = 0.1,
-                                     .tokenizer = "",
                                      .vocabulary = 600,
                                      .directory = directory / "tokens"});
   const auto train = stories_of(directory / "tokens", "train"),
@@ -58,12 +56,8 @@ TEST_CASE("built-in stories: every one is in the files, once, on one side") {
 TEST_CASE("the tokenizer learns from the training side only") {
   const TemporaryDirectory directory;
   const TextSource all = built_in_source(300, 7);
-  const Prepared prepared = prepare({.train = all,
-                                     .valid = {},
-                                     .valid_share = 0.5,
-                                     .tokenizer = "",
-                                     .vocabulary = 600,
-                                     .directory = directory / "tokens"});
+  const Prepared prepared =
+      prepare({.train = all, .valid_share = 0.5, .vocabulary = 600, .directory = directory / "tokens"});
   const TextSource train_side = {"", 0, [&](const StorySink& sink) {
                                    all.read([&](std::string_view story, bool ends_story) {
                                      if (!in_validation(story, 0.5)) sink(story, ends_story);
@@ -86,7 +80,6 @@ TEST_CASE("a text of several blocks is encoded once") {
   const Prepared prepared = prepare({.train = long_text,
                                      .valid = built_in_source(2, 1),
                                      .valid_share = 0,
-                                     .tokenizer = "",
                                      .vocabulary = 300,
                                      .directory = directory / "tokens"});
   CHECK(bytes > 16 << 20);  // two blocks and more
@@ -101,9 +94,7 @@ TEST_CASE("one and two threads write the same bytes") {
   for (const int threads : {1, 2}) {
     thread_pool().set_threads(threads);
     prepare({.train = built_in_source(200, 1),
-             .valid = {},
              .valid_share = 0.1,
-             .tokenizer = "",
              .vocabulary = 500,
              .directory = directory / std::to_string(threads)});
   }
@@ -122,9 +113,7 @@ TEST_CASE("a book has its end set aside, and a few stories one of them") {
   write_file(directory / "stories.txt", stories);
   const auto prepared = [&](const std::string& name, double share) {
     return prepare({.train = text_source(directory / (name + ".txt")),
-                    .valid = {},
                     .valid_share = share,
-                    .tokenizer = "",
                     .vocabulary = 300,
                     .directory = directory / name});
   };
@@ -152,9 +141,7 @@ TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
   write_file(directory / "empty.txt", "");
   const auto prepare_text = [&](const std::string& name) {
     prepare({.train = text_source(directory / name),
-             .valid = {},
              .valid_share = 0.1,
-             .tokenizer = "",
              .vocabulary = 300,
              .directory = directory / "tokens"});
   };
@@ -171,9 +158,7 @@ TEST_CASE("a directory is prepared by one at a time") {
   make_directory(directory / "tokens");
   const auto prepare_stories = [&] {
     prepare({.train = built_in_source(50, 1),
-             .valid = {},
              .valid_share = 0.1,
-             .tokenizer = "",
              .vocabulary = 300,
              .directory = directory / "tokens"});
   };
@@ -198,7 +183,6 @@ TEST_CASE("duplicates, leaks and mojibake are counted, and dropped or mended whe
     const std::string out = directory / (mend ? "mended" : "as_it_is");
     const Prepared prepared = prepare({.train = text_source(directory / "train.txt"),
                                        .valid = text_source(directory / "valid.txt"),
-                                       .tokenizer = "",
                                        .vocabulary = 300,
                                        .directory = out,
                                        .drop_duplicates = mend,
@@ -227,7 +211,6 @@ TEST_CASE("the hash of a text changes with a word, and not with a line's end") {
     write_file(directory / "text.txt", text);
     return prepare({.train = text_source(directory / "text.txt"),
                     .valid = text_source(directory / "text.txt"),
-                    .tokenizer = "",
                     .vocabulary = 300,
                     .directory = directory / "tokens"})
         .train_facts.hash;

@@ -22,12 +22,8 @@ static Settings small() {
 
 static TrainingData data_of(const std::string& directory, const TextSource& train,
                             const TextSource& valid = {}) {
-  const Prepared prepared = prepare({.train = train,
-                                     .valid = valid,
-                                     .valid_share = 0.1,
-                                     .tokenizer = "",
-                                     .vocabulary = 400,
-                                     .directory = directory});
+  const Prepared prepared = prepare(
+      {.train = train, .valid = valid, .valid_share = 0.1, .vocabulary = 400, .directory = directory});
   CHECK(prepared.train.tokens > 0);
   return open_training_data(directory);
 }
