@@ -20,11 +20,6 @@
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/os/system.h"
 
-#ifdef CHAPBOOK_OPENBLAS
-extern "C" char* openblas_get_config();
-extern "C" char* openblas_get_corename();
-#endif
-
 namespace chapbook {
 namespace {
 
@@ -69,14 +64,6 @@ std::vector<std::string> compiled_for() {
   };
 }
 
-std::string blas() {
-#ifdef CHAPBOOK_OPENBLAS
-  return fmt::format("{} (kernels for {})", openblas_get_config(), openblas_get_corename());
-#else
-  return "none (built with CHAPBOOK_OPENBLAS=OFF)";
-#endif
-}
-
 std::string gpu() {
   const BackendModule& cuda = cuda_module();
   return cuda.backend ? cuda.backend->description() : "cuda is absent: " + cuda.absent;
@@ -105,7 +92,7 @@ void doctor() {
   row("caches", fmt::format("{} second, {} last: products in blocks of {} rows, strips of {} columns",
                             bytes_text(static_cast<double>(has_caches.second)),
                             bytes_text(static_cast<double>(has_caches.last)), blocks.rows, blocks.columns));
-  row("BLAS", blas());
+  row("BLAS", cpu::describe_openblas());
   row("int8, bf16", fmt::format("weights of --weights are multiplied by {}", cpu::packed_vectors()));
   row("GPU", gpu());
   row("memory",

@@ -109,9 +109,8 @@ class Backend {
   virtual void upload(const void* host, void* here, size_t bytes) = 0;
   virtual void download(const void* here, void* host, size_t bytes) = 0;
   virtual void synchronize() {}  // waits for the work of all calls so far
-  virtual bool in_host_memory() const {
-    return false;
-  }  // any thread of the host may read and write the numbers
+  // Whether any thread of the host may read and write the numbers.
+  virtual bool in_host_memory() const { return false; }
 
   // Whether models can be trained in this dtype here: f32, and the half types where the device has them.
   virtual bool trains_in(DType dtype) const { return is_float(dtype); }
@@ -159,10 +158,6 @@ struct KernelType<void (Backend::*)(Parameters...)> {
 };
 template <auto kernel>
 using Kernel = typename KernelType<decltype(kernel)>::type;
-#ifdef __clang__
-#pragma clang diagnostic ignored \
-    "-Winconsistent-missing-override"  // what is declared by its type cannot say so
-#endif
 
 // The backend of that name; throws and lists the names there are.
 Backend& backend(std::string_view name);

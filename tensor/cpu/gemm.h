@@ -41,6 +41,7 @@ void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<
 void gemm_openblas(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
                    Matrix<float> y, const Epilogue& epilogue);
 bool has_openblas();
+std::string describe_openblas();  // its build and the processors its kernels are for
 
 // Which one computes products of more than sixteen rows: "own", "openblas", or "auto": for each shape the one
 // that was faster when it was first seen, which is remembered in a file so that later runs choose the same

@@ -1,5 +1,7 @@
 // The product by OpenBLAS. Its own threads would fight with ours, so a product is cut into tiles of y, and
 // each tile is one call in one thread, with the epilogue after it.
+#include <fmt/format.h>
+
 #include <bit>
 
 #include "tensor/cpu/gemm.h"
@@ -11,6 +13,9 @@
 namespace chapbook::cpu {
 
 bool has_openblas() { return true; }
+std::string describe_openblas() {
+  return fmt::format("{} (kernels for {})", openblas_get_config(), openblas_get_corename());
+}
 
 namespace {
 
@@ -81,6 +86,7 @@ void gemm_openblas(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matri
 namespace chapbook::cpu {
 
 bool has_openblas() { return false; }
+std::string describe_openblas() { return "none (built with CHAPBOOK_OPENBLAS=OFF)"; }
 
 void gemm_openblas(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const float>, Matrix<float>,
                    const Epilogue&) {
