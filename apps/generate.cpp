@@ -74,7 +74,7 @@ void tell_all(const Model& model, const GenerateOptions& options, const std::vec
     step(*model.network, going);
     for (int64_t i = 0; i < options.count; ++i)
       if (std::ranges::find(going, all[i]) != going.end()) {
-        const bool ended = ends_text(all[i]->ids().back(), model.tokenizer, options.sampling);
+        const bool ended = ends_text(all[i]->ids().back(), model.tokenizer, options.sampling.ends);
         unshown[i] += ended && options.past_end ? "\n\n" : all[i]->text();
       }
     for (;;) {
@@ -92,7 +92,7 @@ void tell_likeliest(const Model& model, const GenerateOptions& options, const st
   check(options.count <= options.beams, "--count {} asks for more texts than --beams {}", options.count,
         options.beams);
   const auto beams = beam_search(*model.network, model.tokenizer, prompt, options.beams,
-                                 options.sampling.tokens, options.length_penalty);
+                                 options.sampling.tokens, options.length_penalty, options.sampling.ends);
   for (int64_t i = 0; i < std::min<int64_t>(options.count, beams.size()); ++i)
     fmt::print("{}{}{}\n", i > 0 ? "\n---\n\n" : "", options.prompt,
                well_formed(model.tokenizer.decode(beams[i].said)));

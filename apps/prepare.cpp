@@ -1,6 +1,8 @@
 // prepare: makes a text ready for training.
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/run/corpus.h"
@@ -11,7 +13,7 @@ namespace chapbook {
 void add_prepare(CLI::App& program) {
   struct Arguments {
     std::string text, valid, tokenizer, directory;
-    double valid_share = 0.02;
+    std::optional<double> valid_share;
     int64_t vocabulary = 2048, stories = 20000;
     bool drop_duplicates = false, repair = false;
   };
@@ -29,7 +31,7 @@ void add_prepare(CLI::App& program) {
                                         "text for validation; without it, some of the text is set aside")
                            ->type_name("TEXT");
   command->add_option("--valid-share", arguments->valid_share, "share of the text to set aside")
-      ->capture_default_str()
+      ->default_str(fmt::format("{}", usual_valid_share))
       ->type_name("SHARE")
       ->excludes(valid);
   CLI::Option* tokenizer = command
@@ -56,10 +58,9 @@ void add_prepare(CLI::App& program) {
       "  ./chapbook prepare tinystories --vocabulary 4096 --out tokens\n"
       "  ./chapbook prepare books/ --tokenizer gpt2/ --out tokens");
   command->callback([arguments, fetch] {
-    check(arguments->valid_share > 0 && arguments->valid_share < 1,
-          "--valid-share is between 0 and 1, not {}", arguments->valid_share);
     check_vocabulary(arguments->vocabulary);
     if (is_remote(arguments->text)) {
+      check_share_to_set_aside(arguments->text, arguments->valid_share);
       const FetchedTexts texts = fetch_texts(arguments->text, *fetch);
       arguments->text = texts.train;
       if (arguments->valid.empty()) arguments->valid = texts.valid;
@@ -67,7 +68,7 @@ void add_prepare(CLI::App& program) {
     PrepareOptions options{.train = arguments->text.empty() ? built_in_source(arguments->stories, 1)
                                                             : text_source(arguments->text),
                            .valid = arguments->valid.empty() ? TextSource{} : text_source(arguments->valid),
-                           .valid_share = arguments->valid_share,
+                           .valid_share = arguments->valid_share.value_or(usual_valid_share),
                            .tokenizer = arguments->tokenizer,
                            .vocabulary = arguments->vocabulary,
                            .directory = arguments->directory,

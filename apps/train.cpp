@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/listen_options.h"
+#include "apps/run/corpus.h"
 #include "apps/run/run.h"
 #include "apps/run/trial.h"
 #include "apps/run/workers.h"
@@ -156,7 +157,7 @@ void add_train(CLI::App& program) {
   CLI::Option* valid = command.add_option("--valid", options->run.valid,
                                           "text for validation; without it, some of the text is set aside");
   command.add_option("--valid-share", options->run.valid_share, "share of the text to set aside")
-      ->capture_default_str()
+      ->default_str(fmt::format("{}", usual_valid_share))
       ->type_name("SHARE")
       ->excludes(valid);
   command

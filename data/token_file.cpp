@@ -119,21 +119,26 @@ void TokenFileWriter::flush() {
   buffer_.clear();
 }
 
-// Invariant: a .json is never beside a .bin that it does not describe. So the old one goes first and the new
-// one comes last; a kill in between leaves a .bin without .json, which open() refuses.
-TokenFileInfo TokenFileWriter::close() {
+void TokenFileWriter::finish() {
   check(file_.has_value(), "token file {}: was closed before", path_.string());
   check(info_.tokens > 0, "token file {}: there are no tokens to write; is the text empty?", path_.string());
   flush();
   file_->sync();
-  const std::string json_path = token_file_json(path_), text = to_json(info_);
-  NewFile json(json_path);
-  json.write(text.data(), text.size());
-  json.sync();
-  os::remove_all(json_path);
+  const std::string text = to_json(info_);
+  json_.emplace(token_file_json(path_));
+  json_->write(text.data(), text.size());
+  json_->sync();
+}
+
+// Invariant: a .json is never beside a .bin that it does not describe. So the old one goes first and the new
+// one comes last; a kill in between leaves a .bin without .json, which open() refuses.
+TokenFileInfo TokenFileWriter::close() {
+  if (!json_) finish();
+  os::remove_all(token_file_json(path_));
   file_->close();
-  json.close();
+  json_->close();
   file_.reset();
+  json_.reset();
   return info_;
 }
 

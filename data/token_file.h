@@ -36,7 +36,9 @@ class TokenFileWriter {
   void append(std::span<const int32_t> ids);
   void count_text(int64_t bytes, int64_t documents);  // adds to the info
 
-  // Puts both files in place. Throws Error when nothing was appended.
+  // All is on the disk, beside its place: what fails, fails here. Throws Error when nothing was appended.
+  void finish();
+  // Puts both files in place, finished or not.
   TokenFileInfo close();
 
  private:
@@ -45,7 +47,7 @@ class TokenFileWriter {
   std::filesystem::path path_;
   TokenFileInfo info_;
   std::vector<uint16_t> buffer_;
-  std::optional<NewFile> file_;
+  std::optional<NewFile> file_, json_;
 };
 
 // A token file mapped into memory, and checked when it is opened.

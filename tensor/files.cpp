@@ -164,8 +164,14 @@ std::string whole_directory(const std::string& path) {
   return exists(path + ".next") ? path + ".next" : path;
 }
 
-bool try_replacing_in(const std::string& directory) {
-  const std::string trial = directory + "/trial";
+void remove_directory(const std::string& path) {
+  os::remove_all(path + ".new");
+  os::rename(path, path + ".new");
+  os::remove_all(path + ".new");
+}
+
+bool try_replacing(const std::string& path) {
+  const std::string trial = path + ".trial";
   bool at_once = true;
   for (const char* text : {"one", "two"}) {
     at_once = write_directory(trial, [&](const std::string& fresh) { write_file(fresh + "/file", text); });

@@ -66,8 +66,11 @@ bool write_directory(const std::string& path, const std::function<void(const std
 bool replace_directory(const std::string& fresh, const std::string& path);
 std::string whole_directory(const std::string& path);
 
-// Tries in `directory` what write_directory will do there, so that a long run does not find out late that it
-// cannot. Throws if so; false as above.
-bool try_replacing_in(const std::string& directory);
+// Takes a directory away so that it is whole or gone, killed at any instant.
+void remove_directory(const std::string& path);
+
+// Tries with PATH.trial what write_directory will do with `path`, so that a long run does not find out late
+// that it cannot. Throws if so; false as above.
+bool try_replacing(const std::string& path);
 
 }  // namespace chapbook

@@ -13,15 +13,10 @@ namespace chapbook {
 
 namespace fs = std::filesystem;
 
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
-               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
-  save_as("last", run, state, trainer, optimizer, model, tokenizer);
-}
-
 void save_as(const std::string& name, const std::string& run, const RunState& state, const Trainer& trainer,
              const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
   write_directory(run + "/" + name, [&](const std::string& directory) {
-    save_model(model, tokenizer, directory);
+    save_model(model, tokenizer, directory, state.ends);
     save_tensors(directory + "/optimizer.safetensors", optimizer);
     Json json = {{"trainer", trainer.state()},       {"best_loss", state.best_loss},
                  {"evaluations", state.evaluations}, {"evaluations_since_best", state.evaluations_since_best},
@@ -32,9 +27,10 @@ void save_as(const std::string& name, const std::string& run, const RunState& st
   });
 }
 
-void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer) {
+void save_best(const std::string& run, const RunState& state, LanguageModel& model,
+               const Tokenizer& tokenizer) {
   write_directory(run + "/best",
-                  [&](const std::string& directory) { save_model(model, tokenizer, directory); });
+                  [&](const std::string& directory) { save_model(model, tokenizer, directory, state.ends); });
 }
 
 void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
@@ -47,7 +43,7 @@ void save_step(const std::string& run, int64_t keep, const RunState& state, cons
       kept.push_back(entry.path());
   }
   std::sort(kept.begin(), kept.end());
-  for (size_t i = 0; i + static_cast<size_t>(keep) < kept.size(); ++i) fs::remove_all(kept[i]);
+  for (size_t i = 0; i + static_cast<size_t>(keep) < kept.size(); ++i) remove_directory(kept[i]);
 }
 
 void check_has_last(const std::string& run) {

@@ -21,16 +21,15 @@ struct RunState {
   double best_loss = 0;     // lowest validation loss so far
   int64_t evaluations = 0;  // so far
   int64_t evaluations_since_best = 0;
-  double seconds = 0;    // of training, over all its sittings
-  Json begun_from = {};  // of a model that was there, see fine_tuning.h
+  double seconds = 0;              // of training, over all its sittings
+  Json begun_from = {};            // of a model that was there, see fine_tuning.h
+  std::vector<int32_t> ends = {};  // what ends a text, in the model's own files; nothing: the tokenizer's end
 };
 
-// `optimizer` is Trainer::optimizer_state().
-void save_last(const std::string& run, const RunState& state, const Trainer& trainer,
-               const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
-void save_best(const std::string& run, LanguageModel& model, const Tokenizer& tokenizer);
+void save_best(const std::string& run, const RunState& state, LanguageModel& model,
+               const Tokenizer& tokenizer);
 
-// The same as RUN/NAME; of RUN/step-N only the last `keep` stay.
+// As RUN/NAME; `optimizer` is Trainer::optimizer_state(). Of RUN/step-N only the last `keep` stay.
 void save_as(const std::string& name, const std::string& run, const RunState& state, const Trainer& trainer,
              const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
@@ -44,8 +43,8 @@ struct SavedRun {
   NamedTensors optimizer;
 };
 SavedRun load_last(const std::string& run);
-SavedRun load_saved(
-    const std::string& directory);            // last, a step-N, or what a step left that could not be done
+// Of last, of a step-N, or of what a step left that could not be done.
+SavedRun load_saved(const std::string& directory);
 void check_has_last(const std::string& run);  // throws unless there is something to load
 
 }  // namespace chapbook

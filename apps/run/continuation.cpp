@@ -36,8 +36,8 @@ Continuation::Continuation(const LanguageModel& model, const Tokenizer& tokenize
   ids_.reserve(prompt_ + std::min<int64_t>(sampling.tokens, 4096));
 }
 
-bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling) {
-  return id == tokenizer.end_of_text() || std::ranges::find(sampling.ends, id) != sampling.ends.end();
+bool ends_text(int32_t id, const Tokenizer& tokenizer, const std::vector<int32_t>& ends) {
+  return id == tokenizer.end_of_text() || std::ranges::find(ends, id) != ends.end();
 }
 
 std::span<const int32_t> Continuation::unseen() {
@@ -62,7 +62,7 @@ void Continuation::say(std::span<float> logits) {
     likeliest_ = log_probability.likeliest(alternatives_);
   }
   ids_.push_back(id);
-  const bool ended = sampling_.stop_at_end && ends_text(id, *tokenizer_, sampling_);
+  const bool ended = sampling_.stop_at_end && ends_text(id, *tokenizer_, sampling_.ends);
   text_ = ended ? "" : stop_text_.push(id);
   if (stop_text_.stopped() || ended)
     end_ = End::stop;

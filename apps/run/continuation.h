@@ -13,7 +13,8 @@
 
 namespace chapbook {
 
-bool ends_text(int32_t id, const Tokenizer& tokenizer, const Sampling& sampling);
+// Whether it is <|endoftext|> or one of `ends`, which are the model's.
+bool ends_text(int32_t id, const Tokenizer& tokenizer, const std::vector<int32_t>& ends);
 
 class Continuation {
  public:

@@ -103,6 +103,7 @@ class StoryEncoder {
     }
   }
 
+  void finish() { writer_.finish(); }
   TokenFileInfo close() { return writer_.close(); }
 
  private:
@@ -258,6 +259,8 @@ static double share_of_stories(const PrepareOptions& options) {
 
 // A book has no stories: its end is set aside.
 static PrepareOptions with_end_set_aside(PrepareOptions options) {
+  check(options.valid.read || (options.valid_share > 0 && options.valid_share < 1),
+        "--valid-share is between 0 and 1, not {}", options.valid_share);
   if (options.valid.read || !options.train.text || !options.train.text->one_document()) return options;
   const auto [begin, end] = options.train.text->divided(options.valid_share);
   options.valid = source_of(options.train.name, std::make_shared<Text>(end));
@@ -291,7 +294,15 @@ Prepared prepare(const PrepareOptions& given) {
                      prepared.valid_facts);
   encode(options.train, sides, options.repair, train, valid);
   if (!split) encode(options.valid, valid_sides, options.repair, train, valid);
-  save_tokenizer(tokenizer, options.directory + "/tokenizer");
+  // Older files stay as they are until all new ones are on the disk. A kill while they are replaced leaves
+  // token files that nobody takes for data.
+  write_directory(options.directory + "/tokenizer", [&](const std::string& fresh) {
+    save_tokenizer(tokenizer, fresh);
+    train.finish();
+    valid.finish();
+    for (const char* name : {"/train.bin", "/valid.bin"})
+      os::remove_all(token_file_json(options.directory + name));
+  });
   prepared.train = train.close();
   prepared.valid = valid.close();
   write_text_facts(options.directory, prepared.train_facts, prepared.valid_facts);

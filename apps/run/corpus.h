@@ -26,10 +26,11 @@ struct TextSource {
 TextSource text_source(const std::string& path);  // a text file, or a directory of them
 TextSource built_in_source(int64_t stories, uint64_t seed);
 
+constexpr double usual_valid_share = 0.02;
 struct PrepareOptions {
   TextSource train;
-  TextSource valid = {};       // when empty, whole stories of `train` are set aside, or the end of a book
-  double valid_share = 0.02;   // and this is about how much of it
+  TextSource valid = {};  // when empty, whole stories of `train` are set aside, or the end of a book
+  double valid_share = usual_valid_share;  // and this is about how much of it
   std::string tokenizer = {};  // directory or tokenizer.json to use; when empty, one is learned from `train`
   int64_t vocabulary = 2048;   // of the tokenizer to learn; fewer if the text has no more to merge
   std::string directory;       // created if needed; older files in it are replaced

@@ -1,12 +1,12 @@
 #include "apps/run/fetch.h"
 
 #include <filesystem>
-#include <optional>
 
 #include "apps/report/memory.h"
 #include "apps/report/progress.h"
 #include "apps/run/corpus.h"
 #include "data/download.h"
+#include "data/sha256.h"
 #include "tensor/check.h"
 #include "tensor/files.h"
 
@@ -49,6 +49,12 @@ std::string fetch(RemoteFile file, const std::string& directory, const FetchOpti
   return path;
 }
 
+// Where what comes by that name is kept. Addresses that end in the same name have other digits.
+std::string place_of(const std::string& name, const FetchOptions& options) {
+  if (text_set(name)) return options.directory + "/" + name;
+  return fmt::format("{}/{}-{}", options.directory, RemoteFile{name}.name(), sha256(name).substr(0, 8));
+}
+
 }  // namespace
 
 bool is_remote(const std::string& text) {
@@ -57,24 +63,25 @@ bool is_remote(const std::string& text) {
 
 FetchedTexts fetch_texts(const std::string& name, const FetchOptions& options) {
   const TextSet* set = text_set(name);
-  if (!set) {
-    const RemoteFile file{name};
-    return {fetch(file, options.directory, options), ""};
-  }
-  const std::string directory = options.directory + "/" + set->name;
+  const std::string directory = place_of(name, options);
+  if (!set) return {fetch(RemoteFile{name}, directory, options), ""};
   FetchedTexts texts;
   texts.train = fetch(set->train, directory, options);
   if (!set->valid.url.empty()) texts.valid = fetch(set->valid, directory, options);
   return texts;
 }
 
+void check_share_to_set_aside(const std::string& name, const std::optional<double>& share) {
+  const TextSet* set = text_set(name);
+  check(!share || !set || set->valid.url.empty(), "'{}' has its own validation part; leave out --valid-share",
+        name);
+}
+
 void fetch_data(RunOptions& run, const FetchOptions& options) {
-  const std::string directory =
-      options.directory + "/" +
-      (text_set(run.data) ? run.data
-                          : RemoteFile{run.data}.name() + ".tokens");  // addresses have no set's name
+  check_share_to_set_aside(run.data, run.valid_share);
+  const std::string directory = place_of(run.data, options);
   const std::string tokens = fmt::format("{}/tokens-{}", directory, run.settings.vocabulary);
-  const bool plain = run.valid.empty() && run.tokenizer.empty();
+  const bool plain = run.valid.empty() && run.tokenizer.empty() && !run.valid_share;
   std::optional<os::File> lock;  // programs that begin together do not prepare in one place
   const auto prepared = [&] { return plain && fs::exists(whole_directory(tokens)); };
   if (plain && !prepared()) {
@@ -92,7 +99,6 @@ void fetch_data(RunOptions& run, const FetchOptions& options) {
   write_directory(tokens, [&](const std::string& fresh) {
     prepare({.train = text_source(run.data),
              .valid = run.valid.empty() ? TextSource{} : text_source(run.valid),
-             .valid_share = run.valid_share,
              .vocabulary = run.settings.vocabulary,
              .directory = fresh});
   });

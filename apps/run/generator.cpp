@@ -36,7 +36,7 @@ std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::st
 
 std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& tokenizer,
                               const std::vector<int32_t>& prompt, int64_t beams, int64_t tokens,
-                              double length_penalty) {
+                              double length_penalty, const std::vector<int32_t>& ends) {
   const int64_t V = tokenizer.vocabulary_size(), rows = model.vocabulary();
   const int64_t first = static_cast<int64_t>(prompt.size());
   check(beams > 0, "beam search: beams cannot be {}; allowed: 1 or more", beams);
@@ -70,11 +70,11 @@ std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& token
       const int64_t B = static_cast<int64_t>(count), T = static_cast<int64_t>(ids.size()) / B;
       model.next(Tensor::from(ids, {B, T}, model.backend()), group).download(&logits[begin * rows]);
     }
-    // Of each text as many as all beams may need, and one more if it ends.
+    // Of each text as many as all beams may need, and those that end it.
     std::vector<Candidate> candidates;
     for (size_t i = 0; i < running.size(); ++i) {
       const LogProbabilities log_probability{std::span(logits).subspan(i * rows, V)};
-      for (const auto& [id, log_p] : log_probability.likeliest(beams + 1))
+      for (const auto& [id, log_p] : log_probability.likeliest(beams + 1 + static_cast<int64_t>(ends.size())))
         candidates.push_back({running[i].log_probability + log_p, i, id});
     }
     std::stable_sort(candidates.begin(), candidates.end(), likelier);
@@ -85,7 +85,7 @@ std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& token
       Beam beam = running[candidate.parent];
       beam.log_probability = candidate.log_probability;
       beam.score = score(beam.log_probability, beam.said.size() + 1);
-      if (candidate.id == tokenizer.end_of_text()) {
+      if (ends_text(candidate.id, tokenizer, ends)) {
         ended.push_back(std::move(beam));
       } else {
         beam.said.push_back(candidate.id);

@@ -24,15 +24,16 @@ std::string tell(const LanguageModel& model, const Tokenizer& tokenizer, std::st
 
 // Beam search: of all continuations, one of the likeliest, where sampling would draw one. At each step, of
 // everything that one more token can make of the `beams` texts at hand, the `beams` likeliest go on; those
-// that end are kept aside, scored by their log-probability divided by length^length_penalty, the end counted.
-// It is over when none that goes on could, as it stands, be one of the best `beams`. Prompt and tokens must
-// fit the context.
+// that end, by <|endoftext|> or one of `ends`, are kept aside, scored by their log-probability divided by
+// length^length_penalty, the end counted. It is over when none that goes on could, as it stands, be one of
+// the best `beams`. Prompt and tokens must fit the context.
 struct Beam {
-  std::vector<int32_t> said;  // without <|endoftext|>
+  std::vector<int32_t> said;  // without what ends it
   double log_probability = 0, score = 0;
 };
 std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& tokenizer,
                               const std::vector<int32_t>& prompt, int64_t beams, int64_t tokens,
-                              double length_penalty = 1);  // the best first
+                              double length_penalty = 1,
+                              const std::vector<int32_t>& ends = {});  // the best first
 
 }  // namespace chapbook

@@ -98,6 +98,11 @@ void MetricsLog::write(int64_t step, std::initializer_list<std::pair<std::string
   jsonl_->write(jsonl.data(), jsonl.size());
 }
 
+void MetricsLog::sync() {
+  csv_->sync();
+  jsonl_->sync();
+}
+
 const std::vector<double>& Metrics::operator[](std::string_view name) const {
   const auto at = std::find(names.begin(), names.end(), name);
   check(at != names.end(), "the log has no column {}; it has {}", name, fmt::join(names, ", "));

@@ -31,6 +31,7 @@ class MetricsLog {
 
   // Values by name of column; the others are left empty. Throws on an unknown name and when the disk is full.
   void write(int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
+  void sync();  // until all lines are on the disk
 
  private:
   std::vector<std::string> columns_;

@@ -21,7 +21,8 @@ std::optional<std::string> checkpoint_before(const std::string& run, int64_t ste
   std::optional<std::string> best;
   int64_t most = -1;
   for (const auto& entry : fs::directory_iterator(run)) {
-    const std::string directory = entry.path().string(), name = entry.path().filename().string();
+    const std::string name = entry.path().stem().string();  // of NAME.next, too
+    const std::string directory = whole_directory(run + "/" + name);
     const bool kept = name == "last" || name == "broken" || name.starts_with("step-");
     if (!kept || !fs::exists(directory + "/trainer.json")) continue;
     const int64_t there = ConfigFile(directory + "/trainer.json").json().at("/trainer/step"_json_pointer);
@@ -51,10 +52,11 @@ std::optional<double> logged_loss(const std::string& run, int64_t step) {
 
 Replayed Run::replay(const std::string& directory, int64_t step) {
   // A run whose first steps broke has no `last`.
-  const bool broken = !fs::exists(directory + "/last") && fs::exists(directory + "/broken");
+  const bool broken =
+      !fs::exists(whole_directory(directory + "/last")) && fs::exists(whole_directory(directory + "/broken"));
   if (!broken) check_has_last(directory);
   const os::File lock = lock_run(directory);
-  const SavedRun last = broken ? load_saved(directory + "/broken") : load_last(directory);
+  const SavedRun last = broken ? load_saved(whole_directory(directory + "/broken")) : load_last(directory);
   const Settings settings = without_graph(last.state.settings);
   check(step >= 1 && step <= settings.steps, "step {} is not one of the run's {}", step, settings.steps);
   break_as(

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -48,13 +49,13 @@ static bool is_prepared(const std::string& data) {
 
 std::string data_directory(const RunOptions& options) {
   if (is_prepared(options.data)) {
-    check(options.valid.empty() && options.tokenizer.empty(),
+    check(options.valid.empty() && options.tokenizer.empty() && !options.valid_share,
           "'{}' holds token files, which have their own validation part and tokenizer", options.data);
     return fs::absolute(options.data).lexically_normal();
   }
   prepare({.train = options.data.empty() ? built_in_source(options.stories, 1) : text_source(options.data),
            .valid = options.valid.empty() ? TextSource{} : text_source(options.valid),
-           .valid_share = options.valid_share,
+           .valid_share = options.valid_share.value_or(usual_valid_share),
            .tokenizer = options.tokenizer,
            .vocabulary = options.settings.vocabulary,
            .directory = options.directory + "/data"});
@@ -214,7 +215,7 @@ Settings without_graph(Settings settings) {
 
 // What is found out only after an hour is found out too late.
 static void try_saving(const std::string& directory, const Run::Say& say) {
-  if (!try_replacing_in(directory))
+  if (!try_replacing(directory + "/last"))
     say("files      the file system cannot exchange two directories: a checkpoint takes two renames");
 }
 
@@ -231,9 +232,10 @@ std::unique_ptr<Run> Run::resume(const std::string& directory, Say say, Team& te
   check_has_last(directory);
   std::optional<os::File> lock;
   if (team.rank() == 0) lock.emplace(lock_run(directory));
-  const SavedRun saved = load_last(directory);
+  SavedRun saved = load_last(directory);
   break_as(saved.state.settings, say, team);
   Model model = load_model(directory + "/last");
+  saved.state.ends = model.ends;
   TrainingData data = open_training_data(fs::path(directory) / saved.state.data);
   check_same_tokenizer(data.train, model.tokenizer.hash());
   check_same_data(directory, saved.state, data);
@@ -261,12 +263,21 @@ static std::string make_run_directory(const RunOptions& options, std::optional<N
   return directory;
 }
 
-static void begin_files(const std::string& directory, const Settings& settings) {
-  write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
+// A run begins in a directory of its own, since it writes over what is called like its own files. One that
+// ended before its first checkpoint left run.json.
+static void take_directory(const std::string& directory) {
+  const std::string begun_in = directory + "/run.json";
+  check(!fs::exists(whole_directory(directory + "/last")),
+        "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
+  if (!fs::exists(begun_in))
+    for (const auto& entry : fs::directory_iterator(directory))
+      check(entry.path().filename() == "lock",
+            "'{}' holds '{}', and a run begins in a directory of its own: choose another --run", directory,
+            entry.path().filename().string());
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const Json begun = {{"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
                       {"machine", machine_json()}};
-  write_file(directory + "/run.json", begun.dump(2) + "\n");
+  write_file(begun_in, begun.dump(2) + "\n");
 }
 
 std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
@@ -287,8 +298,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   if (team.rank() == 0) {
     options.directory = make_run_directory(options, made);
     lock.emplace(made->lock(fmt::format("the run '{}'", options.directory)));
-    check(!fs::exists(whole_directory(options.directory + "/last")),
-          "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", options.directory);
+    take_directory(options.directory);
     try_saving(options.directory, say);
     if (fine_tunes) {
       begin_with(options.from, options.directory + "/base");
@@ -325,12 +335,15 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   settings.warmup = std::min(settings.warmup, settings.steps);
   RunState state{.settings = settings, .data = data_path, .data_is = identity(data)};
   if (base) {
+    state.ends = base->ends;  // which it may go on to say
+    const int32_t end = base->tokenizer.end_of_text();
+    if (std::ranges::find(state.ends, end) == state.ends.end()) state.ends.push_back(end);
     const std::string begun =
         team.rank() == 0 ? begun_from(options.from, *base, directory + "/base", settings.batch).dump() : "";
     state.begun_from = parse_json(told(team, begun));
   }
   base.reset();
-  if (team.rank() == 0) begin_files(directory, settings);
+  if (team.rank() == 0) write_file(directory + "/settings.json", to_json(settings).dump(2) + "\n");
   std::unique_ptr<Run> run(new Run(std::move(lock), team, directory, std::move(state), std::move(data),
                                    std::move(model), nullptr, std::move(say)));
   if (made) made->keep();
@@ -350,7 +363,8 @@ void Run::save() {
   state_.seconds = seconds();
   const NamedTensors optimizer = trainer_.optimizer_state();  // which all workers give
   if (!first_worker()) return;
-  save_last(directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
+  log_->sync();  // a run that goes on from here has all that led to it
+  save_as("last", directory_, state_, trainer_, optimizer, *model_, data_.tokenizer);
   if (settings_.keep > 0)
     save_step(directory_, settings_.keep, state_, trainer_, optimizer, *model_, data_.tokenizer);
 }
@@ -395,7 +409,7 @@ void Run::evaluate_now(std::optional<Progress>& progress) {
   state_.evaluations_since_best = best ? 0 : state_.evaluations_since_best + 1;
   if (best) state_.best_loss = valid;
   if (!progress) return;
-  if (best) save_best(directory_, *model_, data_.tokenizer);
+  if (best) save_best(directory_, state_, *model_, data_.tokenizer);
   log_->write(
       trainer_.steps(),
       {{"tokens", static_cast<double>(trainer_.tokens())}, {"train_loss", train}, {"valid_loss", valid}});

@@ -44,7 +44,7 @@ struct RunOptions {
   std::string directory = {};  // of the run
   bool numbered = false;       // the first that is free of directory, directory-2, directory-3, ...
   int64_t stories = 20000;     // how many built-in ones
-  double valid_share = 0.02;   // of a text without `valid`, set aside
+  std::optional<double> valid_share = {};  // of a text without `valid`, set aside; nothing: the usual one
   FineTuning from = {};  // the model to begin with; its sizes and tokenizer take the place of the settings'
   Settings settings = {};
 };

@@ -59,7 +59,7 @@ RunRecord read_run(const std::string& directory) {
     const Json line = parse_json(samples.substr(at, end - at));
     run.samples.push_back({line.value("step", int64_t{0}), line.value("text", "")});
   }
-  const Json trainer = json_of(directory + "/last/trainer.json");
+  const Json trainer = json_of(whole_directory(directory + "/last") + "/trainer.json");
   const std::string data =
       (fs::path(directory) / (trainer.is_object() ? trainer.value("data", "data") : "data")).string();
   if (const Json train = json_of(data + "/train.json"); train.is_object())

@@ -228,6 +228,9 @@ TEST_CASE("beam search finds what trying all finds, when it has beams for all") 
     if (beam.said.size() < 12) log_probability += scores(text)[small.tokenizer.end_of_text()];
     CHECK(std::abs(beam.log_probability - log_probability) <= 1e-3);  // of f32 logits of about 10, 12 times
   }
+  // A text ends with what the model's files say, too.
+  const std::vector<Beam> ended = beam_search(small.gpt, small.tokenizer, prompt, 1, 2, 0, {one[0].said[0]});
+  CHECK(ended[0].said.empty());
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 0, 2), Error);
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 2, 100), Error);
 }

@@ -81,7 +81,7 @@ struct Whole {
         CHECK(
             (x[column][i] == y[column][i] || (x[column][i] != x[column][i] && y[column][i] != y[column][i])));
     }
-    for (const char* name : {"/last.new", "/last.next", "/best.new", "/best.next", "/trial"})
+    for (const char* name : {"/last.new", "/last.next", "/best.new", "/best.next", "/last.trial"})
       CHECK_FALSE(fs::exists(broken.directory + name));
   }
 };
@@ -92,6 +92,8 @@ TEST_CASE("a run whose n-th write, sync or rename fails") {
   const Whole whole;
   MESSAGE(whole.calls.writes << " writes, " << whole.calls.syncs << " syncs, " << whole.calls.renames
                              << " renames in a run; every " << stride << ". of them fails in turn");
+  if (try_replacing(whole.directory / "it"))
+    CHECK(whole.calls.syncs == 134);  // of three checkpoints, the best and the log before each among them
   int64_t faults = 0;
   for (const int refusal : {0, EINVAL})
     for (int64_t n = 1 + (refusal ? stride / 2 : 0), saved = 0; n <= whole.calls.calls();

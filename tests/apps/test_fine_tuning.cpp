@@ -255,6 +255,23 @@ static void words_are_added(const std::vector<std::string>& settings) {
                        "' two words' is not one word: the tokenizer cuts it", Error);
 }
 
+TEST_CASE("what ended the texts of the model at the beginning still ends them, and so does what ended ours") {
+  const TemporaryDirectory directory;
+  const std::string from = directory / "source", to = directory / "tuned";
+  Run::start(small_run(from), no_one)->train(never);
+  const std::string generation = from + "/best/generation_config.json";
+  Json json = parse_json(read_file(generation));
+  const int32_t end = json.at("eos_token_id");
+  json["eos_token_id"] = {7, 11};
+  write_file(generation, json.dump());
+  RunOptions options = tuned_from(from, to, "all");
+  options.settings.steps = 2;
+  Run::start(options, no_one)->train(never);
+  Run::resume(to, no_one)->train(never);
+  for (const char* name : {"/best", "/last"})
+    CHECK(load_model(to + name).ends == std::vector<int32_t>{7, 11, end});
+}
+
 TEST_CASE("ways of low rank are beside attention's products, the MLP's, or all, in every family") {
   using Names = std::vector<std::string>;
   const std::map<std::string, std::map<std::string, Names>> expected = {

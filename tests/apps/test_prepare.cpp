@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "apps/run/corpus.h"
+#include "apps/run/run.h"
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
@@ -126,7 +127,7 @@ TEST_CASE("a book has its end set aside, and a few stories one of them") {
   for (const size_t size : {50'000, 300'000}) {  // with the share that commands begin with
     while (book.size() < size) book += book;
     write_file(directory / "longer.txt", book.substr(0, size));
-    const Prepared longer = prepared("longer", PrepareOptions{}.valid_share);
+    const Prepared longer = prepared("longer", usual_valid_share);
     CHECK(longer.valid.text_bytes > static_cast<int64_t>(size) / 100);
     CHECK(longer.valid.text_bytes < static_cast<int64_t>(size) / 25);
   }
@@ -150,6 +151,48 @@ TEST_CASE("text that cannot be split, or is not there, leaves no token files") {
     CHECK_THROWS_AS(prepare_text(name), Error);
     CHECK_THROWS_AS(read_file(directory / "tokens/train.bin"), Error);
     CHECK_THROWS_AS(read_file(directory / "tokens/valid.bin"), Error);
+  }
+}
+
+TEST_CASE("token files that are prepared anew are the old ones or the new ones, at whatever call it fails") {
+  const auto prepare_in = [](const std::string& out, int64_t stories, const std::string& tokenizer) {
+    prepare({.train = built_in_source(stories, 1),
+             .valid_share = 0.1,
+             .tokenizer = tokenizer,
+             .vocabulary = 300,
+             .directory = out});
+  };
+  const TemporaryDirectory directory;
+  prepare_in(directory / "other", 60, "");
+  for (const std::string& tokenizer : {std::string(), directory / "other/tokenizer"}) {
+    const std::string out = directory / ("out" + std::to_string(tokenizer.size()));
+    const auto documents = [&] {
+      const TrainingData data = open_training_data(out);
+      return data.train.info().documents + data.valid.info().documents;
+    };
+    int64_t refused = 0;
+    for (int64_t n = 1;; ++n) {
+      CAPTURE(n);
+      prepare_in(out, 50, tokenizer);
+      os::faults() = {.fail_at = n};
+      bool failed = false;
+      try {
+        prepare_in(out, 100, tokenizer);
+      } catch (const Error&) {
+        failed = true;
+      }
+      os::faults() = {};
+      try {
+        const int64_t there = documents();
+        CHECK((there == 50 || there == 100));
+        CHECK((failed || there == 100));
+      } catch (const Error&) {  // in the middle of the renames: not one of both sides
+        ++refused;
+      }
+      if (!failed) break;
+    }
+    CHECK(refused <= 16);  // syncs and renames of two files, their .json, and the tokenizer's directory
+    MESSAGE(refused << " faults left token files that are refused");
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "apps/run/origin.h"
 #include "apps/run/run.h"
+#include "apps/run/run_record.h"
 #include "data/sha256.h"
 #include "tensor/files.h"
 #include "tensor/ops.h"
@@ -73,6 +74,22 @@ TEST_CASE(
   CHECK(outcome.code == 0);
   CHECK(outcome.output.find("says the same, bit for bit") != std::string::npos);
   CHECK(outcome.output.find("transformer.h.1.mlp.c_fc.weight") != std::string::npos);
+}
+
+TEST_CASE("a checkpoint whose replacing was cut off is found where it is whole") {
+  const TemporaryDirectory directory;
+  const std::string run = directory / "run";
+  Run::start(small_run(run), no_one)->train(never);
+  const Replayed before = Run::replay(run, 24);
+  const std::string text = read_run(run).train_text;
+  // Killed while the old `last` was taken away, and so was the oldest step.
+  fs::copy(run + "/last", run + "/last.next", fs::copy_options::recursive);
+  fs::remove(run + "/last/model.safetensors");
+  fs::rename(run + "/step-000000016", run + "/step-000000016.new");
+  fs::remove(run + "/step-000000016.new/model.safetensors");
+  CHECK(Run::replay(run, 24).sha256 == before.sha256);
+  fs::remove(run + "/last/trainer.json");
+  CHECK(read_run(run).train_text == text);
 }
 
 TEST_CASE("a number that is not finite is traced to its op and its layer, forwards and backwards") {

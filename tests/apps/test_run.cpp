@@ -183,6 +183,29 @@ TEST_CASE("the first loss may be what a fresh model's can be") {
     }
 }
 
+TEST_CASE("a run begins in a directory of its own, and takes nothing of others") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  for (const std::string theirs : {"best/model.safetensors", "base/notes", "trial/notes", "data/train.bin"}) {
+    const std::string run = directory / std::filesystem::path(theirs).parent_path();
+    make_directory(run + "/" + std::filesystem::path(theirs).parent_path().string());
+    write_file(run + "/" + theirs, "mine");
+    CHECK_THROWS_WITH_AS(Run::start(small_run(run), lines.say()),
+                         doctest::Contains("a run begins in a directory of its own"), Error);
+    CHECK(read_file(run + "/" + theirs) == "mine");
+  }
+  // An empty one will do, and one in which a run ended before its first checkpoint.
+  const std::string run = directory / "run";
+  make_directory(run);
+  Run::start(small_run(run), lines.say());
+  CHECK(std::filesystem::exists(run + "/data"));
+  make_directory(run + "/trial");
+  write_file(run + "/trial/notes", "mine");
+  Run::start(small_run(run), lines.say())->train(at_once);
+  Run::resume(run, lines.say());
+  CHECK(read_file(run + "/trial/notes") == "mine");
+}
+
 TEST_CASE("what cannot start leaves nothing behind, and takes nothing away") {
   const TemporaryDirectory directory;
   Lines lines;

@@ -101,10 +101,10 @@ TEST_CASE("a directory takes the place of another, or of none, whatever the file
     CHECK_THROWS_AS(write_directory(last, give_up), Error);
     CHECK(text_of(last) == "third");
     CHECK(entries(directory.path) == 1);
-    CHECK(try_replacing_in(directory.path) == (refusal == 0));
+    CHECK(try_replacing(directory / "it") == (refusal == 0));
     CHECK(entries(directory.path) == 1);
   }
-  CHECK_THROWS_AS(try_replacing_in("/proc"), Error);
+  CHECK_THROWS_AS(try_replacing("/proc/it"), Error);
 }
 
 TEST_CASE("whichever write, sync or rename fails, the old file or directory is whole, or the new one") {
