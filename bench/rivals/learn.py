@@ -113,7 +113,7 @@ def main():
     def bits(loss):
         return loss / math.log(2) * valid["tokens"] / valid["text_bytes"]
 
-    subprocess.run([options.program, "train", "--preset", "story", "--data", options.data, "--run", options.run,
+    subprocess.run([options.program, "train", "--preset", "story", "--precision", "f32", "--data", options.data, "--run", options.run,
                     "--set", f"minutes={options.minutes}", "--set", "eval_every=0", "--set", "save_every=0", "--set", "sample_every=0"],
                    check=True, env={**os.environ, "CHAPBOOK_THREADS": str(options.threads)})
     with open(f"{options.run}/results.json") as file:

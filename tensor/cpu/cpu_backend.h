@@ -1,6 +1,7 @@
 // CpuBackend: the reference's kernels on all cores, with loops the compiler vectorises and products of our
-// own (or by OpenBLAS). f32 is what it makes fast; half types are widened to it (half.h), and what it does
-// not cover (rare strides) goes to the reference's loops.
+// own (or by OpenBLAS). f32 is what it makes fast; half types are widened to it (half.h), but for products
+// and attention in bf16 where the processor multiplies pairs or tiles of it (gemm.h). What it does not cover
+// (rare strides) goes to the reference's loops.
 //
 // Results do not depend on the number of threads: see thread_pool.h.
 #pragma once

@@ -1,5 +1,6 @@
-// Matrix products of f32 on all cores, with an epilogue: Chapbook's own (gemm.cpp; gemm_kernel.h has its
-// innermost loop), its form for a few rows (gemm_skinny.cpp), and OpenBLAS (gemm_openblas.cpp).
+// Matrix products on all cores, with an epilogue: Chapbook's own for f32 and bf16 (gemm.cpp; gemm_kernel.h
+// has its innermost loop), and for f32 its form for a few rows (gemm_skinny.cpp), and OpenBLAS
+// (gemm_openblas.cpp).
 #pragma once
 #include <string_view>
 
@@ -32,8 +33,8 @@ struct Blocking {
 };
 Blocking blocking(bool floats, int64_t units);
 
-// The same for m up to 16. It leaves out b_sums, which no such product has asked for, and a residual that is
-// y.
+// What gemm computes, for m up to 16, summed in another order. It leaves out b_sums, which no such product
+// has asked for, and a residual that is y.
 void gemm_skinny(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<const float> b,
                  Matrix<float> y, const Epilogue& epilogue);
 

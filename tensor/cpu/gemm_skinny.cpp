@@ -1,7 +1,7 @@
 // Products with one to sixteen rows, as in decoding: every number of b is used so few times that all depends
 // on reading b from memory just once, as it lies, by all threads. Packing it first, as gemm does, would read
-// and write it once more. Every number of y is a sum of stretches of 64 products, however many rows there
-// are.
+// and write it once more. However many rows there are, y has the same bits: where rows of b are dense, its
+// numbers are sums of stretches of 64 products; where columns are, dot products in 16 lanes over all of k.
 #include <cmath>
 
 #include "tensor/cpu/gemm.h"
