@@ -332,7 +332,10 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   check_all_the_same(team, settings, identity(data), *model);
   if (settings.minutes > 0)
     settings.steps = steps_in(settings.minutes, settings, data, model_to_begin_with(), team, say);
-  settings.warmup = std::min(settings.warmup, settings.steps);
+  if (settings.warmup > settings.steps) {
+    say(fmt::format("warm-up    {} steps, which are all there are, not {}", settings.steps, settings.warmup));
+    settings.warmup = settings.steps;
+  }
   RunState state{.settings = settings, .data = data_path, .data_is = identity(data)};
   if (base) {
     state.ends = base->ends;  // which it may go on to say

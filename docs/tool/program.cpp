@@ -54,7 +54,7 @@ Ran compile_as(const std::string& source, const fs::path& file, const fs::path& 
 }
 
 std::vector<std::string> libraries_of_checks() {
-  return {"liboptim.a", "libnn.a", "libtest_support.a", "libautograd.a", "libtensor.a"};
+  return {"liboptim.a", "libnn.a", "libtest_support.a", "libautograd.a", "libtensor.a", "libteam.a"};
 }
 
 Ran link_as(const std::string& target, const std::vector<std::string>& objects, const fs::path& program,

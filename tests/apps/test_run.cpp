@@ -206,6 +206,15 @@ TEST_CASE("a run begins in a directory of its own, and takes nothing of others")
   CHECK(read_file(run + "/trial/notes") == "mine");
 }
 
+TEST_CASE("a warm-up longer than the run is shortened, and a line says so") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  RunOptions options = small_run(directory / "run");
+  options.settings.warmup = 100;
+  Run::start(options, lines.say());
+  CHECK(lines.has("warm-up    12 steps, which are all there are, not 100"));
+}
+
 TEST_CASE("what cannot start leaves nothing behind, and takes nothing away") {
   const TemporaryDirectory directory;
   Lines lines;
