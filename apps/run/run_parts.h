@@ -1,4 +1,4 @@
-// What run.cpp and replay.cpp share of a run.
+// What run.cpp, replay.cpp and trial.cpp share of a run.
 #pragma once
 #include <string>
 #include <vector>
