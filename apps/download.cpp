@@ -1,8 +1,6 @@
 // download: fetches a text to train on; without a name, lists those it knows.
 #include <fmt/core.h>
 
-#include <cstdlib>
-
 #include "apps/command.h"
 #include "apps/fetch_options.h"
 #include "apps/report/memory.h"
@@ -27,20 +25,6 @@ void list_sets() {
 }
 
 }  // namespace
-
-FetchOptionsOf add_fetch_options(CLI::App& command) {
-  auto options = std::make_shared<FetchOptions>();
-  if (const char* mirror = std::getenv("CHAPBOOK_MIRROR")) options->mirror = mirror;
-  command
-      .add_option("--mirror", options->mirror,
-                  "take files from here, by their names: an address, or a directory; also CHAPBOOK_MIRROR")
-      ->type_name("WHERE");
-  command.add_option("--cache", options->directory, "where what is fetched is kept")
-      ->type_name("DIR")
-      ->capture_default_str();
-  options->say = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
-  return options;
-}
 
 void add_download(CLI::App& program) {
   CLI::App& command =

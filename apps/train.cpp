@@ -14,7 +14,6 @@
 #include "apps/settings_options.h"
 #include "team/mpi.h"
 #include "tensor/files.h"
-#include "tensor/os/system.h"
 
 namespace chapbook {
 namespace {
@@ -36,18 +35,6 @@ void print_line(std::string_view line) {
   std::fflush(stdout);
 }
 
-// A model that is there has its sizes; fewer tokens at once than it sees, and dropout, are ways to train it.
-void of_a_model_that_is_there(FineTuning& from, const SettingsOptions& given, const Settings& settings) {
-  for (const auto& [name, where] : given.names()) {
-    if (name == "context")
-      from.window = settings.context;
-    else if (name == "dropout")
-      from.dropout = settings.dropout;
-    else
-      check(!is_of_model(name), "--from: the model has its own {}; leave it out of {}", name, where);
-  }
-}
-
 // Worker 0 speaks, fetches and keeps the run's files.
 std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
   RunOptions& options = arguments.run;
@@ -56,7 +43,7 @@ std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
     options.settings = arguments.settings->settings();
     options.numbered = options.directory.empty();
     const bool fine_tunes = !options.from.from.empty();
-    if (fine_tunes) of_a_model_that_is_there(options.from, *arguments.settings, options.settings);
+    if (fine_tunes) train_as_given(options.from, *arguments.settings, options.settings);
     if (options.numbered) options.directory = "runs/" + (fine_tunes ? "tuned" : arguments.settings->preset);
     if (team.rank() == 0 && is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, say, team);
@@ -87,19 +74,17 @@ void check_nothing_beside_from(const CLI::App& command) {
 void look(Arguments& arguments) {
   RunOptions& options = arguments.run;
   options.settings = arguments.settings->settings();
-  if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
-  check(options.from.from.empty(), "--check and --find-rate look at a new model; leave out --from");
+  const std::string &from = options.from.from, &learn = options.settings.learn;
+  check(from.empty(), "--check and --find-rate look at a new model; leave out --from");
+  check(learn == "all", "--check and --find-rate look at a new model; learn={} is for one that is there",
+        learn);
   check(arguments.workers == 1 && !started_by_mpirun(), "--check and --find-rate are for one worker");
-  options.directory = fmt::format("runs/trial-{}", os::process_id());
-  // Once they are open the files may go; Ctrl-C before that waits for it.
-  const auto& interrupted = listen_for_interrupts();
-  const TrainingData data = [&] {
-    const NewDirectory taken_away(options.directory);
-    return open_training_data(std::filesystem::path(options.directory) / data_directory(options));
-  }();
+  checked_precision(options.settings, default_backend());
+  if (is_remote(options.data)) fetch_data(options, *arguments.fetch);
+  const auto& interrupted = listen_for_interrupts();  // until the files are taken away again
+  const TrainingData data = data_to_look_at(options);
   if (interrupted) std::exit(130);
   stop_listening();
-  options.settings.vocabulary = data.train.info().vocabulary_size;
   if (arguments.check) {
     const int wrong = check_training(options.settings, data, print_line);
     check(wrong == 0, "{} of the checks found something wrong", wrong);

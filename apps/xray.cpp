@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <cmath>
-#include <numbers>
+#include <optional>
 
 #include "apps/command.h"
 #include "apps/run/evaluation.h"

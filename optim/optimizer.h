@@ -1,7 +1,5 @@
 // Optimizer: moves parameters against their gradients. SGD (with momentum) and AdamW.
 #pragma once
-#include <memory>
-#include <string_view>
 #include <vector>
 
 #include "nn/module.h"

@@ -48,7 +48,7 @@ void save_adapter(LanguageModel& model, const std::string& base, const std::stri
                        {"lora_alpha", alpha},
                        {"lora_dropout", 0.0},
                        {"target_modules", targets},
-                       {"fan_in_fan_out", family(model.family()).turned},
+                       {"fan_in_fan_out", family(model.family()).matrices_in_out},
                        {"bias", "none"},
                        {"inference_mode", true}};
   write_file(directory + config_name, config.dump(2) + "\n");

@@ -2,7 +2,6 @@
 // adapter_model.safetensors, beside the model they belong to and not with it. PEFT opens what is written
 // here, and what it wrote opens here.
 #pragma once
-#include <memory>
 #include <string>
 
 #include "nn/language_model.h"

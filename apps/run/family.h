@@ -4,7 +4,9 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/run/config_file.h"
@@ -26,11 +28,14 @@ struct ModelCosts {
 struct Family {
   const char* name;                        // the setting `family`, and config.json's "model_type"
   const char* usual;                       // a setting that choosing the family sets, as name=value
-  bool turned;                             // matrices lie as (in, out) in its files
+  bool matrices_in_out;                    // so they lie in its files; else (out, in), as PyTorch has them
   std::array<std::string_view, 2> tables;  // tensors of its files that have a row for each token
   std::string_view attention;              // the part of a block that looks at other places, by its name
+  std::span<const std::string_view> own_settings = {};  // those of its own, which other families refuse
+  std::span<const std::string_view> no_faults = {};     // of faults.h, those in parts that it has not
+  std::span<const std::string_view> passed_over = {};   // how names of tensors end that are no weights
 
-  void (*check)(const Settings& settings);  // throws for what they ask for and the family has not
+  void (*check)(const Settings& settings) = [](const Settings&) {};  // throws for sizes that cannot be
   // A model of these sizes, whose numbers are yet to be drawn or read.
   std::unique_ptr<LanguageModel> (*make)(const Settings& settings, Backend& backend);
   ModelCosts (*costs)(const Settings& settings, const Backend& backend);

@@ -22,17 +22,6 @@ GPTConfig of_settings(const Settings& settings) {
           .dropout = settings.dropout};
 }
 
-void check_sizes(const Settings& settings) {
-  const Settings defaults;
-  check(settings.key_heads == 0 || settings.key_heads == settings.heads,
-        "family gpt2: it has as many heads of keys as of queries; key_heads is for llama");
-  check(settings.inner == 0 || settings.inner == 4 * settings.width,
-        "family gpt2: inside its MLP are 4 times width numbers; inner is for llama");
-  check(settings.tied, "family gpt2: its head is the token embedding; tied=false is for llama");
-  check(settings.rope_theta == defaults.rope_theta,
-        "family gpt2: it has a table of places; rope_theta is for llama");
-}
-
 std::unique_ptr<LanguageModel> make(const Settings& settings, Backend& backend) {
   return std::make_unique<GPT>(of_settings(settings), backend);
 }
@@ -181,15 +170,18 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
   return filled<GPT>(config, named, file);
 }
 
+// Some files hold them, in whatever dtype.
+constexpr std::string_view causal_masks[] = {".attn.bias", ".attn.masked_bias"};
+
 }  // namespace
 
 extern const Family family;
 const Family family = {.name = "gpt2",
                        .usual = "bias=true",
-                       .turned = true,
+                       .matrices_in_out = true,
                        .tables = {"transformer.wte.weight"},
                        .attention = "attn",
-                       .check = check_sizes,
+                       .passed_over = causal_masks,
                        .make = make,
                        .costs = costs,
                        .describe = describe,

@@ -190,14 +190,19 @@ std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors
   return filled<Llama>(read_config(file), tensors, file);
 }
 
+constexpr std::string_view own_settings[] = {"key_heads", "inner", "tied", "rope_theta"};
+constexpr std::string_view no_faults[] = {"no_norm", "no_gelu"};  // its norms and its MLP are others
+
 }  // namespace
 
 extern const Family family;
 const Family family = {.name = "llama",
                        .usual = "bias=false",
-                       .turned = false,
+                       .matrices_in_out = false,
                        .tables = {"model.embed_tokens.weight", "lm_head.weight"},
                        .attention = "self_attn",
+                       .own_settings = own_settings,
+                       .no_faults = no_faults,
                        .check = check_sizes,
                        .make = make,
                        .costs = costs,

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "apps/run/family.h"
 #include "data/loader.h"
 #include "tensor/kernel_call.h"
 #include "tensor/ops.h"
@@ -200,9 +201,9 @@ void check_fault(const Settings& settings) {
   const auto is_one_of = [&](std::initializer_list<const char*> names) {
     return std::find(names.begin(), names.end(), settings.fault) != names.end();
   };
-  check(settings.family == "gpt2" || !is_one_of({"no_norm", "no_gelu"}),
-        "fault={}: family {} has no {}; there is nothing to break", settings.fault, settings.family,
-        settings.fault == "no_norm" ? "layer norm" : "GELU");
+  const auto& no_faults = family(settings.family).no_faults;
+  check(std::ranges::find(no_faults, settings.fault) == no_faults.end(),
+        "fault={}: family {} has no such part; there is nothing to break", settings.fault, settings.family);
   check(settings.tied || settings.fault != "tied_twice",
         "fault=tied_twice: with tied=false the table of tokens is no head");
   check(settings.optimizer == "adamw" ||

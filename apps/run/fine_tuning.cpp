@@ -61,6 +61,17 @@ std::string validation_of(const std::string& from) {
 
 }  // namespace
 
+void train_as_given(FineTuning& from, const SettingsOptions& given, const Settings& settings) {
+  for (const auto& [name, where] : given.names()) {
+    if (name == "context")
+      from.window = settings.context;
+    else if (name == "dropout")
+      from.dropout = settings.dropout;
+    else
+      check(!is_of_model(name), "--from: the model has its own {}; leave it out of {}", name, where);
+  }
+}
+
 Model begin_with(const FineTuning& options, const std::string& base) {
   Model source = load_model(options.from);
   merge_low_rank(*source.network);

@@ -1,5 +1,6 @@
 #include "apps/run/model_directory.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -37,11 +38,6 @@ void save_model(LanguageModel& model, const Tokenizer& tokenizer, const std::str
   save_tokenizer(tokenizer, directory);
 }
 
-// Some files of GPT-2 hold the causal mask, in whatever dtype.
-static bool is_no_mask(const std::string& name) {
-  return !name.ends_with(".attn.bias") && !name.ends_with(".attn.masked_bias");
-}
-
 // What ends a text, as transformers finds it: generation_config.json says, or else config.json.
 static std::vector<int32_t> ends_in(const std::string& directory, int64_t vocabulary) {
   for (const char* name : {"/generation_config.json", "/config.json"}) {
@@ -62,10 +58,13 @@ static std::vector<int32_t> ends_in(const std::string& directory, int64_t vocabu
 
 // Of one file, or of the several that an index names: {"weight_map": {tensor: file}}. Where there is another
 // kind only, one line says what to do with it.
-static NamedTensors load_weights(const std::string& directory) {
+static NamedTensors load_weights(const std::string& directory, const Family& its) {
   const std::string whole = directory + "/model.safetensors", index = whole + ".index.json";
-  const auto read = [](const std::string& path) {
-    return load_tensors(path, default_backend(), is_no_mask).tensors;
+  const auto is_weight = [&](const std::string& name) {
+    return std::ranges::none_of(its.passed_over, [&](std::string_view end) { return name.ends_with(end); });
+  };
+  const auto read = [&](const std::string& path) {
+    return load_tensors(path, default_backend(), is_weight).tensors;
   };
   if (fs::exists(whole)) return read(whole);
   const auto there = [&](const char* name) { return fs::exists(directory + "/" + name); };
@@ -83,7 +82,7 @@ static NamedTensors load_weights(const std::string& directory) {
     check(file.is_string() && file == fs::path(file.get<std::string>()).filename().string(),
           "{}: the file of {} is {}, not a name in this directory", index, name, file.dump());
     files.insert(file.get<std::string>());
-    named += is_no_mask(name);
+    named += is_weight(name);
   }
   NamedTensors all;
   for (const std::string& file : files)
@@ -106,7 +105,8 @@ std::unique_ptr<LanguageModel> load_network(const std::string& directory) {
   }
   if (has_nanogpt(directory)) return load_nanogpt(directory);
   const ConfigFile config(directory + "/config.json");
-  return family(config).open(config, load_weights(directory));
+  const Family& its = family(config);
+  return its.open(config, load_weights(directory, its));
 }
 
 std::string model_directory(const std::string& path) {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "apps/run/trainer.h"
+#include "apps/run/random_training.h"
 
 namespace chapbook {
 
@@ -13,26 +13,24 @@ double measured_tokens_per_second(const Settings& settings) {
   const double sequence_work = model_costs(settings).flops_per_token * static_cast<double>(settings.context);
   const int64_t batch =
       std::clamp<int64_t>(static_cast<int64_t>(some_work / sequence_work), 1, settings.batch);
-  const std::unique_ptr<LanguageModel> model = make_model(settings);
-  Random random{.seed = 1};
-  model->initialise(random);
-  model->train_with(nullptr, settings.recompute);
-  model->compute_in(checked_precision(settings, model->backend()));
-  std::vector<int32_t> numbers(static_cast<size_t>(batch * settings.context));
-  for (int32_t& token : numbers)
-    token = static_cast<int32_t>(random.below(static_cast<uint64_t>(settings.vocabulary)));
-  const Tensor tokens = Tensor::from(numbers, Shape{batch, settings.context});
+  Settings one_batch = settings;
+  one_batch.batch = batch, one_batch.accumulation = one_batch.shards = 1, one_batch.skip_above = 0;
+  RandomTraining training(one_batch);
+  training.trainer.follow(constant(0));  // of random tokens there is nothing to learn
 
   using Clock = std::chrono::steady_clock;
-  double best = 0, spent = 0;
+  const auto start = Clock::now();
+  const auto seconds_since = [](Clock::time_point then) {
+    return std::chrono::duration<double>(Clock::now() - then).count();
+  };
+  double best = 0;
   // The first step also fetches memory and starts threads, so the best one counts.
-  while (spent < 1.5) {  // seconds
-    const auto start = Clock::now();
-    clear_gradients(*model);
-    backward(model->loss(tokens, tokens));
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(numbers.size()) / seconds);
-    spent += seconds;
+  while (seconds_since(start) < 1.5) {
+    const auto begin = Clock::now();
+    training.trainer.step([&](const std::vector<Parameter>&, double) {  // the optimizer's work is to come
+      training.model->backend().synchronize();
+      best = std::max(best, static_cast<double>(training.trainer.tokens_per_step()) / seconds_since(begin));
+    });
   }
   return best;
 }

@@ -15,9 +15,9 @@ struct Memory {
 };
 Memory memory_of_worker(const Settings& settings, const ModelCosts& model, int workers);
 
-// Tokens trained on in a second: forward and backward passes of this very model on random tokens, of as many
-// sequences as make about a second of work, at most a whole batch. The optimiser's work, once a step, is not
-// in it.
+// Tokens trained on in a second: forward and backward passes of this very model, as it trains, on random
+// tokens, of as many sequences as make about a second of work, at most a whole batch. The optimizer's work,
+// once a step, is not in it.
 double measured_tokens_per_second(const Settings& settings);
 
 // How a step goes with several workers, each of which does `speed` tokens a second alone.

@@ -1,4 +1,4 @@
-// What run.cpp and replay.cpp share of a run; and a check of run.cpp's that a test calls, too.
+// What run.cpp, replay.cpp and trial.cpp share of a run; and a check of run.cpp's that a test calls, too.
 #pragma once
 #include <string>
 #include <vector>

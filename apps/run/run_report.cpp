@@ -1,8 +1,6 @@
 // report.html: one page that holds all of a run and needs nothing else, no network and no script.
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "apps/report/memory.h"
 #include "apps/report/progress.h"
 #include "apps/run/run_record.h"

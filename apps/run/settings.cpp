@@ -198,6 +198,17 @@ ShardsOfStep shards_of(const Settings& settings) {
   return {batches, settings.batch * settings.accumulation / (settings.shards * batches)};
 }
 
+// What belongs to other families is left as it is.
+static void check_of_family(const Settings& settings, const Family& its) {
+  const Json given = to_json(settings), untouched = to_json(Settings{});
+  for (const Family& other : families())
+    for (const std::string_view name : other.own_settings)
+      check(given.at(name) == untouched.at(name) ||
+                std::ranges::find(its.own_settings, name) != its.own_settings.end(),
+            "family {}: it has no {}, which is a setting of {}", its.name, name, other.name);
+  its.check(settings);
+}
+
 void check_settings(const Settings& settings) {
   check(settings.width % settings.heads == 0, "heads ({}) must divide width ({})", settings.heads,
         settings.width);
@@ -216,7 +227,7 @@ void check_settings(const Settings& settings) {
         "shards ({}) must cut a step of {} x {} sequences into equal parts of whole batches, or each batch "
         "into equal parts",
         step.shards, step.accumulation, step.batch);
-  family(settings.family).check(settings);
+  check_of_family(settings, family(settings.family));
   check_fault(settings);
 }
 

@@ -108,6 +108,10 @@ Tensor Trainer::compute() {
   return loss.value().to(DType::f64);
 }
 
+void Trainer::read_from(const LoaderState& place) {
+  loader_ = Loader(data_, shard_.rows, settings_.context, place, LoaderOrder::epochs, counted_);
+}
+
 // Of those that other workers compute.
 void Trainer::pass_over(int64_t batches) {
   loader_.skip(batches);
@@ -263,7 +267,7 @@ Trainer::Step Trainer::step(const Look& look) {
   if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return result;
   const int64_t step = steps();
   optimizer_->take_back_step();
-  loader_ = Loader(data_, shard_.rows, settings_.context, batches_before, LoaderOrder::epochs, counted_);
+  read_from(batches_before);
   dropout_random_.counter = draws_before;
   scaler_ = scaler_before;
   usual_norm_ = usual_before;
@@ -336,9 +340,7 @@ void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
           settings_.steps);
     load_optimizer(optimizer_state, step);
     const auto& loader = state.at("loader");
-    loader_ =
-        Loader(data_, shard_.rows, settings_.context,
-               {loader.at("seed"), loader.at("epoch"), loader.at("position")}, LoaderOrder::epochs, counted_);
+    read_from({loader.at("seed"), loader.at("epoch"), loader.at("position")});
     dropout_random_.counter = state.at("dropout_counter");
     if (precision_ == DType::f16) {
       const auto& scaler = state.at("loss_scaler");

@@ -69,6 +69,11 @@ class Trainer {
   using Look = std::function<void(const std::vector<Parameter>& parameters, double share)>;
   Step step(const Look& look = {});
 
+  // For looks before a run (trial.h): other rates than the settings' from now on, and the first step's data
+  // in the next one again.
+  void follow(Schedule rates) { schedule_ = std::move(rates); }
+  void repeat_data() { read_from({.seed = static_cast<uint64_t>(settings_.seed)}); }
+
   Communication communication() const;
   // Whether gradients may be on their way before the backward pass has ended: they are, unless told.
   void overlap(bool allowed) {
@@ -97,6 +102,7 @@ class Trainer {
   double loss_scale() const { return precision_ == DType::f16 ? scaler_.scale : 1; }
   Tensor forward_and_backward();  // of the next batch; gives its loss
   Tensor compute();               // the same, when the batch is there
+  void read_from(const LoaderState& place);
   void pass_over(int64_t batches);
   void clear_gradients();
   void load_optimizer(const NamedTensors& state, int64_t step);

@@ -4,65 +4,43 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "apps/report/progress.h"
 #include "apps/run/family.h"
 #include "apps/run/faults.h"
-#include "data/loader.h"
+#include "apps/run/run_parts.h"
 #include "optim/clip.h"
-#include "optim/optimizer.h"
+#include "tensor/files.h"
+#include "tensor/os/system.h"
 
 namespace chapbook {
 namespace {
 
-// A fresh model with its optimizer, and one batch.
-class Trial {
- public:
-  Trial(const Settings& settings, const TrainingData& data)
-      : settings_(settings),
-        model_(make_model(settings, with_fault(default_backend(), settings.fault))),
-        loader_(data.train.tokens(), settings.batch, settings.context,
-                {.seed = static_cast<uint64_t>(settings.seed), .epoch = 0, .position = 0}),
-        inputs_(Tensor::empty({settings.batch, settings.context}, DType::i32, model_->backend())),
-        targets_(Tensor::like(inputs_)) {
-    Random random{static_cast<uint64_t>(settings.seed)};
-    model_->initialise(random);
-    optimizer_ = std::make_unique<AdamW>(
-        parameters(*model_), AdamWSettings{settings.beta1, settings.beta2, settings.epsilon, settings.decay});
-    next_batch();
-  }
+Settings for_data(Settings settings, const TrainingData& data) {
+  settings.vocabulary = data.train.info().vocabulary_size;
+  return settings;
+}
 
-  void next_batch() {
-    std::vector<int32_t> inputs(static_cast<size_t>(settings_.batch * settings_.context)),
-        targets(inputs.size());
-    loader_.next(inputs, targets);
-    spoil_batch(settings_.fault, inputs, targets, settings_.vocabulary);
-    inputs_.upload(inputs.data());
-    targets_.upload(targets.data());
-  }
+std::unique_ptr<LanguageModel> new_model(const Settings& settings) {
+  auto model = make_model(settings, with_fault(default_backend(), settings.fault));
+  Random random{static_cast<uint64_t>(settings.seed)};
+  model->initialise(random);
+  return model;
+}
 
-  double forward_and_backward() {
-    optimizer_->clear_gradients();
-    const Variable loss = model_->loss(inputs_, targets_);
-    backward(loss);
-    return loss.value().item();
-  }
+// A new model in training, as a run begins.
+struct Trial {
+  Settings settings;
+  std::vector<bool> answers;
+  std::unique_ptr<LanguageModel> model;
+  Trainer trainer;
 
-  // The loss is that before the update.
-  double step(double rate) {
-    const double loss = forward_and_backward();
-    optimizer_->step(rate, clip_scale(gradient_norm(optimizer_->parameters()), settings_.clip));
-    return loss;
-  }
-
-  const std::vector<Parameter>& weights() const { return optimizer_->parameters(); }
-
- private:
-  const Settings& settings_;
-  std::unique_ptr<LanguageModel> model_;
-  std::unique_ptr<Optimizer> optimizer_;
-  Loader loader_;
-  Tensor inputs_, targets_;
+  Trial(const Settings& given, const TrainingData& data)
+      : settings(for_data(given, data)),
+        answers(answers_in(data.train, settings, data.tokenizer)),
+        model(new_model(settings)),
+        trainer(settings, *model, data.train.tokens(), alone(), if_any(answers)) {}
 };
 
 // The share of the most frequent token, and of the tokens made by merges that occur at all.
@@ -89,9 +67,9 @@ bool contains_validation(const TrainingData& data) {
 }
 
 // The names of parameters whose gradient is missing, not finite or all 0; "" where there are none.
-std::string bad_gradients(const Trial& trial) {
+std::string bad_gradients(const std::vector<Parameter>& parameters) {
   std::string bad;
-  for (const Parameter& parameter : trial.weights()) {
+  for (const Parameter& parameter : parameters) {
     const Tensor& gradient = parameter.variable.gradient();
     const double norm = gradient ? global_norm(std::span(&gradient, 1)).item() : 0;
     if (gradient && std::isfinite(norm) && norm > 0) continue;
@@ -103,10 +81,23 @@ std::string bad_gradients(const Trial& trial) {
   return bad;
 }
 
+// The lowest loss that targets allow: their entropy, which is 0 unless they are smoothed.
+double lowest_loss(double smoothing, int64_t vocabulary) {
+  const double other = smoothing / static_cast<double>(vocabulary), target = 1 - smoothing + other;
+  return smoothing == 0
+             ? 0
+             : -target * std::log(target) - other * static_cast<double>(vocabulary - 1) * std::log(other);
+}
+
 }  // namespace
 
+TrainingData data_to_look_at(RunOptions options) {
+  options.directory = fmt::format("runs/trial-{}", os::process_id());
+  const NewDirectory taken_away(options.directory);
+  return open_training_data(std::filesystem::path(options.directory) / data_directory(options));
+}
+
 int check_training(const Settings& asked, const TrainingData& data, const Run::Say& say) {
-  const Settings settings = with_fault(asked);
   int wrong = 0;
   const auto report = [&](bool good, std::string_view what, const std::string& finding) {
     say(fmt::format("{}  {:<10} {}", good ? "ok    " : "WRONG ", what, finding));
@@ -123,53 +114,71 @@ int check_training(const Settings& asked, const TrainingData& data, const Run::S
   report(used > 0.2 && (info.text_bytes == 0 || bytes >= 1.5), "tokenizer",
          fmt::format("{:.2f} bytes a token; {:.0f}% of those of several bytes occur", bytes, 100 * used));
 
+  Settings settings = asked;
+  settings.accumulation = settings.shards = 1;
+  settings.schedule = "constant", settings.warmup = 9;  // after ten steps the rate is whole
   Trial trial(settings, data);
-  const double first = trial.forward_and_backward(),
-               expected = std::log(static_cast<double>(settings.vocabulary));
+  const int64_t vocabulary = trial.settings.vocabulary;
+  const double expected = std::log(static_cast<double>(vocabulary)),
+               lowest = lowest_loss(settings.label_smoothing, vocabulary);
+  // Of a step on the one batch, before it; NaN where that or a gradient is not finite.
+  const auto loss = [&](const Trainer::Look& look = {}) {
+    trial.trainer.repeat_data();
+    try {
+      return trial.trainer.step(look).loss;
+    } catch (const NotFinite&) {
+      return static_cast<double>(NAN);
+    }
+  };
+  std::string bad;
+  size_t parameters = 0;
+  const double first = loss(
+      [&](const std::vector<Parameter>& all, double) { bad = bad_gradients(all), parameters = all.size(); });
   report(std::abs(first - expected) < 0.05 * expected + 0.3, "birth",
-         fmt::format("the first loss is {:.3f}; ln {} is {:.3f}", first, settings.vocabulary, expected));
-  const std::string bad = bad_gradients(trial);
+         fmt::format("the first loss is {:.3f}; ln {} is {:.3f}", first, vocabulary, expected));
   report(bad.empty(), "gradients",
-         bad.empty() ? fmt::format("all {} parameters have one, finite and not 0", trial.weights().size())
-                     : bad);
+         bad.empty() ? fmt::format("all {} parameters have one, finite and not 0", parameters) : bad);
 
   constexpr int64_t steps = 60;
   Progress progress("one batch", steps);
   double last = first;
-  for (int64_t step = 0; step < steps && std::isfinite(last); ++step) {
-    const double warmed_up = std::min(1.0, static_cast<double>(step + 1) / 10);
-    last = trial.step(settings.rate * warmed_up);
+  for (int64_t step = 1; step < steps && std::isfinite(last); ++step) {
+    last = loss();
     progress.update(static_cast<double>(step + 1));
   }
   progress.clear();
-  report(last < first / 2, "one batch",
-         fmt::format("trained on one batch, {} times at the rate {}: its loss goes from {:.3f} to {:.3f}{}",
-                     steps, settings.rate, first, last,
-                     last < first / 2 ? "" : "; it should halve: try --find-rate"));
+  const bool learned = last - lowest < (first - lowest) / 2;
+  report(learned, "one batch",
+         fmt::format("trained on one batch, {} times at the rate {}: its loss goes from {:.3f} to {:.3f}{}{}",
+                     steps, with_fault(settings).rate, first, last,
+                     lowest > 0 ? fmt::format(", of which {:.3f} are of smoothed labels", lowest) : "",
+                     learned ? "" : "; it should halve: try --find-rate"));
   return wrong;
 }
 
 RateCurve find_rate(const Settings& settings, const TrainingData& data, int64_t steps) {
   constexpr double lowest = 1e-6, highest = 1, memory = 0.9;
   Trial trial(settings, data);
+  trial.trainer.follow([steps](int64_t step) {
+    return lowest * std::pow(highest / lowest, static_cast<double>(step) / static_cast<double>(steps - 1));
+  });
   RateCurve curve;
   Progress progress("rates", static_cast<double>(steps));
   double sum = 0, weight = 0;
   size_t best = 0;
-  for (int64_t step = 0; step < steps; ++step) {
-    const double rate =
-        lowest * std::pow(highest / lowest, static_cast<double>(step) / static_cast<double>(steps - 1));
-    const double loss = trial.step(rate);
-    if (!std::isfinite(loss)) break;
-    sum = memory * sum + (1 - memory) * loss;
-    weight = memory * weight + (1 - memory);
-    curve.rates.push_back(rate);
-    curve.losses.push_back(loss);
-    curve.smoothed.push_back(sum / weight);
-    if (curve.smoothed.back() < curve.smoothed[best]) best = curve.smoothed.size() - 1;
-    if (curve.smoothed.back() > 1.5 * curve.smoothed[best]) break;  // it has exploded
-    trial.next_batch();
-    progress.update(static_cast<double>(step + 1));
+  try {
+    while (trial.trainer.steps() < steps) {
+      const Trainer::Step step = trial.trainer.step();
+      sum = memory * sum + (1 - memory) * step.loss;
+      weight = memory * weight + (1 - memory);
+      curve.rates.push_back(step.rate);
+      curve.losses.push_back(step.loss);
+      curve.smoothed.push_back(sum / weight);
+      if (curve.smoothed.back() < curve.smoothed[best]) best = curve.smoothed.size() - 1;
+      if (curve.smoothed.back() > 1.5 * curve.smoothed[best]) break;  // it has exploded
+      progress.update(static_cast<double>(trial.trainer.steps()));
+    }
+  } catch (const NotFinite&) {  // it has exploded in one step
   }
   check(best > 0, "no rate from {} to {} lowered the loss; `--check` looks for the reason", lowest, highest);
   curve.suggestion = curve.rates[best] / 10;

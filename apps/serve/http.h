@@ -6,9 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <mutex>
 #include <string>
-#include <vector>
 
 namespace chapbook {
 

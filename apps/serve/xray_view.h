@@ -1,6 +1,5 @@
 // An x-ray as the viewer in a browser reads it: numbers as JSON, and one HTML file that opens by itself.
 #pragma once
-#include <optional>
 #include <string>
 
 #include "apps/run/xray.h"

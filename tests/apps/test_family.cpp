@@ -209,10 +209,24 @@ TEST_CASE("nobody but its own files knows a family: a new one is three files and
           includers[header].push_back(name);
       const bool of_family =
           name.starts_with("family_") || name.starts_with("gpt.") || name.starts_with("llama.");
-      for (const char* word : {"== \"gpt2\"", "== \"llama\"", "wte.weight\"", "embed_tokens", "attn.\""})
-        CHECK_MESSAGE((of_family || name == "faults.cpp" || source.find(word) == source.npos), name,
-                      " knows a family by ", word);  // two faults are in kernels that only GPT-2 has
+      std::vector<std::string> words = {"wte.weight\"", "embed_tokens", "attn.\"", "\".attn."};
+      for (const Family& each : families())
+        for (const char* before : {"== ", "!= ", "family("})
+          words.push_back(fmt::format("{}\"{}\"", before, each.name));
+      for (const std::string& word : words)
+        CHECK_MESSAGE((of_family || name == "nanogpt.cpp" || source.find(word) == source.npos), name,
+                      " knows a family by ", word);  // nanoGPT's format is GPT-2's
     }
+  // And none of them knows another's settings.
+  for (const Family& each : families()) {
+    const std::string source =
+        read_file(fmt::format("{}/apps/run/family_{}.cpp", CHAPBOOK_SOURCE_DIR, each.name));
+    for (const Family& other : families())
+      for (const std::string_view name : other.own_settings)
+        CHECK_MESSAGE((std::ranges::count(each.own_settings, name) > 0 ||
+                       source.find(fmt::format("settings.{}", name)) == source.npos),
+                      each.name, " knows ", std::string(name), ", a setting of ", other.name);
+  }
   for (auto& [header, names] : includers) std::sort(names.begin(), names.end());
   CHECK(includers["nn/gpt.h"] == std::vector<std::string>{"family_gpt2.cpp", "gpt.cpp"});
   CHECK(includers["nn/llama.h"] == std::vector<std::string>{"family_llama.cpp", "llama.cpp"});
@@ -232,10 +246,13 @@ TEST_CASE("a family sets what is usual in it, and refuses what it has not") {
   Settings again;
   read_settings(again, to_json(of({"family=llama"})).dump());
   CHECK(again == of({"family=llama"}));
-  CHECK_THROWS_AS(of({"key_heads=2"}), Error);
-  CHECK_THROWS_AS(of({"tied=false"}), Error);
-  CHECK_THROWS_AS(of({"inner=100"}), Error);
-  CHECK_THROWS_AS(of({"rope_theta=500"}), Error);
+  for (const std::string setting : {"key_heads=2", "tied=false", "inner=100", "rope_theta=500"}) {
+    const std::string name = setting.substr(0, setting.find('='));
+    CHECK_THROWS_WITH_AS(of({setting}),
+                         fmt::format("family gpt2: it has no {}, which is a setting of llama", name).c_str(),
+                         Error);
+    CHECK_NOTHROW(of({"family=llama", setting}));
+  }
   CHECK_THROWS_WITH_AS(of({"family=llama", "key_heads=3"}), "key_heads (3) must divide heads (4)", Error);
   CHECK_THROWS_WITH_AS(of({"family=mamba"}), "setting family cannot be mamba; allowed: gpt2, llama", Error);
 }

@@ -406,7 +406,7 @@ TEST_CASE("train --from: what cannot be is one line, and leaves nothing behind")
   refused("--from " + model + " --tokenizer " + model,
           "the model has its own tokenizer; leave out --tokenizer");
   refused("--from " + model + " --preset tiny", "the model has its own; leave out --preset");
-  refused("--from " + model + " --break no_norm", "fault=no_norm: family llama has no layer norm");
+  refused("--from " + model + " --break no_norm", "fault=no_norm: family llama has no such part");
   refused("--from " + model + " --set context=1000", "context=1000: the model sees 160 tokens");
   refused("--set learn=lora", "learn=lora is for a model that is there: --from");
   refused("--from " + model + " --set learn=last --set last_blocks=3",

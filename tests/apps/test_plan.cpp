@@ -2,8 +2,11 @@
 // hold.
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "apps/run/plan.h"
 #include "apps/run/trainer.h"
+#include "tensor/profile/profile_backend.h"
 
 using namespace chapbook;
 
@@ -23,6 +26,27 @@ TEST_CASE("plan: what a worker holds") {
   CHECK(two.sums == 2 * numbers);
   CHECK(two.optimizer == numbers);
   CHECK(two.activations < alone.activations);
+}
+
+TEST_CASE("plan: what is measured is the model in training, as the settings have it") {
+  const auto ops = [](const std::vector<std::string>& assignments) {
+    Settings settings = SettingsOptions{"tiny", "", assignments}.settings();
+    settings.layers = 1, settings.width = 8, settings.heads = 1, settings.context = 16, settings.batch = 1;
+    Backend& before = default_backend();
+    ProfileBackend watched(before);
+    set_default_backend(watched);
+    CHECK(measured_tokens_per_second(settings) > 0);
+    set_default_backend(before);
+    std::set<std::string> names;
+    for (const Call& call : watched.take_calls().calls) names.insert(call.op);
+    return names;
+  };
+  // Where masks come from, and rounded weights.
+  const std::set<std::string> plain = ops({"precision=f32"}), other = ops({"precision=bf16", "dropout=0.1"});
+  for (const char* op : {"random uniform", "copy f32 to bf16"}) {
+    CHECK_FALSE(plain.contains(op));
+    CHECK(other.contains(op));
+  }
 }
 
 TEST_CASE("plan: workers share the work, and a slow link takes the gain") {

@@ -73,6 +73,39 @@ TEST_CASE("find-rate: the loss falls, then explodes, and the suggestion lies bet
   CHECK(svg(plot_of(curve)).find("A rate to try") != std::string::npos);
 }
 
+TEST_CASE("a look trains as a run with these settings would") {
+  const TemporaryDirectory directory;
+  const TrainingData stories = data_of(directory / "stories", built_in_source(300, 1));
+  const auto losses = [&](const std::string& assignment) {
+    Settings settings = small();
+    set(settings, assignment);
+    return find_rate(settings, stories, 12).losses;
+  };
+  const std::vector<double> usual = losses("seed=1");
+  CHECK(losses("seed=1") == usual);
+  for (const std::string assignment :
+       {"optimizer=sgd", "precision=bf16", "label_smoothing=0.2", "dropout=0.2", "accumulation=2",
+        "answer_after=.", "beta1=0.5", "fault=two_ahead"}) {
+    CAPTURE(assignment);
+    CHECK(losses(assignment) != usual);
+  }
+
+  // At this rate AdamW learns a batch by heart, and SGD does not.
+  Settings settings = small();
+  set(settings, "optimizer=sgd");
+  CHECK(wrong_lines(settings, stories).find("one batch") != std::string::npos);
+  set(settings, "rate=0.1");
+  CHECK(wrong_lines(settings, stories) == "");
+  // Half of what is left of smoothed labels is all that can be learned of them.
+  for (const std::string assignment :
+       {"label_smoothing=0.6", "dropout=0.3", "precision=bf16", "precision=f16"}) {
+    CAPTURE(assignment);
+    settings = small();
+    set(settings, assignment);
+    CHECK(wrong_lines(settings, stories) == "");
+  }
+}
+
 TEST_CASE("train --check leaves nothing behind") {
   const TemporaryDirectory directory;
   const std::string settings =
@@ -83,6 +116,12 @@ TEST_CASE("train --check leaves nothing behind") {
   CHECK(outcome.code == 0);
   CHECK(outcome.output.find("ok      gradients") != std::string::npos);
   CHECK(std::filesystem::is_empty(directory.path));
+  const Outcome refused =
+      run_program("train --find-rate --set learn=lora" + settings, "cd " + directory.path + ";");
+  CHECK(refused.code == 2);
+  CHECK(refused.output.find(
+            "--check and --find-rate look at a new model; learn=lora is for one that is there") !=
+        std::string::npos);
 }
 
 TEST_CASE("train --check that is interrupted, early or late, leaves nothing behind") {

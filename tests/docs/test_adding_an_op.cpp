@@ -1,13 +1,17 @@
 // The changes that docs/adding-an-op.md walks through still fit the sources: what they leave as it is stands
-// there, in one place, what they add does not, and they are as long as the page and CONTRIBUTING.md say.
+// there, in one place, what they add does not, and they are as long as the page and CONTRIBUTING.md say. So
+// are the other changes whose cost CONTRIBUTING.md tells.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
+#include <regex>
 #include <set>
 
+#include "apps/run/settings.h"
 #include "docs/tool/source.h"
 #include "tensor/files.h"
 
@@ -78,6 +82,69 @@ TEST_CASE("a model family is as long as CONTRIBUTING.md says, to a twentieth") {
   for (const char* path : {"nn/llama.h", "nn/llama.cpp", "apps/run/family_llama.cpp"})
     lines += split_lines(read_file(root + path)).size();
   CHECK(std::fabs(static_cast<double>(lines) - said) <= 0.05 * said);
+}
+
+// The file with its comments left out.
+static std::string code_of(const std::string& path) {
+  std::string code;
+  for (const std::string& line : split_lines(read_file(path))) code += line.substr(0, line.find("//")) + "\n";
+  return code;
+}
+
+static int occurrences(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST_CASE("a command is a line of command.h, one of program.cpp, and a file of its own") {
+  const std::string apps = CHAPBOOK_SOURCE_DIR "/apps/";
+  std::map<std::string, std::string> others;  // file: code
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(apps))
+    if (const std::string name = entry.path().filename().string();
+        name.ends_with(".cpp") || name.ends_with(".h"))
+      others[std::filesystem::relative(entry.path(), apps).string()] = code_of(entry.path());
+  const std::string header = others.extract("command.h").mapped(),
+                    program = others.extract("program.cpp").mapped();
+  int commands = 0;
+  for (const std::string& line : split_lines(header)) {
+    const std::string before = "void add_", behind = "(CLI::App& program);";
+    if (!line.starts_with(before)) continue;
+    REQUIRE(line.find(behind) != std::string::npos);
+    const std::string name = line.substr(before.size(), line.find(behind) - before.size()),
+                      call = fmt::format("add_{}(", name);
+    CAPTURE(name);
+    ++commands;
+    CHECK(occurrences(header, call) == 1);
+    CHECK(occurrences(program, call) == 1);
+    for (const auto& [file, code] : others)
+      CHECK_MESSAGE(occurrences(code, call) == (file == name + ".cpp" ? 1 : 0), file);
+  }
+  CHECK(commands > 10);
+  CHECK(read_file(CHAPBOOK_SOURCE_DIR "/CONTRIBUTING.md").find("| a command | 3 | 2 and its own |") !=
+        std::string::npos);
+}
+
+TEST_CASE(
+    "a setting is one line of its table: what reads, writes and shows settings names none of the others") {
+  const std::string root = CHAPBOOK_SOURCE_DIR "/apps/";
+  const Json all = to_json(Settings{});
+  const std::string table = code_of(root + "run/settings_table.inc");
+  std::string machinery;
+  for (const char* file :
+       {"run/settings.h", "run/settings.cpp", "settings_options.h", "settings_options.cpp"})
+    machinery += code_of(root + file);
+  std::set<std::string> named;
+  for (const auto& [name, value] : all.items()) {
+    CAPTURE(name);
+    CHECK(std::regex_search(table, std::regex(fmt::format("SETTING\\([^,]*, *{},", name))));
+    if (std::regex_search(machinery, std::regex(fmt::format("[.]{0}\\b|\"{0}\"", name)))) named.insert(name);
+  }
+  // Which must fit each other, which choose what others are, and which --help shows of a preset.
+  CHECK(named == std::set<std::string>{"accumulation", "batch", "batch_tokens", "context", "family", "heads",
+                                       "layers", "precision", "shards", "vocabulary", "width"});
+  CHECK(all.size() > 40);
+  CHECK(read_file(CHAPBOOK_SOURCE_DIR "/CONTRIBUTING.md").find("| a setting | 1 | 1 |") != std::string::npos);
 }
 
 TEST_CASE("the shortest command and the smallest backend are as long as CONTRIBUTING.md says") {
