@@ -42,6 +42,12 @@ FetchOptionsOf add_fetch_options(CLI::App& command) {
   return options;
 }
 
+void check_nothing_fetched(const CLI::App& command) {
+  for (const char* name : {"--mirror", "--cache"})
+    check(command.count(name) == 0,
+          "{} is for a text by its name or address, and nothing is fetched; leave it out", name);
+}
+
 void add_download(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("download", "fetch a text to train on, or list those there are");
@@ -57,8 +63,11 @@ void add_download(CLI::App& program) {
       "  ./chapbook download tinystories\n"
       "  ./chapbook download shakespeare --mirror /media/usb\n"
       "  ./chapbook download https://www.gutenberg.org/files/11/11-0.txt");
-  command.callback([name, options] {
-    if (name->empty()) return list_sets();
+  command.callback([name, options, &command] {
+    if (name->empty()) {
+      check_nothing_fetched(command);
+      return list_sets();
+    }
     if (!is_remote(*name)) {
       std::vector<std::string> names;
       for (const TextSet& set : text_sets()) names.push_back(set.name);

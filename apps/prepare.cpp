@@ -55,7 +55,7 @@ void add_prepare(CLI::App& program) {
       "  ./chapbook prepare train.txt --valid valid.txt --vocabulary 4096 --out tokens\n"
       "  ./chapbook prepare tinystories --vocabulary 4096 --out tokens\n"
       "  ./chapbook prepare books/ --tokenizer gpt2/ --out tokens");
-  command->callback([arguments, fetch] {
+  command->callback([arguments, fetch, command] {
     check(arguments->valid_share > 0 && arguments->valid_share < 1,
           "--valid-share is between 0 and 1, not {}", arguments->valid_share);
     check_vocabulary(arguments->vocabulary);
@@ -63,6 +63,8 @@ void add_prepare(CLI::App& program) {
       const FetchedTexts texts = fetch_texts(arguments->text, *fetch);
       arguments->text = texts.train;
       if (arguments->valid.empty()) arguments->valid = texts.valid;
+    } else {
+      check_nothing_fetched(*command);
     }
     PrepareOptions options{.train = arguments->text.empty() ? built_in_source(arguments->stories, 1)
                                                             : text_source(arguments->text),
