@@ -41,8 +41,11 @@ void add_download(CLI::App& program) {
       "  ./chapbook download tinystories\n"
       "  ./chapbook download shakespeare --mirror /media/usb\n"
       "  ./chapbook download https://www.gutenberg.org/files/11/11-0.txt");
-  command.callback([name, options] {
-    if (name->empty()) return list_sets();
+  command.callback([name, options, &command] {
+    if (name->empty()) {
+      check_nothing_fetched(command);
+      return list_sets();
+    }
     if (!is_remote(*name)) {
       std::vector<std::string> names;
       for (const TextSet& set : text_sets()) names.push_back(set.name);

@@ -41,9 +41,12 @@ void add_export(CLI::App& program) {
   CLI::App& command =
       *program.add_subcommand("export", "a model for other programs: llama.cpp, transformers");
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
-  command.add_option("--gguf", options->gguf, "write this file for llama.cpp, tokenizer and all")
-      ->type_name("FILE");
-  command.add_option("--type", options->type, "of its matrices: f32, f16, q8_0")->capture_default_str();
+  CLI::Option* const gguf =
+      command.add_option("--gguf", options->gguf, "write this file for llama.cpp, tokenizer and all")
+          ->type_name("FILE");
+  command.add_option("--type", options->type, "of its matrices: f32, f16, q8_0")
+      ->capture_default_str()
+      ->needs(gguf);
   command.add_option("--to", options->directory, "write a Hugging Face directory; an adapter is merged")
       ->type_name("DIR");
   command.footer(

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "tensor/check.h"
+
 namespace chapbook {
 
 FetchOptionsOf add_fetch_options(CLI::App& command) {
@@ -19,6 +21,12 @@ FetchOptionsOf add_fetch_options(CLI::App& command) {
       ->capture_default_str();
   options->say = [](std::string_view line) { fmt::print(stderr, "{}\n", line); };
   return options;
+}
+
+void check_nothing_fetched(const CLI::App& command) {
+  for (const char* name : {"--mirror", "--cache"})
+    check(command.count(name) == 0,
+          "{} is for a text by its name or address, and nothing is fetched; leave it out", name);
 }
 
 }  // namespace chapbook

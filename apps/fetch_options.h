@@ -9,5 +9,7 @@ namespace chapbook {
 
 using FetchOptionsOf = std::shared_ptr<FetchOptions>;
 FetchOptionsOf add_fetch_options(CLI::App& command);
+// Throws where one of them is given, for a command that fetches nothing.
+void check_nothing_fetched(const CLI::App& command);
 
 }  // namespace chapbook

@@ -135,7 +135,7 @@ void add_plan(CLI::App& program) {
       program.add_subcommand("plan", "what a training run costs: parameters, memory, work, time");
   auto options = std::make_shared<PlanOptions>();
   options->settings = add_settings_options(*command);
-  command->add_flag("--counts-only", options->counts_only, "measure nothing");
+  CLI::Option* counts_only = command->add_flag("--counts-only", options->counts_only, "measure nothing");
   CLI::Option* workers =
       command
           ->add_option("--workers", options->workers,
@@ -149,11 +149,13 @@ void add_plan(CLI::App& program) {
                    "measures")
       ->check(CLI::PositiveNumber)
       ->type_name("GBIT")
-      ->needs(workers);
+      ->needs(workers)
+      ->excludes(counts_only);
   command->callback([options] {
     const Settings settings = options->settings->settings();
     check(std::has_single_bit(static_cast<unsigned>(options->workers)),
           "{} workers: their number is a power of two", options->workers);
+    check(options->link == 0 || options->workers > 1, "--link joins machines, and --workers 1 is one alone");
     const bool imagined = options->link > 0 || options->counts_only;
     in_workers(imagined ? 1 : options->workers, [&](Team& team, const volatile std::sig_atomic_t&) {
       plan(settings, *options, team);

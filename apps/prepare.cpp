@@ -57,13 +57,15 @@ void add_prepare(CLI::App& program) {
       "  ./chapbook prepare train.txt --valid valid.txt --vocabulary 4096 --out tokens\n"
       "  ./chapbook prepare tinystories --vocabulary 4096 --out tokens\n"
       "  ./chapbook prepare books/ --tokenizer gpt2/ --out tokens");
-  command->callback([arguments, fetch] {
+  command->callback([arguments, fetch, command] {
     check_vocabulary(arguments->vocabulary);
     if (is_remote(arguments->text)) {
       check_share_to_set_aside(arguments->text, arguments->valid_share);
       const FetchedTexts texts = fetch_texts(arguments->text, *fetch);
       arguments->text = texts.train;
       if (arguments->valid.empty()) arguments->valid = texts.valid;
+    } else {
+      check_nothing_fetched(*command);
     }
     PrepareOptions options{.train = arguments->text.empty() ? built_in_source(arguments->stories, 1)
                                                             : text_source(arguments->text),

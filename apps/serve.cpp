@@ -40,12 +40,16 @@ void add_serve(CLI::App& program) {
   command.add_option("RUN", options->runs, "runs (their best models), or model directories")->required();
   const auto listen = add_listen_options(command);
   const auto limit = [&](const char* name, auto& value, const char* help) {
-    command.add_option(name, value, help)->check(whole_number(1))->capture_default_str()->group("Limits");
+    return command.add_option(name, value, help)
+        ->check(whole_number(1))
+        ->capture_default_str()
+        ->group("Limits");
   };
   limit("--max-tokens", options->limits.completion.tokens, "new tokens of a text");
   limit("--max-texts", options->limits.completion.texts, "texts of a request: prompts times best_of");
   limit("--max-body", options->limits.http.body, "bytes of a request's body");
-  limit("--max-seconds", options->limits.engine.seconds, "a request may take, waiting included");
+  limit("--max-seconds", options->limits.engine.seconds, "a request may take, waiting included")
+      ->check(whole_number(1, 1'000'000'000));
   limit("--max-waiting", options->limits.engine.waiting, "requests that wait; the next is told 429");
   limit("--together", options->limits.engine.together, "texts that are continued at once");
   const auto weights = add_weights_option(command);
@@ -63,8 +67,8 @@ void add_serve(CLI::App& program) {
     // Ctrl-C is seen by a thread, which may do what a signal's handler may not.
     ended = false;
     for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { ended = true; });
-    std::thread waits([&] {
-      while (!ended) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const std::jthread waits([&](const std::stop_token& over) {
+      while (!ended && !over.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
       server.stop();
     });
     fmt::print("{}\n", listen->address(port));
@@ -73,8 +77,6 @@ void add_serve(CLI::App& program) {
     fmt::print(stderr, "chapbook: Ctrl-C ends it\n");
     std::fflush(stdout);
     server.serve();
-    ended = true;  // if it ended by itself
-    waits.join();
   });
 }
 

@@ -40,10 +40,11 @@ std::unique_ptr<Run> begin(Arguments& arguments, Team& team) {
   RunOptions& options = arguments.run;
   const Run::Say say = team.rank() == 0 ? Run::Say(print_line) : [](std::string_view) {};
   if (arguments.resume.empty()) {
-    options.settings = arguments.settings->settings();
+    SettingsOptions::Names given;
+    options.settings = arguments.settings->settings(&given);
     options.numbered = options.directory.empty();
     const bool fine_tunes = !options.from.from.empty();
-    if (fine_tunes) train_as_given(options.from, *arguments.settings, options.settings);
+    if (fine_tunes) train_as_given(options.from, given, options.settings);
     if (options.numbered) options.directory = "runs/" + (fine_tunes ? "tuned" : arguments.settings->preset);
     if (team.rank() == 0 && is_remote(options.data)) fetch_data(options, *arguments.fetch);
     return Run::start(options, say, team);
@@ -167,8 +168,9 @@ void add_train(CLI::App& program) {
       ->check(whole_number(2, 100'000'000))
       ->capture_default_str()
       ->excludes(data);
-  command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
-      ->type_name("DIR");
+  CLI::Option* run =
+      command.add_option("--run", options->run.directory, "directory of the run; runs/PRESET unless told")
+          ->type_name("DIR");
   command.add_option("--resume", options->resume, "go on with a run, bit for bit")->type_name("DIR");
   command
       .add_option(
@@ -187,6 +189,7 @@ void add_train(CLI::App& program) {
                     "a page of the run while it trains: curves, what it tells, speed, memory")
           ->excludes(check)
           ->excludes(find_rate);
+  for (CLI::Option* look : {check, find_rate}) look->excludes(run);  // they begin none
   options->listen = add_listen_options(command, dashboard);
   for (const char* name : {"--dashboard", "--host", "--port", "--name"})
     command.get_option(name)->group(of_the_dashboard);
@@ -213,6 +216,7 @@ void add_train(CLI::App& program) {
   command.callback([options, &command] {
     check_nothing_beside_resume(command);
     check_nothing_beside_from(command);
+    if (!is_remote(options->run.data)) check_nothing_fetched(command);
     train(*options);
   });
 }

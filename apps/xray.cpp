@@ -23,9 +23,14 @@ struct XRayArguments {
   std::optional<bool> after_end;
 };
 
-std::string text_of(const XRayArguments& options) {
+// What is looked at. A file is read as evaluate does: stories, each with its end.
+EvaluationText text_of(const XRayArguments& options, const Tokenizer& tokenizer, bool after_end) {
   check(options.text.empty() != options.file.empty(), "xray: give --text or --file, one of them");
-  return options.file.empty() ? options.text : read_file(options.file);
+  if (options.file.empty())
+    return {prompt_ids(tokenizer, options.text, after_end), static_cast<int64_t>(options.text.size())};
+  EvaluationText text = evaluation_text(options.file, tokenizer);
+  if (after_end) text.tokens.insert(text.tokens.begin(), tokenizer.end_of_text());
+  return text;
 }
 
 std::vector<Cut> cuts_of(const XRayArguments& options, const Anatomy& anatomy) {
@@ -49,10 +54,8 @@ struct Counted {
 void write_page(const XRayArguments& options) {
   Counted counted;
   const Model model = load_model(options.run);
-  const auto tokens = [&](const std::string& text) {
-    return prompt_ids(model.tokenizer, text, options.after_end.value_or(model.after_end));
-  };
-  std::vector<int32_t> ids = tokens(text_of(options));
+  const bool after_end = options.after_end.value_or(model.after_end);
+  std::vector<int32_t> ids = text_of(options, model.tokenizer, after_end).tokens;
   const int64_t context = model.network->context();
   if (static_cast<int64_t>(ids.size()) > context) {
     fmt::print(stderr,
@@ -62,7 +65,8 @@ void write_page(const XRayArguments& options) {
   }
   const int64_t T = static_cast<int64_t>(ids.size());
   XRayOptions how{.top = options.top, .cuts = cuts_of(options, anatomy(*model.network))};
-  if (!options.patch.empty()) how.other = named_values(*model.network, tokens(options.from));
+  if (!options.patch.empty())
+    how.other = named_values(*model.network, prompt_ids(model.tokenizer, options.from, after_end));
   const XRay seen = xray(model, ids, how);
   std::optional<XRay> whole;
   if (!how.cuts.empty()) whole = xray(model, ids, {.depth = XRayOptions::Depth::each});
@@ -90,15 +94,10 @@ void print_table(const XRayArguments& options) {
   std::vector<Cut> parts;
   for (const std::string& part : options.off) parts.push_back(read_cut(part, there));
   if (parts.empty()) parts = all_parts(there);
-  EvaluationText text;
-  if (options.file.empty()) {
-    text.tokens = prompt_ids(model.tokenizer, text_of(options), options.after_end.value_or(model.after_end));
-    text.bytes = static_cast<int64_t>(options.text.size());
-  } else {
-    text = evaluation_text(options.file, model.tokenizer);
-  }
+  // The loss on a file is that of evaluate, unless told.
+  const bool after_end = options.after_end.value_or(options.file.empty() && model.after_end);
+  const EvaluationText text = text_of(options, model.tokenizer, after_end);
   // The end of text that a text is put after is given, and not predicted.
-  const bool after_end = options.file.empty() && options.after_end.value_or(model.after_end);
   const int64_t tokens = static_cast<int64_t>(text.tokens.size()) - after_end;
   const double whole = evaluate(*model.network, text.tokens).loss;
   // Bits per byte and nats per token differ by a factor, which the text decides.
@@ -117,8 +116,9 @@ void add_xray(CLI::App& program) {
   CLI::App& command = *program.add_subcommand(
       "xray", "inside a model, with a text of yours: a page, or a table of its parts");
   command.add_option("RUN", options->run, "a run (its best model), or a model directory")->required();
-  command.add_option("--text", options->text, "the text to look at");
-  command.add_option("--file", options->file, "or a file with it; for --table a token file, too");
+  CLI::Option* const text = command.add_option("--text", options->text, "the text to look at");
+  command.add_option("--file", options->file, "or a file with it (.txt, .jsonl), or a token file (.bin)")
+      ->excludes(text);
   CLI::Option* const out =
       command.add_option("--out", options->out, "the page, one HTML file")->capture_default_str();
   CLI::Option* const top = command.add_option("--top", options->top, "alternatives of each token")

@@ -43,7 +43,10 @@ int main(int argc, char** argv) try {
 
   ModelServer server(std::move(models), {});
   const int port = server.bind("127.0.0.1", 0);
-  std::thread serving([&] { server.serve(); });
+  const std::jthread serving([&](const std::stop_token& over) {
+    const std::stop_callback ends(over, [&] { server.stop(); });
+    server.serve();
+  });
   std::atomic<int64_t> failed = 0;
   const auto ask = [&](int64_t seed) {
     httplib::Client client("127.0.0.1", port);
@@ -66,12 +69,9 @@ int main(int argc, char** argv) try {
     for (int64_t i = 0; i < clients; ++i) ask(i);
   });
   const double together = seconds([&] {
-    std::vector<std::thread> all;
+    std::vector<std::jthread> all;
     for (int64_t i = 0; i < clients; ++i) all.emplace_back(ask, i);
-    for (std::thread& one : all) one.join();
   });
-  server.stop();
-  serving.join();
   check(failed == 0, "{} requests failed", failed.load());
   const double all = static_cast<double>(tokens * clients);
   const Json result = {

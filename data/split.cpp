@@ -11,6 +11,7 @@
 
 #include "data/json_lines.h"
 #include "tensor/check.h"
+#include "tensor/json.h"
 #include "tensor/random.h"
 
 namespace chapbook {
@@ -96,8 +97,6 @@ class StoryScanner {
   bool found_any_ = false;
 };
 
-bool is_json_lines(const fs::path& path) { return path.extension() == ".jsonl"; }
-
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -137,8 +136,8 @@ std::vector<fs::path> text_files(const fs::path& path) {
   std::vector<fs::path> files;
   for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
     std::error_code ignored;
-    if ((entry->path().extension() == ".txt" || is_json_lines(entry->path())) &&
-        entry->is_regular_file(ignored))
+    const fs::path extension = entry->path().extension();
+    if ((extension == ".txt" || extension == ".jsonl") && entry->is_regular_file(ignored))
       files.push_back(entry->path());
   }
   check(!error, "text {}: the directory cannot be read: {}", path.string(), error.message());
@@ -204,6 +203,7 @@ Text::Text(const fs::path& path) {
       part.end = static_cast<int64_t>(fs::file_size(file, error));
       check(!error, "text {}: cannot be read: {}", file.string(), error.message());
     }
+    part.json_lines = is_json_lines(part);
     parts_.push_back(std::move(part));
   }
 }
@@ -212,6 +212,18 @@ int64_t Text::bytes() const {
   int64_t bytes = 0;
   for (const Part& part : parts_) bytes += part.end - part.begin;
   return bytes;
+}
+
+bool Text::is_json_lines(const Part& part) {
+  if (const fs::path extension = part.path.extension(); extension == ".txt" || extension == ".jsonl")
+    return extension == ".jsonl";
+  std::string line;
+  read_part(part, [&](std::string_view bytes) {
+    const size_t end = bytes.find('\n');
+    line += bytes.substr(0, end);
+    return end == bytes.npos && line.size() <= max_json_line_bytes;
+  });
+  return try_parse_json(line).is_object();
 }
 
 void Text::read_part(const Part& part, const std::function<bool(std::string_view)>& block) {
@@ -236,7 +248,7 @@ void Text::read_part(const Part& part, const std::function<bool(std::string_view
 void Text::read(const StorySink& sink) const {
   StoryScanner scanner(sink);
   for (const Part& part : parts_) {
-    const bool in_json = is_json_lines(part.path);
+    const bool in_json = part.json_lines;
     JsonLines lines(part.path.string(), [&](std::string_view story) {
       scanner.add(story);
       scanner.finish();
@@ -252,7 +264,7 @@ void Text::read(const StorySink& sink) const {
 
 bool Text::one_document() const {
   std::string end;  // of what has come: a separator may lie across two blocks
-  bool ended = false, one = parts_.size() == 1 && !is_json_lines(parts_[0].path);
+  bool ended = false, one = parts_.size() == 1 && !parts_[0].json_lines;
   const auto look = [&](std::string_view bytes) {
     end += bytes;
     std::string_view rest = end;

@@ -32,8 +32,9 @@ std::vector<std::filesystem::path> text_files(const std::filesystem::path& path)
 // numbers or UTF-16, or has a zero byte. Empty for text, in whatever encoding of bytes.
 std::string not_text(std::string_view bytes);
 
-// A text file, a .jsonl file, or those of a directory. A pipe, which can be read only once, is copied to a
-// temporary file when it is opened. Throws Error for a path that cannot be read.
+// A text file, a .jsonl file, or those of a directory. A file that is called otherwise than .txt and .jsonl,
+// as a pipe is, holds JSON Lines where its first line is a JSON object. A pipe, which can be read only once,
+// is copied to a temporary file when it is opened. Throws Error for a path that cannot be read.
 class Text {
  public:
   explicit Text(const std::filesystem::path& path);
@@ -57,9 +58,11 @@ class Text {
     std::filesystem::path path;  // shown, and opened unless there is
     std::shared_ptr<std::FILE> copy;
     int64_t begin = 0, end = 0;  // in bytes
+    bool json_lines = false;
   };
   explicit Text(Part part) : parts_{std::move(part)} {}
   // Calls block(bytes) for all of it, a piece at a time, until that gives false.
+  static bool is_json_lines(const Part& part);
   static void read_part(const Part& part, const std::function<bool(std::string_view)>& block);
 
   std::vector<Part> parts_;

@@ -318,28 +318,40 @@ Beside tokens_beside(const path& directory) {
     return content;
   };
   const json config = read("tokenizer_config.json"), map = read("special_tokens_map.json");
+  const std::string config_name = (directory / "tokenizer_config.json").string(),
+                    map_name = (directory / "special_tokens_map.json").string();
+  require_setting(config, "add_prefix_space", false, config_name);
+  // tokenizer.json says that in its post_processor, and transformers goes by it.
+  if (!std::filesystem::exists(directory / "tokenizer.json"))
+    for (const char* setting : {"add_bos_token", "add_eos_token"})
+      require_setting(config, setting, false, config_name);
+  const auto require_plain = [](const json& token, const std::string& where, const std::string& name) {
+    for (const char* setting : {"single_word", "lstrip", "rstrip"})
+      require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, visible(name)));
+  };
   const json with_ids = config.value("added_tokens_decoder", json::object()),
              added = read("added_tokens.json");
   for (const auto& [id, token] : with_ids.items()) {
-    const std::string where = (directory / "tokenizer_config.json").string() + ": added_tokens_decoder";
+    const std::string where = config_name + ": added_tokens_decoder";
     const std::string name = member(token, "content", json::value_t::string, where);
-    for (const char* setting : {"single_word", "lstrip", "rstrip"})
-      require_setting(token, setting, false, fmt::format("{}: \"{}\"", where, visible(name)));
+    require_plain(token, where, name);
     tokens.emplace_back(name, token_id(json::parse(id, nullptr, false), name, where));
   }
   for (const auto& [name, id] : added.items())
     tokens.emplace_back(name, token_id(id, name, (directory / "added_tokens.json").string()));
   // Those that have a role only, transformers numbers on in this order.
-  const auto by_name = [&](const json& token) {
+  const auto by_name = [&](const json& token, const std::string& where) {
     const json name = token.is_object() ? token.value("content", json()) : token;
-    if (name.is_string() && name != "") tokens.emplace_back(name, -1);
+    if (!name.is_string() || name == "") return;
+    if (token.is_object()) require_plain(token, where, name);
+    tokens.emplace_back(name, -1);
   };
   for (const char* role : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token",
                            "mask_token", "additional_special_tokens", "extra_special_tokens"})
-    for (const json& file : {map, config}) {
+    for (const auto& [file, path] : {std::pair(map, map_name), {config, config_name}}) {
       const json named = file.value(role, json());
-      if (named.is_array()) std::for_each(named.begin(), named.end(), by_name);
-      by_name(named);
+      for (const json& token : named.is_array() ? named : json::array({named}))
+        by_name(token, fmt::format("{}: {}", path, role));
     }
   return tokens;
 }

@@ -1,5 +1,7 @@
 #include "tensor/json.h"
 
+#include <algorithm>
+
 CHAPBOOK_JSON()
 
 namespace chapbook {
@@ -11,9 +13,13 @@ std::string to_text(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string printable(const std::string& text) {
-  const std::string quoted = Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
-  return quoted.size() <= 82 ? quoted.substr(1, quoted.size() - 2) : quoted.substr(1, 80) + "...";
+std::string printable(std::string_view text) {
+  constexpr size_t most = 80;
+  size_t end = std::min(text.size(), most);
+  if (end < text.size())  // not within a character, which has up to four bytes
+    while (end > most - 3 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  const std::string quoted = Json(text.substr(0, end)).dump(-1, ' ', true, Json::error_handler_t::replace);
+  return quoted.substr(1, quoted.size() - 2) + (end < text.size() ? "..." : "");
 }
 
 }  // namespace chapbook

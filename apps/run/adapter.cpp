@@ -81,6 +81,13 @@ void load_adapter(LanguageModel& model, const std::string& directory) {
       fail("{}: '{}' is {}; Chapbook only knows one rank for all", file.path(), name, what.dump());
   const LowRank low_rank{file.size("r"), file.number_or("lora_alpha", 8)};
 
+  check(fs::exists(directory + weights_name) || !fs::exists(directory + "/adapter_model.bin"),
+        "{}: its weights are in adapter_model.bin, and Chapbook reads adapter_model.safetensors; PEFT writes "
+        "that "
+        "with save_pretrained()",
+        directory);
+  check(fs::exists(directory + weights_name), "{}: has no adapter_model.safetensors, the adapter's weights",
+        directory);
   std::map<std::string, Tensor> given;
   for (auto& [name, tensor] : load_tensors(directory + weights_name, model.backend()).tensors)
     given[name] = tensor;

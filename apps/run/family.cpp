@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace chapbook {
 
 namespace gpt2 {
@@ -42,6 +44,21 @@ const Family& family(const ConfigFile& config) {
 
 std::string family_unless_usual(const Settings& settings) {
   return settings.family == Settings{}.family ? "" : settings.family + ", ";
+}
+
+void take_tied_head(NamedTensors& tensors, std::string_view table, const std::string& path) {
+  const auto named = [&](std::string_view end) {
+    return std::ranges::find_if(tensors, [&](const auto& each) { return each.first.ends_with(end); });
+  };
+  const auto head = named("lm_head.weight"), tokens = named(table);
+  if (head == tensors.end()) return;
+  const auto numbers = [](const Tensor& x) { return x.to(DType::f32).to_vector<float>(); };
+  const bool same = tokens == tensors.end() || (head->second.shape() == tokens->second.shape() &&
+                                                numbers(head->second) == numbers(tokens->second));
+  check(same,
+        "{}: 'lm_head.weight' is not the table of tokens '{}', but the head of this model is that table",
+        path, table);
+  tensors.erase(head);
 }
 
 std::unique_ptr<LanguageModel> make_model(const Settings& settings, Backend& backend) {

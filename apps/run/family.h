@@ -61,6 +61,10 @@ std::string family_unless_usual(const Settings& settings);  // "llama, ", for a 
 std::unique_ptr<LanguageModel> make_model(const Settings& settings, Backend& backend = default_backend());
 ModelCosts model_costs(const Settings& settings, const Backend& backend = default_backend());
 
+// For Family::open: takes away the head of a file that holds it although it is the table of tokens, whose
+// name ends in `table`. Throws where it is another.
+void take_tied_head(NamedTensors& tensors, std::string_view table, const std::string& path);
+
 // For Family::open: a model with the numbers of its file. One that is larger than the file is refused before
 // memory is taken for it.
 template <class Model, class Config>

@@ -186,8 +186,10 @@ GgufModel gguf(LanguageModel& model) {
 }
 
 std::unique_ptr<LanguageModel> open(const ConfigFile& file, NamedTensors tensors) {
+  const LlamaConfig config = read_config(file);
+  if (config.tied) take_tied_head(tensors, "embed_tokens.weight", file.path());
   for (auto& [name, tensor] : tensors) tensor = turned(name, tensor);
-  return filled<Llama>(read_config(file), tensors, file);
+  return filled<Llama>(config, tensors, file);
 }
 
 constexpr std::string_view own_settings[] = {"key_heads", "inner", "tied", "rope_theta"};

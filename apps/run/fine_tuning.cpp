@@ -61,8 +61,8 @@ std::string validation_of(const std::string& from) {
 
 }  // namespace
 
-void train_as_given(FineTuning& from, const SettingsOptions& given, const Settings& settings) {
-  for (const auto& [name, where] : given.names()) {
+void train_as_given(FineTuning& from, const SettingsOptions::Names& given, const Settings& settings) {
+  for (const auto& [name, where] : given) {
     if (name == "context")
       from.window = settings.context;
     else if (name == "dropout")

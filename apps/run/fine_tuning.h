@@ -21,7 +21,7 @@ struct FineTuning {
 
 // What the settings of a command say of that model: fewer tokens at once than it sees, and dropout, are ways
 // to train it. Throws for sizes, of which it has its own.
-void train_as_given(FineTuning& from, const SettingsOptions& given, const Settings& settings);
+void train_as_given(FineTuning& from, const SettingsOptions::Names& given, const Settings& settings);
 
 // Writes RUN/base and opens it. New words get rows in the tables of tokens, each the mean of the rows of its
 // parts; old rows are as they were.

@@ -492,7 +492,8 @@ void Run::train(const volatile std::sig_atomic_t& stop) {
           "step {:>6}  skipped {} times {} tokens: gradients of up to {:.3g}, where {:.3g} was done",
           trainer_.steps(), step.skipped, trainer_.tokens_per_step(), step.outlier, step.gradient_norm));
     }
-    if (trainer_.steps() == 1 && fresh_ && state_.begun_from.is_null()) {
+    // Where only answers count, batches without one have a loss of 0, and the step's says little.
+    if (trainer_.steps() == 1 && fresh_ && state_.begun_from.is_null() && settings_.answer_after.empty()) {
       if (progress) progress->clear();
       check_first_loss(step.loss, settings_);
       say_(fmt::format("first loss {:.3f}, expected near ln {} = {:.3f}", step.loss, settings_.vocabulary,

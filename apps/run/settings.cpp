@@ -164,7 +164,7 @@ void set(Settings& settings, const std::string& assignment) {
   set(settings, assignment.substr(0, equals), json.is_discarded() ? Json(value) : json);
 }
 
-void read_settings(Settings& settings, const std::string& json) {
+Json read_settings(Settings& settings, const std::string& json) {
   Json object;
   try {
     object = parse_json(json);
@@ -176,12 +176,14 @@ void read_settings(Settings& settings, const std::string& json) {
   if (object.contains("family")) set(settings, "family", object["family"]);
   for (const auto& [name, value] : object.items())
     if (name != "family") set(settings, name, value);
+  return object;
 }
 
-void read_settings_file(Settings& settings, const std::string& path) {
+Json read_settings_file(Settings& settings, const std::string& path) {
   const std::string json = read_file(path);
+  check(!json.empty(), "{}: is empty; if it is a pipe, only one process can read it: not each worker", path);
   try {
-    read_settings(settings, json);
+    return read_settings(settings, json);
   } catch (const Error& error) {
     fail("{}: {}", path, error.what());
   }
@@ -270,23 +272,20 @@ std::string settings_help() {
   return lines;
 }
 
-Settings SettingsOptions::settings() const {
+Settings SettingsOptions::settings(Names* names) const {
+  Names given;
   Settings settings = chapbook::preset(preset);
   if (default_backend().faster_in(DType::bf16)) settings.precision = "bf16";
-  if (!config.empty()) read_settings_file(settings, config);
-  for (const std::string& assignment : assignments) set(settings, assignment);
+  const Json file = config.empty() ? Json::object() : read_settings_file(settings, config);
+  for (const auto& [name, value] : file.items()) given.emplace_back(name, "--config " + config);
+  for (const std::string& assignment : assignments) {
+    set(settings, assignment);
+    given.emplace_back(assignment.substr(0, assignment.find('=')), "--set " + assignment);
+  }
   if (!precision.empty()) set(settings, "precision", precision);
   check_settings(settings);
+  if (names) *names = std::move(given);
   return with_accumulation(settings);
-}
-
-std::vector<std::pair<std::string, std::string>> SettingsOptions::names() const {
-  std::vector<std::pair<std::string, std::string>> names;
-  const Json file = config.empty() ? Json::object() : parse_json(read_file(config));
-  for (const auto& [name, value] : file.items()) names.emplace_back(name, "--config " + config);
-  for (const std::string& assignment : assignments)
-    names.emplace_back(assignment.substr(0, assignment.find('=')), "--set " + assignment);
-  return names;
 }
 
 }  // namespace chapbook

@@ -24,8 +24,9 @@ Settings preset(const std::string& name);
 // nearest known one.
 void set(Settings& settings, const std::string& name, const Json& value);
 void set(Settings& settings, const std::string& assignment);  // "name=value"
-void read_settings(Settings& settings, const std::string& json);
-void read_settings_file(Settings& settings, const std::string& path);
+// A JSON object of settings, which is given back; or a file of one, which may be a pipe: it is read once.
+Json read_settings(Settings& settings, const std::string& json);
+Json read_settings_file(Settings& settings, const std::string& path);
 
 // With batch_tokens, the accumulation that it asks for at this batch and context.
 Settings with_accumulation(Settings settings);
@@ -52,9 +53,9 @@ struct SettingsOptions {
   std::string config;
   std::vector<std::string> assignments;
   std::string precision = {};  // --precision, short for --set precision=...
-  Settings settings() const;
-  // Each setting that --config or --set gives, and where: {"width", "--set width=64"}.
-  std::vector<std::pair<std::string, std::string>> names() const;
+  // `names`, if asked for: each setting that --config or --set gives, and where: {"width", "--set width=64"}.
+  using Names = std::vector<std::pair<std::string, std::string>>;
+  Settings settings(Names* names = nullptr) const;
 };
 
 }  // namespace chapbook

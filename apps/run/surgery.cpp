@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "autograd/ops.h"
-#include "data/utf8.h"
+#include "tensor/json.h"
 
 namespace chapbook {
 
@@ -79,7 +79,7 @@ std::vector<Cut> all_parts(const Anatomy& anatomy) {
 
 Cut read_cut(std::string_view text, const Anatomy& anatomy, bool patched) {
   const auto no = [&](const std::string& why) {
-    fail("'{}' is no part of this model: {}", visible(text).substr(0, 60), why);
+    fail("'{}' is no part of this model: {}", printable(text), why);
   };
   std::string_view rest = text;
   Cut cut{.patched = patched};
@@ -112,7 +112,7 @@ Cut read_cut(std::string_view text, const Anatomy& anatomy, bool patched) {
     cut.place = take_number(rest);
     if (cut.place < 0) no("behind @ comes the number of a token");
   }
-  if (!rest.empty()) no(fmt::format("what does '{}' mean?", visible(rest).substr(0, 30)));
+  if (!rest.empty()) no(fmt::format("what does '{}' mean?", printable(rest)));
   return cut;
 }
 

@@ -226,8 +226,10 @@ WayBack way_back(const Model& model, std::span<const int32_t> ids, int64_t place
   const std::span<const int32_t> seen = ids.first(place);  // what comes later cannot matter
   const Variable loss = loss_of(model, model.network->stream(batch_of_one(seen, model.network->backend())),
                                 ids, place - 1, place);
+  const double nats = loss.value().item();
+  check(std::isfinite(nats), "the model's loss is {}: its weights are broken", nats);
   backward(loss);
-  WayBack way{loss.value().item(), std::move(looker.shares), {}, std::move(looker.gradients), {}};
+  WayBack way{nats, std::move(looker.shares), {}, std::move(looker.gradients), {}};
   for (int64_t i = 0; looker.streams.contains(stream_name(i)); ++i)
     way.streams.push_back(std::move(looker.streams.at(stream_name(i))));
   for (const Parameter& parameter : parameters(*model.network)) {

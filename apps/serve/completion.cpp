@@ -1,6 +1,7 @@
 #include "apps/serve/completion.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <random>
 
@@ -55,8 +56,8 @@ class Members {
   void refuse_unknown() const {
     for (const auto& [name, value] : body_.items())
       if (std::ranges::find(known_, name) == known_.end())
-        throw ApiError(400, fmt::format("unknown parameter '{}'", visible(name).substr(0, 60)),
-                       "invalid_request_error", complete_utf8(name) == name.size() ? name.substr(0, 60) : "");
+        throw ApiError(400, fmt::format("unknown parameter '{}'", printable(name)), "invalid_request_error",
+                       printable(name));
   }
 
  private:
@@ -71,7 +72,7 @@ const ServedModel& model_named(const Json* name, const std::vector<ServedModel>&
     if (model.name == name->get<std::string>()) return model;
   throw ApiError(404,
                  fmt::format("the model '{}' does not exist; GET /v1/models lists those that do",
-                             visible(name->get<std::string>()).substr(0, 60)),
+                             printable(name->get<std::string>())),
                  "invalid_request_error", "model", "model_not_found");
 }
 
@@ -129,15 +130,15 @@ std::vector<TokenBias> read_biases(const Json* biases, const Tokenizer& tokenize
   if (!biases) return result;
   if (!biases->is_object()) refuse("logit_bias", "'logit_bias' must be an object of token ids and numbers");
   for (const auto& [name, bias] : biases->items()) {
-    int id = -1, end = 0;
-    const bool read =
-        std::sscanf(name.c_str(), "%9d%n", &id, &end) == 1 && end == static_cast<int>(name.size());
-    if (!read || id < 0 || id >= tokenizer.vocabulary_size())
+    uint32_t id = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (error != std::errc{} || end != name.data() + name.size() ||
+        id >= static_cast<uint32_t>(tokenizer.vocabulary_size()))
       refuse("logit_bias",
              fmt::format("'logit_bias': token ids are 0 to {}", tokenizer.vocabulary_size() - 1));
     if (!bias.is_number() || !(std::abs(bias.get<double>()) <= 100))
       refuse("logit_bias", "'logit_bias': numbers are -100 to 100");
-    result.push_back({id, bias.get<double>()});
+    result.push_back({static_cast<int32_t>(id), bias.get<double>()});
   }
   return result;
 }
@@ -156,6 +157,16 @@ std::vector<std::string> read_stops(const Json* stop) {
 }
 
 }  // namespace
+
+CompletionRequest read_one_text(const Json& body, const std::vector<ServedModel>& models) {
+  Members members(body);
+  CompletionRequest request;
+  request.model = &model_named(members.find("model"), models);
+  request.prompts = read_prompts(members.find("prompt"), request.model->model);
+  members.refuse_unknown();
+  if (request.prompts.size() != 1) refuse("prompt", "'prompt' must be one text");
+  return request;
+}
 
 CompletionRequest read_completion(const Json& body, const std::vector<ServedModel>& models,
                                   const CompletionLimits& limits) {
@@ -177,7 +188,7 @@ CompletionRequest read_completion(const Json& body, const std::vector<ServedMode
   s.frequency_penalty = members.number("frequency_penalty", 0, -2, 2);
   s.logit_bias = read_biases(members.find("logit_bias"), model.tokenizer);
   s.stop = read_stops(members.find("stop"));
-  s.tokens = members.whole("max_tokens", 16, 0, limits.tokens);
+  s.tokens = members.whole("max_tokens", std::min<int64_t>(16, limits.tokens), 0, limits.tokens);
   const int64_t most_seed = 9007199254740991;  // that JavaScript can say
   const int64_t seed = members.whole("seed", -1, -most_seed, most_seed);
   s.seed = members.find("seed") ? static_cast<uint64_t>(seed) : std::random_device()();
@@ -187,6 +198,7 @@ CompletionRequest read_completion(const Json& body, const std::vector<ServedMode
   request.stream = members.flag("stream");
   request.echo = members.flag("echo");
   if (const Json* options = members.find("stream_options")) {
+    if (!options->is_object()) refuse("stream_options", "'stream_options' must be an object");
     Members of_stream(*options);
     request.usage = of_stream.flag("include_usage");
     of_stream.flag("include_obfuscation");  // OpenAI's padding of pieces; there is none here
@@ -246,7 +258,8 @@ void Completion::echo(Engine& engine) {
     const auto& [ids, shown] = request_.prompts[p];
     Made echoed;
     echoed.text = model.tokenizer.decode(std::span(ids).subspan(shown));
-    echoed.text.resize(complete_utf8(echoed.text));  // a character it has begun comes with what follows
+    if (request_.sampling.tokens > 0)  // else nothing follows, with which a character it has begun would come
+      echoed.text.resize(complete_utf8(echoed.text));
     if (request_.logprobs >= 0 && shown < ids.size()) {
       std::vector<float> logits;
       engine.compute([&, &ids = ids] {

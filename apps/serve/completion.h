@@ -31,6 +31,8 @@ struct CompletionRequest {
 // Throws ApiError for what is wrong with it.
 CompletionRequest read_completion(const Json& body, const std::vector<ServedModel>& models,
                                   const CompletionLimits& limits);
+// Of a request that is for a model and one text, a prompt as a completion's, and for nothing else.
+CompletionRequest read_one_text(const Json& body, const std::vector<ServedModel>& models);
 
 // What a request is answered, piece by piece. A piece is JSON; without `stream` there is one.
 class Completion {

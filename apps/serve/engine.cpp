@@ -133,16 +133,25 @@ void Engine::run() {
         task->done.set_exception(std::current_exception());
       }
     }
-    step_all();
+    try {
+      step_all();
+    } catch (...) {  // no memory, for its own lists
+      end_running(std::current_exception());
+    }
   }
   const auto ending = std::make_exception_ptr(Error("the server is ending"));
   const std::lock_guard lock(mutex_);
-  for (const auto& shared : running_) {
-    shared->texts.clear();
-    shared->finish(ending);
-  }
+  end_running(ending);
   for (const auto& shared : waiting_) shared->finish(ending);
   for (const auto& task : tasks_) task->done.set_exception(ending);
+}
+
+void Engine::end_running(const std::exception_ptr& why) {
+  for (const auto& shared : running_) {
+    shared->texts.clear();
+    shared->finish(why);
+  }
+  running_.clear();
 }
 
 void Engine::step_all() {

@@ -86,6 +86,7 @@ class Engine {
   void run();
   void admit();
   void step_all();
+  void end_running(const std::exception_ptr& why);
 
   const Limits limits_;
   std::mutex mutex_;

@@ -33,6 +33,12 @@ bool ready(socket_t socket, For what, milliseconds time) {
 // Such a set has a place for each number below FD_SETSIZE; Windows, whose numbers have no sign, keeps a list.
 bool can_be_watched(socket_t socket) { return std::is_unsigned_v<socket_t> || socket < FD_SETSIZE; }
 
+void hang_up(socket_t socket) {
+  constexpr int both_ways = 2;  // SHUT_RDWR, which is SD_BOTH on Windows
+  ::shutdown(socket, both_ways);
+  httplib::detail::close_socket(socket);
+}
+
 class Connection : public httplib::Stream {
  public:
   Connection(socket_t socket, const WatchedServer::Limits& limits, const std::atomic<bool>& ending)
@@ -123,8 +129,8 @@ class Threads : public httplib::TaskQueue {
     };
     try {
       std::thread(serve).detach();
-    } catch (const std::system_error&) {
-      serve();  // no thread is to be had: meanwhile the next one waits
+    } catch (const std::exception&) {
+      serve();  // no thread is to be had, or no memory for one: meanwhile the next one waits
     }
   }
   void shutdown() override {
@@ -164,9 +170,10 @@ int WatchedServer::bind(const std::string& host, int port) {
 
 void WatchedServer::serve() { listen_after_bind(); }
 
+// As stop(), which does nothing before serve() has begun to wait for somebody.
 void WatchedServer::finish() {
   ending_ = true;
-  stop();
+  if (const socket_t socket = svr_sock_.exchange(INVALID_SOCKET); socket != INVALID_SOCKET) hang_up(socket);
 }
 
 bool WatchedServer::client_is_there() { return !current || current->client_is_there(); }
@@ -189,9 +196,7 @@ bool WatchedServer::process_and_close_socket(socket_t socket) {
     }
     current = nullptr;
   }
-  constexpr int both_ways = 2;  // SHUT_RDWR, which is SD_BOTH on Windows
-  ::shutdown(socket, both_ways);
-  httplib::detail::close_socket(socket);
+  hang_up(socket);
   return true;
 }
 

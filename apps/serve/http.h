@@ -23,8 +23,8 @@ class WatchedServer : public httplib::Server {
   explicit WatchedServer(const Limits& limits);
 
   int bind(const std::string& host, int port);  // the port, which 0 leaves to the system; throws
-  void serve();                                 // until stop() is called, from any thread or signal handler
-  void finish();                                // stop(), and what still goes on is cut off
+  void serve();                                 // until finish() is called, from any thread
+  void finish();                                // also before serve(); what still goes on is cut off
 
   // Of the connection whose request this thread handles: whether the client is still there; and that it is to
   // be closed after this answer.

@@ -6,7 +6,6 @@
 #include "apps/serve/page.h"
 #include "apps/serve/xray_view.h"
 #include "data/token_text.h"
-#include "data/utf8.h"
 #include "tensor/json.h"
 
 namespace chapbook {
@@ -43,9 +42,7 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
     answer(response, 200, {{"tokens", texts}});
   });
   http_.Post("/chapbook/scores", [this](const httplib::Request& request, httplib::Response& response) {
-    Json body = body_of(request);  // the same checks as of a completion
-    if (body.is_object()) body["max_tokens"] = 0;
-    const CompletionRequest asked = read_completion(body, models_, limits_.completion);
+    const CompletionRequest asked = read_one_text(body_of(request), models_);
     const Model& model = asked.model->model;
     std::vector<float> logits;
     engine_.compute([&] {
@@ -54,6 +51,7 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
       logits = model.network->next(ids, caches).to_vector<float>();
     });
     logits.resize(model.tokenizer.vocabulary_size());
+    check_scores(logits);
     answer(response, 200, {{"scores", logits}});
   });
   http_.Post("/chapbook/xray", [this](const httplib::Request& request, httplib::Response& response) {
@@ -67,24 +65,22 @@ ModelServer::ModelServer(std::vector<ServedModel> models, const ServeLimits& lim
 const ServedModel& ModelServer::model(const std::string& name) const {
   for (const ServedModel& model : models_)
     if (model.name == name) return model;
-  throw ApiError(404, fmt::format("the model '{}' does not exist", visible(name).substr(0, 60)),
-                 "invalid_request_error", "model", "model_not_found");
+  throw ApiError(404, fmt::format("the model '{}' does not exist", printable(name)), "invalid_request_error",
+                 "model", "model_not_found");
 }
 
 Json ModelServer::see_inside(Json body) {
   const auto refuse = [](const char* name, const std::string& message) {
     throw ApiError(400, message, "invalid_request_error", name);
   };
-  // What is only for it; the rest is checked as a completion is.
+  // What is only for it; the rest is one text.
   const auto take = [&](const char* name) {
     const Json value = body.is_object() ? body.value(name, Json()) : Json();
     if (body.is_object()) body.erase(name);
     return value;
   };
   const Json off = take("off"), patch = take("patch"), from = take("from"), back = take("back");
-  if (body.is_object()) body["max_tokens"] = 0;
-  const CompletionRequest asked = read_completion(body, models_, limits_.completion);
-  if (asked.prompts.size() != 1) refuse("prompt", "'prompt' must be one text");
+  const CompletionRequest asked = read_one_text(body, models_);
   const Model& model = asked.model->model;
   const std::vector<int32_t>& ids = asked.prompts.front().ids;
   const int64_t T = static_cast<int64_t>(ids.size());
@@ -102,6 +98,8 @@ Json ModelServer::see_inside(Json body) {
       } catch (const Error& error) {
         refuse(name, error.what());
       }
+      if (cuts.back().place >= T)
+        refuse(name, fmt::format("'{}': the text has the places 0 to {}", cuts.back().text(), T - 1));
     }
   };
   Json result;

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "data/utf8.h"
-
 namespace chapbook {
 
 namespace {
@@ -68,7 +66,7 @@ Site::Site(const Limits& limits, std::vector<std::string> names)
     if (response.status >= 400) close_after_this();
     if (!response.body.empty()) return;
     const std::string message = response.status == 404
-                                    ? fmt::format("there is no {}", visible(request.path).substr(0, 100))
+                                    ? fmt::format("there is no {}", printable(request.path))
                                 : response.status == 413 ? "the body is too large"
                                                          : "the request cannot be read";
     answer(response, response.status, ApiError(response.status, message).json());
@@ -94,8 +92,8 @@ bool Site::refused(const httplib::Request& request, httplib::Response& response)
   if (request.get_header_value_count("Host") != 1) return no(400, "a request has one Host header");
   const std::string host = request.get_header_value("Host"), name = host_name(host);
   if (name != "localhost" && !is_address(name) && std::ranges::find(names_, name) == names_.end())
-    return no(403, fmt::format("this server is not '{}'; `--name {}` would make it so",
-                               visible(name).substr(0, 60), visible(name).substr(0, 60)));
+    return no(403, fmt::format("this server is not '{}'; `--name {}` would make it so", printable(name),
+                               printable(name)));
   if (request.method == "GET" || request.method == "HEAD") return false;
   if (request.method != "POST") return no(405, "there are GET and POST");
   if (request.has_header("Origin") && request.get_header_value("Origin") != "http://" + host)

@@ -186,7 +186,7 @@ TEST_CASE("what a Llama's config asks for and Chapbook does not do is refused by
   refused({{"head_dim", 9}}, "cannot be turned");
   refused({{"hidden_size", 1 << 15}}, "describes a model of");
   refused({{"num_hidden_layers", 1 << 20}}, "'num_hidden_layers' is 1048576");
-  refused({{"tie_word_embeddings", true}}, "extra: lm_head.weight");
+  refused({{"tie_word_embeddings", true}}, "'lm_head.weight' is not the table of tokens");
   refused({{"attention_bias", false}}, "extra: model.layers.0.self_attn.q_proj.bias");
   refused({{"rms_norm_eps", 0}}, "'rms_norm_eps' is 0");
   refused({{"attention_bias", "yes"}}, "not true or false");
@@ -196,6 +196,26 @@ TEST_CASE("what a Llama's config asks for and Chapbook does not do is refused by
   older.update({{"rope_theta", 500.0}, {"rope_scaling", nullptr}, {"head_dim", 10}});
   write_file(path, older.dump());
   CHECK(dynamic_cast<const Llama&>(*load_network(directory.path)).config().rope_theta == 500);
+}
+
+TEST_CASE("a tied Llama's head may stand in its file a second time, but not another one") {
+  const TemporaryDirectory directory;
+  const std::string from = golden_directory + "/llama/sharded";
+  const auto before = load_network(from);
+  fs::copy_file(from + "/config.json", directory / "config.json");
+  NamedTensors tensors = family("llama").to_file(*before);
+  Tensor table;
+  for (const auto& [name, tensor] : tensors)
+    if (name == "model.embed_tokens.weight") table = tensor;
+  tensors.emplace_back("lm_head.weight", table);
+  save_tensors(directory / "model.safetensors", tensors);
+  const Tensor ids = golden_of("sharded").at("tokens");
+  CHECK((*load_network(directory.path))(ids).value().to_vector<float>() ==
+        (*before)(ids).value().to_vector<float>());
+  tensors.back().second = table * 1.01;
+  save_tensors(directory / "model.safetensors", tensors);
+  CHECK_THROWS_WITH_AS(load_network(directory.path),
+                       doctest::Contains("'lm_head.weight' is not the table of tokens"), Error);
 }
 
 TEST_CASE("nobody but its own files knows a family: a new one is three files and a line of the table") {

@@ -149,6 +149,11 @@ TEST_CASE("adapters that Chapbook does not do, or that fit another model, are re
   refused({{"base_model_name_or_path", std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/llama/grouped"}},
           "no product is to have");
   refused({{"base_model_name_or_path", std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/gpt2/no_bias"}}, "");
+  fs::remove(directory / "adapter_model.safetensors");
+  refused(nlohmann::ordered_json::object(), "has no adapter_model.safetensors, the adapter's weights");
+  write_file(directory / "adapter_model.bin", "PK");
+  refused(nlohmann::ordered_json::object(),
+          "its weights are in adapter_model.bin, and Chapbook reads adapter_model.safetensors");
 }
 
 TEST_CASE(
@@ -333,14 +338,22 @@ TEST_CASE("only answers count, where that is asked for") {
                         i % 2 ? "fox" : "dog");
   write_file(directory / "questions.txt", text);
   RunOptions options = small_run(directory / "run");
-  options.data = directory / "questions.txt", options.settings.check_first_loss = false;
-  options.settings.answer_after = "Story:";
+  options.data = directory / "questions.txt", options.settings.answer_after = "Story:";
   const auto run = Run::start(options, no_one);
   run->train(never);
   run->finish();
   const auto results = nlohmann::json::parse(read_file(directory / "run/results.json"));
   CHECK(results.at("valid_loss") <
         0.5);  // the numbers of the question cannot be learned; one of two words is left
+  // A batch without an answer has no loss, and is no sign of a mistake, even if it is the first.
+  std::string rare;
+  for (int i = 0; i < 300; ++i)
+    rare += fmt::format("Words: {} {}\n<|endoftext|>\n", i * 37 % 101, i * 53 % 97);
+  write_file(directory / "rare.txt", rare + text.substr(0, text.find('<')));
+  RunOptions seldom = options;
+  seldom.directory = directory / "seldom", seldom.data = seldom.valid = directory / "rare.txt";
+  seldom.settings.steps = 2;
+  Run::start(seldom, no_one)->train(never);
   options.directory = directory / "other", options.settings.answer_after = "Tale:";
   CHECK_THROWS_WITH_AS(Run::start(options, no_one), doctest::Contains("answer_after=Tale:"), Error);
   CHECK_FALSE(fs::exists(directory / "other"));
@@ -402,6 +415,9 @@ TEST_CASE("train --from: what cannot be is one line, and leaves nothing behind")
   const std::string config = directory / "sizes.json";
   refused("--from " + model + " --config " + config,
           "the model has its own width; leave it out of --config " + config);
+  // A pipe is read once.
+  CHECK(run_program("train --from " + model + " --config /dev/stdin", before + "cat sizes.json |")
+            .output.find("leave it out of --config /dev/stdin") != std::string::npos);
   fs::remove(config);
   refused("--from " + model + " --tokenizer " + model,
           "the model has its own tokenizer; leave out --tokenizer");

@@ -161,6 +161,11 @@ TEST_CASE("serve: log-probabilities, echo and best_of") {
   CHECK(scored["logprobs"]["token_logprobs"].size() == 3);
   CHECK(scored["logprobs"]["token_logprobs"][0].is_null());
   CHECK(scored["finish_reason"] == "length");
+  // Nothing comes after the byte that begins a character: it is shown as what it is, no character.
+  const int32_t begun = model.tokenizer.encode("\u4f60", SpecialTokens::as_text).front();
+  REQUIRE(model.tokenizer.token_bytes(begun).size() == 1);
+  const Json byte = {{"model", "lively"}, {"prompt", {begun}}, {"max_tokens", 0}, {"echo", true}};
+  CHECK(post(port, byte.dump()).json()["choices"][0]["text"] == "\ufffd");
   // The best of eight is one of the eight, and none of them is likelier.
   const Json eight =
       post(port, "{" + story + R"("max_tokens": 10, "n": 8, "logprobs": 0})").json()["choices"];
@@ -246,7 +251,11 @@ TEST_CASE("serve: what is wrong is refused by name") {
       {R"({"model": "lively", "prompt": [1, "a"]})", "token id"},
       {R"({"model": "lively", "suffix": "x"})", "'suffix'"},
       {R"({"model": "lively", "stream": 1})", "'stream'"},
-      {R"({"model": "lively", "stream_options": {}})", "'stream_options'"},
+      {R"({"model": "lively", "stream_options": {}})", "'stream_options' is only for"},
+      {R"({"model": "lively", "stream": true, "stream_options": 1})", "'stream_options' must be an object"},
+      {R"({"model": "lively", "logit_bias": {" 4": 1}})", "0 to 399"},
+      {R"({"model": "lively", "logit_bias": {"+4": 1}})", "0 to 399"},
+      {R"({"model": "lively", "logit_bias": {"": 1}})", "0 to 399"},
       {R"({"model": "lively", "logprobs": 21})", "'logprobs'"},
       {R"({"model": "lively", "seed": 1e30})", "'seed'"},
   };
@@ -297,6 +306,9 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
            {R"(, "off": "1.0")", "off", "a list"},
            {R"(, "off": [1])", "off", "a list of texts"},
            {R"(, "off": ["9"])", "off", "its layers are 0 to 1"},
+           {R"(, "off": ["0@5"])", "off", "places 0 to 4"},
+           {R"(, "patch": ["1.0@5"], "from": "Once upon a time there was a fox")", "patch", "places 0 to 4"},
+           {R"(, "max_tokens": 3)", "max_tokens", "unknown"},
            {R"(, "off": ["1.mlp.99999999999999999999"])", "off", "neurons"},
            {R"(, "patch": ["0"], "from": "a")", "from", "as many as the other"},
            {R"(, "patch": ["0"], "from": 1)", "from", "a text"},
@@ -314,6 +326,86 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
     CHECK(post(served.port, body, path).status == 400);
   // Others are told the same while one looks inside.
   CHECK(post(served.port, "{" + story + R"("max_tokens": 4})").status == 200);
+}
+
+TEST_CASE("serve: scores are of one text, and of nothing else") {
+  Served served;
+  const auto ask = [&](const std::string& more) {
+    return post(served.port, R"({"model": "lively", "prompt": )" + more + "}", "/chapbook/scores");
+  };
+  const Response fine = ask("[3, 5, 7]");
+  CHECK(fine.status == 200);
+  CHECK(fine.json()["scores"].size() == 400);
+  for (const auto& [more, name] :
+       std::vector<std::array<std::string, 2>>{{"[[3, 5], [7]]", "prompt"},
+                                               {R"(["a", "b"])", "prompt"},
+                                               {R"("a", "temperature": 0.5)", "temperature"}}) {
+    CAPTURE(more);
+    const Response refused = ask(more);
+    CHECK(refused.status == 400);
+    CHECK(refused.json()["error"]["param"] == name);
+  }
+}
+
+TEST_CASE("serve: weights that are no numbers are said to be broken, whatever is asked") {
+  Model broken = lively_model();
+  for (const auto& [name, tensor] : state(*broken.network))
+    if (name.ends_with("ln_f.weight"))
+      broken.network->backend().copy((tensor * std::nan("")).view(), tensor.view());
+  std::vector<ServedModel> models;
+  models.push_back({"lively", std::move(broken)});
+  Served served({}, std::move(models));
+  const std::string text = R"({"model": "lively", "prompt": [0, 9, 20, 31])";
+  for (const auto& [path, more] :
+       std::vector<std::array<std::string, 2>>{{"/v1/completions", ""},
+                                               {"/chapbook/scores", ""},
+                                               {"/chapbook/xray", ""},
+                                               {"/chapbook/xray", R"(, "back": 2)"}}) {
+    CAPTURE(path);
+    CAPTURE(more);
+    const Response response = post(served.port, text + more + "}", path);
+    CHECK(response.status == 503);
+    const std::string message = response.json()["error"]["message"];
+    CHECK(message.ends_with("its weights are broken"));
+    CHECK(message.find('\n') == message.npos);
+  }
+}
+
+TEST_CASE("serve: what others wrote is shown on one line, cut between two characters") {
+  Served served;
+  const int port = served.port;
+  std::string name, begin;
+  for (int i = 0; i < 40; ++i) name += "\u4f60";
+  for (int i = 0; i < 26; ++i) begin += "\\u4f60";  // 78 bytes of the name
+  const auto message = [](const Response& response) {
+    return response.json()["error"]["message"].get<std::string>();
+  };
+  const auto ask = [&](const std::string& path, Json body) { return post(port, body.dump(), path); };
+  const std::string shown = "'" + begin + "...'", path = "/v1/models/" + name;
+  CHECK(message(ask("/v1/completions", {{"model", name}})).starts_with("the model " + shown));
+  CHECK(message(get(port, path)) == "the model " + shown + " does not exist");
+  CHECK(message(get(port, "/" + name)).starts_with("there is no /\\u4f60"));
+  CHECK(message(get(port, "/" + name)).ends_with("\\u4f60..."));
+  CHECK(message(get(port, "/", {{"Host", name}})) ==
+        fmt::format("this server is not {}; `--name {}...` would make it so", shown, begin));
+  const Response unknown = ask("/v1/completions", {{"model", "lively"}, {name, 1}});
+  CHECK(message(unknown) == "unknown parameter " + shown);
+  CHECK(unknown.json()["error"]["param"] == begin + "...");
+  const auto part = [&](const std::string& text) {
+    return message(ask("/chapbook/xray", {{"model", "lively"}, {"prompt", {3, 5}}, {"off", {text}}}));
+  };
+  CHECK(part(name).starts_with(shown + " is no part"));
+  CHECK(part("0" + name).ends_with("what does " + shown + " mean?"));
+  CHECK(part("a\n\"\x7f") == R"('a\n\"\u007f' is no part of this model: a part is LAYER, LAYER.attention, )"
+                             R"(LAYER.mlp, LAYER.HEAD or LAYER.mlp.NEURON, with @PLACE for one token)");
+}
+
+TEST_CASE("serve: no text is longer than its limit, also where nobody says how long it is to be") {
+  ServeLimits limits;
+  limits.completion.tokens = 8;
+  Served served(limits);
+  const std::string no_end = R"("logit_bias": {"399": -100})";
+  CHECK(post(served.port, "{" + story + no_end + "}").json()["usage"]["completion_tokens"] == 8);
 }
 
 TEST_CASE("serve: the x-ray of a long text, up to the attention weights that one may hold") {
@@ -389,6 +481,11 @@ TEST_CASE("serve: the program, from start to Ctrl-C") {
   CHECK(run_program("serve " + directory.path + "/none").code == 2);
   CHECK(run_program(fmt::format("serve {0} {0} {0}", directory.path))
             .output.find("two models would be called") != std::string::npos);
+  const Outcome full = run_program("serve " + directory.path + " --port 0 >/dev/full");
+  CHECK(full.code == 2);
+  CHECK(full.output.starts_with("chapbook: "));
+  CHECK(std::ranges::count(full.output, '\n') == 1);
+  CHECK(run_program("serve " + directory.path + " --max-seconds 99999999999").code == 2);
   ServedProgram program(directory.path, {directory.path});
   const int port = program.port();
   const std::string name = directory.path.substr(directory.path.rfind('/') + 1);

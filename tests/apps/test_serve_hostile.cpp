@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
+
 #include "served.h"
 #include "tensor/random.h"
 
@@ -89,6 +91,15 @@ TEST_CASE("serve: other names, other sites and other formats are refused") {
   CHECK(client.Put("/v1/completions", body, "application/json")->status == 405);
   CHECK(client.Options("/v1/completions")->status == 405);
   CHECK(raw(port, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400"));  // no Host
+}
+
+TEST_CASE("serve: a server that is ended before it has begun to listen does not listen") {
+  WatchedServer server({});
+  server.bind("127.0.0.1", 0);
+  server.finish();
+  const auto serving = std::async(std::launch::async, [&] { server.serve(); });
+  CHECK(serving.wait_for(std::chrono::seconds(10)) == std::future_status::ready);
+  server.finish();
 }
 
 TEST_CASE("serve: slow, broken and malicious requests do no harm") {

@@ -97,6 +97,9 @@ TEST_CASE("a configuration file says where it is wrong") {
     CHECK_THROWS_AS(read_settings_file(settings, path), Error);
   }
   CHECK_THROWS_AS(read_settings_file(settings, directory / "none.json"), Error);
+  write_file(path, "");
+  CHECK_THROWS_WITH_AS(read_settings_file(settings, path), doctest::Contains("is empty; if it is a pipe"),
+                       Error);
   // Brackets for which no stack would be deep enough.
   const std::string deep = std::string(300000, '[') + std::string(300000, ']');
   write_file(path, "{\"layers\": " + deep + "}");

@@ -202,6 +202,20 @@ TEST_CASE("a run ends with its results, its curve and a story") {
   const Outcome parts = run_program("xray " + run + " --text 'Once upon a time' --table");
   CHECK(parts.code == 0);
   CHECK(parts.output.find("\n0.attention ") != std::string::npos);
+  // A file is read as evaluate reads it, for the page and for the table, through a pipe too.
+  const std::string story_file = directory / "story.txt", lines = directory / "story.jsonl";
+  std::ofstream(story_file) << "  The cat was happy.\n<|endoftext|>\n";
+  std::ofstream(lines) << R"({"text": "The cat was happy."})" << '\n';
+  for (const std::string more : {" --no-back --out " + run + "/xray.html", std::string(" --table --off 0")}) {
+    const auto seen = [&](const std::string& file, const std::string& before = "") {
+      const Outcome outcome = run_program("xray " + run + " --file " + file + more, before);
+      CHECK_MESSAGE(outcome.code == 0, outcome.output);
+      return outcome.output;
+    };
+    CHECK(seen(lines) == seen(story_file));
+    CHECK(seen("/dev/stdin", "cat " + lines + " |") == seen(story_file));
+    CHECK(seen(story_file + " --after-end yes") != seen(story_file + " --after-end no"));
+  }
   const Outcome table = run_program("predict " + run + " 'Once upon' --top 3");
   CHECK(table.code == 0);
   CHECK(std::count(table.output.begin(), table.output.end(), '\n') == 4);
@@ -289,6 +303,7 @@ TEST_CASE("what cannot work is refused in one line with exit code 2, and leaves 
       {"generate " + here + "run --temperature nan", "temperature"},
       {"predict " + here + "run", "TEXT"},
       {"xray " + here + "run", "--text or --file"},
+      {"xray " + here + "run --file " + here + "zip.txt", "a zip archive"},
       {"xray " + here + "run --text a --off 99", "99' is no part of this model"},
       {"xray " + here + "run --text a --patch 0", "--from"},
       {"evaluate " + here + "run --data " + here + "missing.txt", "missing.txt"},

@@ -226,6 +226,27 @@ TEST_CASE("read_stories: what can be read only once is read once, and told again
   CHECK_FALSE(once.one_document());
 }
 
+TEST_CASE(
+    "read_stories: what is called neither .txt nor .jsonl, as a pipe is, says by its first line which it "
+    "is") {
+  const Folder folder;
+  const std::string lines = "{\"text\": \"one\"}\n{\"story\": \"two\"}\n", pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const auto piped = [&](const std::string& text) {
+    std::thread writer([&] { std::ofstream(pipe, std::ios::binary) << text; });
+    const Texts stories = read_all(pipe);
+    writer.join();
+    return stories;
+  };
+  CHECK(piped(lines) == Texts{"one", "two"});
+  CHECK(piped("{one}\n" + lines) == Texts{"{one}\n" + lines.substr(0, lines.size() - 1)});
+  const std::string long_line = "{\"text\": \"" + std::string(200'000, 'x') + "\"}";
+  CHECK(piped(long_line + "\n" + lines) == Texts{std::string(200'000, 'x'), "one", "two"});
+  CHECK(read_all(folder.write("stories.ndjson", lines)) == Texts{"one", "two"});
+  CHECK_FALSE(Text(folder / "stories.ndjson").one_document());
+  CHECK(read_all(folder.write("stories.txt", lines)) == Texts{lines.substr(0, lines.size() - 1)});
+}
+
 TEST_CASE("one document is known from several, and divided where a paragraph ends") {
   const Folder folder;
   const auto one = [&](const std::string& text) { return Text(folder.write("x.txt", text)).one_document(); };

@@ -167,6 +167,43 @@ TEST_CASE("tokenizer files: special tokens beside vocab.json, and beside tokeniz
   CHECK(refusal(scratch.directory).find("not a token id") != std::string::npos);
 }
 
+// What transformers 5.24 obeys in these files: with each of them it gives other ids.
+TEST_CASE("tokenizer files: what the files beside ask for and Chapbook does not do is refused by its name") {
+  const auto role = [](const char* setting) { return json{{"content", "<|end|>"}, {setting, true}}; };
+  const char *config = "tokenizer_config.json", *map = "special_tokens_map.json";
+  const struct {
+    const char* file;
+    json content;
+    const char* says;
+    bool also_with_json = true;  // else tokenizer.json says it
+  } cases[] = {
+      {config, {{"add_prefix_space", true}}, ": \"add_prefix_space\" is true"},
+      {config, {{"add_bos_token", true}}, ": \"add_bos_token\" is true", false},
+      {config, {{"add_eos_token", true}}, ": \"add_eos_token\" is true", false},
+      {config, {{"eos_token", role("lstrip")}}, ": eos_token: \"<|end|>\": \"lstrip\" is true"},
+      {map, {{"pad_token", role("rstrip")}}, ": pad_token: \"<|end|>\": \"rstrip\" is true"},
+      {map, {{"unk_token", role("single_word")}}, ": unk_token: \"<|end|>\": \"single_word\" is true"},
+      {map,
+       {{"additional_special_tokens", {"<x>", role("lstrip")}}},
+       ": additional_special_tokens: \"<|end|>\": \"lstrip\" is true"},
+      {map, {{"pad_token", role("normalized")}}, ""},  // nothing here normalizes
+      {config, {{"add_prefix_space", nullptr}, {"add_bos_token", false}}, ""},
+  };
+  for (const std::string with : {"vocab.json", "tokenizer.json"})
+    for (const auto& [file, content, says, also_with_json] : cases) {
+      CAPTURE(with);
+      CAPTURE(content.dump());
+      const Scratch scratch;
+      save_tokenizer(small_tokenizer(), scratch.directory);
+      std::filesystem::remove(scratch.directory / (with == "vocab.json" ? "tokenizer.json" : "vocab.json"));
+      write(scratch.directory / file, content.dump());
+      const std::string message = refusal(scratch.directory);
+      const bool refused = *says && (also_with_json || with == "vocab.json");
+      CHECK(message.starts_with(refused ? (scratch.directory / file).string() + says : ""));
+      CHECK(message.empty() == !refused);
+    }
+}
+
 TEST_CASE(
     "tokenizer files: a role makes a token of tokenizer.json special, but not one of a merge or a byte") {
   const Scratch scratch;
