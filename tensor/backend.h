@@ -30,7 +30,8 @@ enum class Distribution : uint8_t { uniform, normal };  // [0, 1); mean 0 and de
 struct CrossEntropy {
   int32_t ignore = -100;  // rows with this target count for nothing
   double smoothing = 0;   // share of the target's probability that is spread over all classes
-  In count = {};          // one f64 the sum over rows is divided by; nothing: as many as count
+  // One f64, where the logits are, that the sum over rows is divided by; nothing: as many as count.
+  In count = {};
 
   void operands(auto&& visit) { count.operands(visit); }
 };
