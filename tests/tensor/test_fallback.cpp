@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tensor/profile/profile_backend.h"
+#include "tensor/recycle.h"
 #include "tensor/reference/reference_backend.h"
 #include "tests/support/heap.h"
 #include "tests/support/run_case.h"
@@ -117,6 +118,16 @@ TEST_CASE("numbers on their way to a device and back leave no memory behind on t
   CHECK(in_use() <= before + (1 << 20));
 }
 #endif
+
+// More blocks of a size than any other test has left.
+TEST_CASE("of recycled memory only small blocks are kept") {
+  if (!heap_is_counted()) return;
+  const size_t bytes = 64 << 20, before = ::mallinfo2().hblkhd;
+  void* blocks[8];
+  for (void*& block : blocks) block = take_recycled(bytes);
+  for (void* block : blocks) recycle(block, bytes);
+  CHECK(::mallinfo2().hblkhd <= before + (1 << 20));
+}
 
 TEST_CASE("what a backend lacks is noted once, and the profile and the table of ops show it") {
   FarBackend far;
