@@ -62,7 +62,7 @@ TEST_CASE("every op on a backend without kernels has the bits of the reference")
                                    dtype, reference));
           there.push_back(here.back().to(far));
         }
-        const Outcome wanted = run(row, here, layout), got = run(row, there, layout);
+        const Computed wanted = run(row, here, layout), got = run(row, there, layout);
         CHECK(same_bits(got.y, wanted.y));
         REQUIRE(got.gradients.size() == wanted.gradients.size());
         for (size_t i = 0; i < got.gradients.size(); ++i)
@@ -117,7 +117,6 @@ TEST_CASE("numbers on their way to a device and back leave no memory behind on t
   }
   CHECK(in_use() <= before + (1 << 20));
 }
-#endif
 
 // More blocks of a size than any other test has left.
 TEST_CASE("of recycled memory only small blocks are kept") {
@@ -128,6 +127,7 @@ TEST_CASE("of recycled memory only small blocks are kept") {
   for (void* block : blocks) recycle(block, bytes);
   CHECK(::mallinfo2().hblkhd <= before + (1 << 20));
 }
+#endif
 
 TEST_CASE("what a backend lacks is noted once, and the profile and the table of ops show it") {
   FarBackend far;
