@@ -73,8 +73,7 @@ Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const
       parts_(parts_of(team.rank(), team.size(), static_cast<int>(settings.shards))),
       own_(slices_.pieces(parts_.first, parts_.last)),
       optimizer_(make_optimizer(settings, slices_.leaves(own_))),
-      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)},
-              LoaderOrder::epochs, counted),
+      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}, counted),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
       next_inputs_(shard_.rows * settings.context),
       next_targets_(shard_.rows * settings.context),
@@ -263,7 +262,7 @@ Trainer::Step Trainer::step(const Look& look) {
   if (std::isfinite(result.loss) && std::isfinite(result.gradient_norm)) return result;
   const int64_t step = steps();
   optimizer_->take_back_step();
-  loader_ = Loader(data_, shard_.rows, settings_.context, batches_before, LoaderOrder::epochs, counted_);
+  loader_ = Loader(data_, shard_.rows, settings_.context, batches_before, counted_);
   dropout_random_.counter = draws_before;
   scaler_ = scaler_before;
   usual_norm_ = usual_before;
@@ -336,9 +335,8 @@ void Trainer::restore(const Json& state, const NamedTensors& optimizer_state) {
           settings_.steps);
     load_optimizer(optimizer_state, step);
     const auto& loader = state.at("loader");
-    loader_ =
-        Loader(data_, shard_.rows, settings_.context,
-               {loader.at("seed"), loader.at("epoch"), loader.at("position")}, LoaderOrder::epochs, counted_);
+    loader_ = Loader(data_, shard_.rows, settings_.context,
+                     {loader.at("seed"), loader.at("epoch"), loader.at("position")}, counted_);
     dropout_random_.counter = state.at("dropout_counter");
     if (precision_ == DType::f16) {
       const auto& scaler = state.at("loss_scaler");

@@ -302,7 +302,7 @@ TEST_CASE("only answers count, where that is asked for") {
   CHECK(evaluation.batch(0, inputs, targets) == 3);
   CHECK(targets == std::vector<int32_t>{-100, -100, 8, 4, 0, -100});
   CHECK(evaluation.batch(1, inputs, targets) == 1);
-  Loader loader(tokens, 1, 6, {.seed = 1}, LoaderOrder::random, &counted);
+  Loader loader(tokens, 1, 6, {.seed = 1}, &counted);
   for (int i = 0; i < 20; ++i) {
     loader.next(inputs, targets);
     for (size_t t = 0; t < 6; ++t)
