@@ -11,9 +11,11 @@ std::string to_text(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string json_string(const std::string& text) { return Json(text).dump(-1, ' ', /*ensure_ascii=*/true); }
+
 std::string printable(const std::string& text) {
-  const std::string quoted = Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
-  return quoted.size() <= 82 ? quoted.substr(1, quoted.size() - 2) : quoted.substr(1, 80) + "...";
+  const std::string whole = Json(text).dump(-1, ' ', true, Json::error_handler_t::replace);
+  return whole.size() <= 82 ? whole.substr(1, whole.size() - 2) : whole.substr(1, 80) + "...";
 }
 
 }  // namespace chapbook
