@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "tensor/operands.h"
+
 namespace chapbook {
 
 // ---- Shapes: what moves forward moves back
@@ -125,11 +127,15 @@ Variable where(const Tensor& condition, const Variable& p, const Variable& q) {
 Variable operator+(const Variable& a, double b) {
   return record("add", a.value() + b, {{a, [](const Tensor& dy) { return dy; }}});
 }
-Variable operator-(const Variable& a, double b) { return a + -b; }
+Variable operator-(const Variable& a, double b) {
+  return record("sub", a.value() - b, {{a, [](const Tensor& dy) { return dy; }}});
+}
 Variable operator*(const Variable& a, double b) {
   return record("mul", a.value() * b, {{a, [b](const Tensor& dy) { return dy * b; }}});
 }
-Variable operator/(const Variable& a, double b) { return a * (1 / b); }
+Variable operator/(const Variable& a, double b) {
+  return record("div", a.value() / b, {{a, [b](const Tensor& dy) { return dy / b; }}});
+}
 
 // ---- Elementwise, one operand
 
@@ -193,6 +199,8 @@ Variable gelu_erf(const Variable& x) {
 }
 
 Variable gated_silu(const Variable& gate, const Variable& x) {
+  check_same_kind("gated_silu", gate.value(), x.value());
+  check_same_shape("gated_silu", gate.value(), x.value());
   return record(
       "gated_silu", silu(gate.value()) * x.value(),
       {{gate, [gate = gate.value(), x = x.value()](const Tensor& dy) { return silu_backward(gate, dy * x); }},
@@ -200,6 +208,7 @@ Variable gated_silu(const Variable& gate, const Variable& x) {
 }
 
 Variable dropout(const Variable& x, double p, Random& random) {
+  check_float("dropout", x.value());
   check(p >= 0 && p < 1, "dropout: probability {} is not in [0, 1)", p);
   if (p == 0) return x;
   const Tensor u = uniform(x.shape(), random, DType::f32, x.value().backend());
@@ -273,11 +282,14 @@ static std::array<Tensor, 2> linear_gradients(const Tensor& x, const Tensor& dy,
 
 // What is read with x lies where x does: an epilogue is given as views, and these do not say.
 static const Tensor& beside(const Variable& operand, const Tensor& x, const char* op) {
-  const Tensor& value = operand.value();
-  check(!value || &value.backend() == &x.backend(),
-        "{}: one operand is on '{}', the other on '{}'; move one with to()", op, x.backend().name(),
-        value ? value.backend().name() : "");
-  return value;
+  if (operand) check_same_backend(op, x, operand.value());
+  return operand.value();
+}
+
+// All parameters of a product are of the first one's dtype, as their gradients will be.
+static void check_parameters(const char* op, std::initializer_list<Variable> parameters) {
+  for (const Variable& each : parameters)
+    if (each) check_same_kind(op, parameters.begin()->value(), each.value());
 }
 
 // A parameter as the product with x reads it: an f32 one is rounded to x's half type.
@@ -292,6 +304,7 @@ static Tensor dense(const Tensor& x) { return x ? x.as_contiguous() : x; }
 // y = x W + b + residual:  dx = dy W^T, and the residual's gradient is dy.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias, const Variable& residual) {
   check(weight.shape().rank == 2, "linear: the weight has shape {}, not (in, out)", weight.shape());
+  check_parameters("linear", {weight, bias});
   const Tensor w = rounded(weight, x.value(), "linear"), b = dense(rounded(bias, x.value(), "linear"));
   const Tensor added = dense(beside(residual, x.value(), "linear"));
   const Tensor y = matmul(x.value(), w, {.bias = b.view(), .residual = added.view()});
@@ -309,6 +322,7 @@ Variable mlp(const Variable& x, const Variable& w1, const Variable& b1, const Va
              const Variable& b2, const Variable& residual) {
   for (const Variable& weight : {w1, w2})
     check(weight.shape().rank == 2, "mlp: a weight has shape {}, not (in, out)", weight.shape());
+  check_parameters("mlp", {w1, b1, w2, b2});
   const auto read = [&](const Variable& parameter) { return rounded(parameter, x.value(), "mlp"); };
   const Tensor first = dense(read(b1)), second = dense(read(b2)), weight1 = read(w1), weight2 = read(w2);
   const Tensor added = dense(beside(residual, x.value(), "mlp"));
@@ -356,8 +370,7 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 // With r = 1 / sqrt(mean(x^2) + epsilon) and n = x r:  dx = r (dn - n mean(dn n)) for dn = dy w, and dw = the
 // sum of dy n over rows. All of it f32 where x is of a half type.
 Variable rms_norm(const Variable& x, const Variable& weight, double epsilon) {
-  check(x.shape().rank >= 1 && weight.shape() == Shape{x.size(-1)},
-        "rms_norm: weight {} does not fit the last axis of {}", weight.shape(), x.shape());
+  check_norm("rms_norm", x.value(), weight.value());
   const DType sums = wide(x.value().dtype());
   const auto row_means = [](const Tensor& t) {
     return sum_to(t, t.shape().with(-1, 1)) * (1 / static_cast<double>(t.size(-1)));
@@ -380,6 +393,7 @@ Variable gather_rows(const Variable& table, const Tensor& ids) {
 }
 
 Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntropy options) {
+  check(!options.count, "cross_entropy: a count is for Tensors; nothing would hold it until the way back");
   const auto [loss, log_sum] = cross_entropy(logits.value(), targets, options);
   return record("cross_entropy", loss,
                 {{logits, [=, x = logits.value(), log_sum = log_sum](const Tensor& dy) {
@@ -409,6 +423,14 @@ static Tensor turned(const Tensor& x, const Tensor& cos, const Tensor& sin) {
 // The way back turns back.
 Variable rotate(const Variable& x, const Tensor& cos_table, const Tensor& sin_table) {
   check(x.size(-1) % 2 == 0, "rotate: the last axis of {} is not even", x.shape());
+  check_float("rotate", x.value());
+  const Shape half = x.shape().with(-1, x.size(-1) / 2);
+  for (const Tensor* table : {&cos_table, &sin_table}) {
+    check_same_backend("rotate", x.value(), *table);
+    check_float("rotate", *table);
+    check(broadcast(table->shape(), half, "rotate") == half, "rotate: a table {} does not stretch to {}",
+          table->shape(), half);
+  }
   const Tensor cos = cos_table.to(x.value().dtype()), sin = sin_table.to(x.value().dtype());
   return record("rotate", turned(x.value(), cos, sin),
                 {{x, [cos, sin](const Tensor& dy) { return turned(dy, cos, -sin); }}});

@@ -51,7 +51,7 @@ Variable matmul(const Variable& a, const Variable& b);
 // composition of the ops above. Biases and the residual may be nothing.
 //
 // Weights and biases may be f32 where x is of a half type: they are rounded for the product, and their
-// gradients are computed in f32. That is how a model trains in mixed precision.
+// gradients are computed in f32. That is how a model trains in mixed precision. All are of one dtype.
 //
 // x (..., in), weight (in, out), bias (out), residual (..., out): x W + b + residual.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
@@ -72,7 +72,7 @@ Variable rms_norm(const Variable& x, const Variable& weight, double epsilon);
 Variable gather_rows(const Variable& table, const Tensor& ids);
 Variable cross_entropy(const Variable& logits, const Tensor& targets, CrossEntropy options = {});
 
-// silu(gate) * x, of which only the two operands are kept.
+// silu(gate) * x of one shape, of which only the two operands are kept.
 Variable gated_silu(const Variable& gate, const Variable& x);
 // Numbers i and i + D / 2 of a row of x (..., D) are a point in the plane, which is turned by the angle of
 // this cosine and sine; cos and sin stretch to (..., D / 2).

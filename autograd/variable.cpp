@@ -5,6 +5,7 @@
 #include <queue>
 
 #include "autograd/watch.h"
+#include "tensor/operands.h"
 #include "tensor/ops.h"
 
 namespace chapbook {
@@ -58,9 +59,10 @@ const Tensor& Variable::gradient() const {
 void Variable::set_gradient(Tensor gradient) const {
   if (!gradient && !node_) return;  // a constant has none to clear
   check(node_ && node_->edges.empty() && !node_->used, "gradient: only a parameter keeps its gradient");
-  check(!gradient || (gradient.shape() == node_->shape && gradient.dtype() == value_.dtype()),
-        "gradient: {} in {} for a value of shape {} in {}", gradient.shape(), name_of(gradient.dtype()),
-        node_->shape, name_of(value_.dtype()));
+  if (gradient) {
+    check_same_kind("gradient", value_, gradient);
+    check_same_shape("gradient", value_, gradient);
+  }
   node_->gradient_ = std::move(gradient);
 }
 

@@ -57,17 +57,12 @@ uint64_t permuted_index(uint64_t index, uint64_t size, uint64_t key) {
 }
 
 Loader::Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, LoaderState state,
-               LoaderOrder order, const std::vector<bool>* counted)
-    : tokens_(tokens),
-      batch_size_(batch_size),
-      context_(context),
-      state_(state),
-      order_(order),
-      counted_(counted) {
+               const std::vector<bool>* counted)
+    : tokens_(tokens), batch_size_(batch_size), context_(context), state_(state), counted_(counted) {
   check_sizes(tokens, batch_size, context, context + 1);
   check(state.epoch >= 0 && state.position >= 0, "loader: epoch {} and position {} must not be negative",
         state.epoch, state.position);
-  check(order == LoaderOrder::random || state.position <= windows_in_epoch(),
+  check(state.position <= windows_in_epoch(),
         "loader: position {} is past the {} windows of the epoch; was the state saved with other data or "
         "another context?",
         state.position, windows_in_epoch());
@@ -86,11 +81,6 @@ int64_t Loader::windows_in_epoch() const {
 
 // Where the next window begins; moves the state past it.
 int64_t Loader::next_window() {
-  if (order_ == LoaderOrder::random) {
-    const uint64_t begins = tokens_.size() - static_cast<uint64_t>(context_);
-    Random random{state_.seed, static_cast<uint64_t>(state_.position++)};
-    return static_cast<int64_t>(random.below(begins));
-  }
   if (state_.position == windows_in_epoch()) {
     ++state_.epoch;
     state_.position = 0;

@@ -10,11 +10,6 @@ namespace chapbook {
 
 inline constexpr int32_t ignored_target = -100;  // marks a target that does not count in the loss
 
-enum class LoaderOrder {
-  epochs,  // every window once per epoch, in random order
-  random,  // windows that begin anywhere, drawn with replacement
-};
-
 // Where a loader is: what a checkpoint saves.
 struct LoaderState {
   uint64_t seed = 0;
@@ -26,15 +21,15 @@ struct LoaderState {
 
 // An endless stream of training batches.
 //
-// In an epoch the tokens are cut into windows of T, from a random offset below T that differs between epochs.
-// The tokens before the offset and after the last whole window, fewer than 2 T, wait for another epoch. A
-// batch may begin in one epoch and end in the next.
+// An epoch visits every window once, in random order: the tokens are cut into windows of T, from a random
+// offset below T that differs between epochs. The tokens before the offset and after the last whole window,
+// fewer than 2 T, wait for another epoch. A batch may begin in one epoch and end in the next.
 class Loader {
  public:
   // The tokens must outlive the loader. Throws Error unless there are at least context + 1 of them. Of tokens
   // that are not `counted`, where that is told (see answers.h), the targets are ignored.
   Loader(std::span<const uint16_t> tokens, int64_t batch_size, int64_t context, LoaderState state,
-         LoaderOrder order = LoaderOrder::epochs, const std::vector<bool>* counted = nullptr);
+         const std::vector<bool>* counted = nullptr);
 
   // Fills the next batch; inputs and targets: (B, T), row by row.
   void next(std::span<int32_t> inputs, std::span<int32_t> targets);
@@ -52,7 +47,6 @@ class Loader {
   std::span<const uint16_t> tokens_;
   int64_t batch_size_, context_;
   LoaderState state_;
-  LoaderOrder order_;
   const std::vector<bool>* counted_;
 };
 
@@ -83,13 +77,13 @@ class EvaluationLoader {
                    const std::vector<bool>* counted = nullptr);
 
   int64_t batches() const;
-  int64_t targets() const { return tokens_.size() - 1; }  // that count, in all batches
 
   // Fills batch `index` (0 .. batches() - 1); inputs and targets: (B, T). Returns how many targets count.
   int64_t batch(int64_t index, std::span<int32_t> inputs, std::span<int32_t> targets) const;
 
  private:
   int64_t windows() const;
+  int64_t targets() const { return tokens_.size() - 1; }  // that count, in all batches
 
   TokenIds tokens_;
   int64_t batch_size_, context_, stride_;

@@ -229,10 +229,12 @@ bool Text::is_json_lines(const Part& part) {
 void Text::read_part(const Part& part, const std::function<bool(std::string_view)>& block) {
   const std::shared_ptr<std::FILE> file = part.copy ? part.copy : open_text(part.path);
   bool fine = std::fseek(file.get(), part.begin, SEEK_SET) == 0;
+  int error = errno;
   std::string buffer(size_t{1} << 16, '\0');
   for (int64_t at = part.begin; fine && at < part.end;) {
     const size_t wanted = static_cast<size_t>(std::min<int64_t>(part.end - at, buffer.size()));
     const size_t size = std::fread(buffer.data(), 1, wanted, file.get());
+    error = errno;  // `block` may change it
     const std::string_view bytes = std::string_view(buffer).substr(0, size);
     if (at == 0 || bytes.find('\0') != bytes.npos)
       if (const std::string is = not_text(bytes); !is.empty())
@@ -242,7 +244,7 @@ void Text::read_part(const Part& part, const std::function<bool(std::string_view
     at += static_cast<int64_t>(size);
   }
   check(fine, "text {}: cannot be read: {}", part.path.string(),
-        std::ferror(file.get()) ? std::strerror(errno) : "it has become shorter meanwhile");
+        std::ferror(file.get()) ? std::strerror(error) : "it has become shorter meanwhile");
 }
 
 void Text::read(const StorySink& sink) const {

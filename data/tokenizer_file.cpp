@@ -242,8 +242,6 @@ Tokenizer load_tokenizer_json(const path& file_path, const Beside& beside) {
 
 // ---- Writing
 
-std::string quoted(const std::string& text) { return json(text).dump(-1, ' ', /*ensure_ascii=*/true); }
-
 std::string spelling(const Tokenizer& tokenizer, int32_t id) {
   const std::string_view bytes = tokenizer.token_bytes(id);
   return tokenizer.is_special(id) ? std::string(bytes) : to_printable(bytes);
@@ -253,7 +251,7 @@ std::string spelling(const Tokenizer& tokenizer, int32_t id) {
 std::string vocabulary_text(const Tokenizer& tokenizer, std::string_view separator) {
   std::string text = "{";
   for (int32_t id = 0; id < tokenizer.vocabulary_size(); ++id) {
-    text += fmt::format("{}{}: {}", id == 0 ? "" : separator, quoted(spelling(tokenizer, id)), id);
+    text += fmt::format("{}{}: {}", id == 0 ? "" : separator, json_string(spelling(tokenizer, id)), id);
   }
   return text + "}";
 }
@@ -283,7 +281,7 @@ std::string tokenizer_json_text(const Tokenizer& tokenizer) {
   text += fmt::format("    \"vocab\": {},\n    \"merges\": [", vocabulary_text(tokenizer, ",\n      "));
   const char* separator = "\n      ";
   for (const auto& [left, right] : tokenizer.merges()) {
-    text += separator + quoted(spelling(tokenizer, left) + " " + spelling(tokenizer, right));
+    text += separator + json_string(spelling(tokenizer, left) + " " + spelling(tokenizer, right));
     separator = ",\n      ";
   }
   return text + "\n    ]\n  }\n}";

@@ -8,8 +8,8 @@ namespace chapbook {
 
 struct Dropout {
   double probability = 0;
-  Random* random =
-      nullptr;  // where masks are drawn from; without one (evaluation, generation) nothing is dropped
+  // Where masks are drawn from; without one (evaluation, generation) nothing is dropped.
+  Random* random = nullptr;
 
   bool active() const { return random && probability > 0; }
   Variable operator()(const Variable& x) const { return active() ? dropout(x, probability, *random) : x; }

@@ -12,9 +12,8 @@ struct Embedding : Module {
   Embedding(int64_t rows, int64_t width, Backend& backend = default_backend())
       : weight(Variable::parameter(Tensor::zeros({rows, width}, DType::f32, backend))) {}
 
-  Variable operator()(const Tensor& ids) const {
-    return gather_rows(weight, ids);
-  }  // (...) i32 -> (..., width)
+  // (...) i32 -> (..., width)
+  Variable operator()(const Tensor& ids) const { return gather_rows(weight, ids); }
 
   void initialise(Random& random) override { start_random(weight, deviation, random); }
   void parts(PartVisitor& visit) override { visit("weight", weight); }

@@ -13,10 +13,7 @@ struct ActivationLayer : Module {
   void parts(PartVisitor&) override {}
 };
 using Relu = ActivationLayer<relu>;
-using Gelu = ActivationLayer<gelu>;
-using Silu = ActivationLayer<silu>;
 using Tanh = ActivationLayer<tanh>;
-using Sigmoid = ActivationLayer<sigmoid>;
 
 // Anything that is a Module and turns a Variable into a Variable: Sequential net(Linear(2, 8, true), Tanh(),
 // Linear(8, 2, true)). Its parts are called "0", "1", ...

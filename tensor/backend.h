@@ -30,7 +30,8 @@ enum class Distribution : uint8_t { uniform, normal };  // [0, 1); mean 0 and de
 struct CrossEntropy {
   int32_t ignore = -100;  // rows with this target count for nothing
   double smoothing = 0;   // share of the target's probability that is spread over all classes
-  In count = {};          // one f64 the sum over rows is divided by; nothing: as many as count
+  // One f64, where the logits are, that the sum over rows is divided by; nothing: as many as count.
+  In count = {};
 
   void operands(auto&& visit) { count.operands(visit); }
 };
@@ -65,12 +66,15 @@ inline constexpr int64_t few_rows = 16;
 // write all of y again.
 enum class Activation : uint8_t { none, gelu, gelu_backward };
 struct Epilogue {
-  In bias = {};      // (n): added to every row; like all of these, of y's dtype
-  In residual = {};  // like y; may be y itself: then the product is added to what y holds
+  // (n): added to every row; like all of these, of y's dtype.
+  In bias = {};
+  // Like y; may be y itself: then the product is added to what y holds.
+  In residual = {};
   Activation activation = Activation::none;
-  View before =
-      {};           // like y. gelu: a b + bias is kept here, if given. gelu_backward: y = gelu'(before) (a b)
-  Out b_sums = {};  // (n): the sum of b's rows is written here; where b is a gradient, it is that of a bias
+  // Like y. gelu: a b + bias is kept here, if given. gelu_backward: y = gelu'(before) (a b).
+  View before = {};
+  // (n): the sum of b's rows is written here; where b is a gradient, it is that of a bias.
+  Out b_sums = {};
 
   bool nothing() const { return !bias && !residual && !b_sums && activation == Activation::none; }
   void operands(auto&& visit) {

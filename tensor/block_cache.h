@@ -2,9 +2,11 @@
 // same sizes every time and fresh memory is slow to touch. Counts the bytes in use.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace chapbook {
@@ -48,6 +50,27 @@ class BlockCache {
   std::unordered_map<void*, int> reserve_of_;  // of the blocks that are in one
   int open_ = 0, last_ = 0;                    // reserves by number; 0: none
   size_t live_ = 0, peak_ = 0;
+};
+
+// `count` numbers for the length of a call, on whatever backend the cache is of. They go back at once when it
+// ends: on a device, whoever takes them next comes later on the same stream.
+template <class T>
+class Scratch {
+ public:
+  Scratch(BlockCache& cache, int64_t count)
+      : cache_(&cache), bytes_(static_cast<size_t>(count) * sizeof(T)), data_(cache.take(bytes_)) {}
+  Scratch(Scratch&& other) noexcept
+      : cache_(other.cache_), bytes_(other.bytes_), data_(std::exchange(other.data_, nullptr)) {}
+  ~Scratch() {
+    if (data_) cache_->give_back(data_, bytes_);
+  }
+  T* data() const { return static_cast<T*>(data_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  BlockCache* cache_;
+  size_t bytes_;
+  void* data_;
 };
 
 }  // namespace chapbook

@@ -5,6 +5,7 @@
 // itself would vanish if it were divided.
 #include <array>
 
+#include "tensor/operands.h"
 #include "tensor/ops.h"
 
 namespace chapbook {
@@ -44,9 +45,8 @@ HeadLoss linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tenso
   check(targets.shape() == x.shape().without(-1), "{}: targets {} do not fit x {}", op, targets.shape(),
         x.shape());
   Backend& backend = x.backend();
-  for (const Tensor* other : {&weight, &targets})
-    check(&other->backend() == &backend, "{}: one operand is on '{}', the other on '{}'; move one with to()",
-          op, backend.name(), other->backend().name());
+  for (const Tensor* other : {&weight, &targets}) check_same_backend(op, x, *other);
+  check(!options.count, "{}: it counts the rows itself; a count is for cross_entropy", op);
   check(x.count() > 0, "{}: there are no rows in {}", op, x.shape());
   const Tensor rows = x.reshape({-1, x.size(-1)}), ids = targets.reshape({-1});
   const int64_t N = rows.size(0), C = rows.size(1), V = weight.size(0), tile = logits_at_once(N, V, backend);

@@ -13,6 +13,8 @@ std::string to_text(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string json_string(const std::string& text) { return Json(text).dump(-1, ' ', /*ensure_ascii=*/true); }
+
 std::string printable(std::string_view text) {
   constexpr size_t most = 80;
   size_t end = std::min(text.size(), most);

@@ -27,6 +27,9 @@ Json try_parse_json(std::string_view text);  // gives a value with is_discarded(
 // One line, or with `indent` spaces a level; bytes that are not UTF-8 are replaced.
 std::string to_text(const Json& json, int indent = -1);
 
+// A text as JSON has it, in quotes and in ASCII. Throws Json::type_error where it is not UTF-8.
+std::string json_string(const std::string& text);
+
 // A text of somebody else's, from a file or a client, as an error may show it: on one line, in ASCII, and cut
 // between two characters where it is longer than 80 bytes.
 std::string printable(std::string_view text);

@@ -88,7 +88,7 @@ double operations(const Epilogue& epilogue, const View& b, const View& y) {
 }
 
 // The places all queries of all heads see together.
-double visible(const View& q, const View& k) {
+double seen_places(const View& q, const View& k) {
   const double T = size(q, 2), S = size(k, 2);
   return size(q, 0) * size(q, 1) * (T * (S - T) + T * (T + 1) / 2);
 }

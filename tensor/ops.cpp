@@ -1,26 +1,8 @@
 #include "tensor/ops.h"
 
+#include "tensor/operands.h"
+
 namespace chapbook {
-
-// Operands of one op live on one backend.
-static void check_same_backend(const char* op, const Tensor& a, const Tensor& b) {
-  check(&a.backend() == &b.backend(), "{}: one operand is on '{}', the other on '{}'; move one with to()", op,
-        a.backend().name(), b.backend().name());
-}
-
-static void check_same_kind(const char* op, const Tensor& a, const Tensor& b) {
-  check_same_backend(op, a, b);
-  check(a.dtype() == b.dtype(), "{}: {} and {} do not mix; convert one with to()", op, name_of(a.dtype()),
-        name_of(b.dtype()));
-}
-
-static void check_same_shape(const char* op, const Tensor& a, const Tensor& b) {
-  check(a.shape() == b.shape(), "{}: shapes {} and {} differ", op, a.shape(), b.shape());
-}
-
-static void check_float(const char* op, const Tensor& x) {
-  check(is_float(x.dtype()), "{}: wants floating-point numbers, not {}", op, name_of(x.dtype()));
-}
 
 // What a forward pass kept for the way back.
 static void check_saved(const char* op, const char* what, const Tensor& saved, const Tensor& x,
@@ -52,7 +34,12 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   return y;
 }
 
+// A fraction would be cut off before the real numbers are computed with: 8 * 0.5 would be 0.
 Tensor scalar(double value, const Tensor& like) {
+  const bool held = is_float(like.dtype()) || visit(like.dtype(), [&]<class T>(Type<T>) {
+                      return number_as<double>(number_as<T>(value)) == value;
+                    });
+  check(held, "scalar: {} does not hold {}; convert the tensor with to()", name_of(like.dtype()), value);
   return Tensor::full({}, value, like.dtype(), like.backend());
 }
 
@@ -157,6 +144,8 @@ static Tensor matmul_rows(const Tensor& a, const Tensor& b, Epilogue epilogue, D
   fits(epilogue.b_sums, {b.size(1)}, "sum of rows");
   fits(epilogue.residual, shape, "residual");
   fits(epilogue.before, shape, "GELU's x");
+  check(epilogue.before || epilogue.activation != Activation::gelu_backward,
+        "matmul: the way back of a GELU wants its x in `before`");
   for (View* like_y : std::initializer_list<View*>{&epilogue.residual, &epilogue.before})
     if (*like_y) *like_y = View{like_y->data, y.dtype(), y.shape(), y.view().strides};
   a.backend().matmul(rows.view(), b.view(), y.view(), epilogue);
@@ -247,18 +236,8 @@ Tensor log_softmax_backward(const Tensor& y, const Tensor& dy, int axis) {
   });
 }
 
-static void check_layer_norm(const char* op, const Tensor& x, const Tensor& weight) {
-  check_float(op, x);
-  check_same_backend(op, x, weight);
-  check(weight.dtype() == x.dtype() || weight.dtype() == wide(x.dtype()),
-        "{}: a weight of {} does not go with {}; convert it with to()", op, name_of(weight.dtype()),
-        name_of(x.dtype()));
-  check(x.rank() >= 1 && weight.shape() == Shape{x.size(-1)},
-        "{}: weight {} does not fit the last axis of {}", op, weight.shape(), x.shape());
-}
-
 LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon) {
-  check_layer_norm("layer_norm", x, weight);
+  check_norm("layer_norm", x, weight);
   if (bias) {
     check_same_kind("layer_norm", weight, bias);
     check(bias.shape() == weight.shape(), "layer_norm: bias {} and weight {} differ", bias.shape(),
@@ -277,7 +256,7 @@ LayerNormed layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias
 
 LayerNormGradients layer_norm_backward(const Tensor& x, const Tensor& weight, const LayerNormed& saved,
                                        const Tensor& dy) {
-  check_layer_norm("layer_norm_backward", x, weight);
+  check_norm("layer_norm_backward", x, weight);
   check_same_kind("layer_norm_backward", x, dy);
   check_same_shape("layer_norm_backward", x, dy);
   const Tensor rows = as_rows(x), dy_rows = as_rows(dy);
@@ -328,6 +307,8 @@ static void check_cross_entropy(const char* op, const Tensor& logits, const Tens
         "{}: targets {} do not fit logits {}", op, targets.shape(), logits.shape());
   check(options.smoothing >= 0 && options.smoothing <= 1, "{}: a smoothing of {}; it is a share, 0 to 1", op,
         options.smoothing);
+  check(!options.count || (options.count.dtype == DType::f64 && options.count.count() == 1),
+        "{}: the count is {} of {}, not one f64", op, options.count.shape, name_of(options.count.dtype));
   check_ids(op, targets, logits.size(-1), options.ignore);
 }
 

@@ -30,7 +30,9 @@ inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 
-Tensor scalar(double value, const Tensor& like);  // one number of the same dtype and backend
+// One number of the same dtype and backend. Throws where that is a dtype of integers that does not hold it:
+// i32 * 0.5 would be i32 * 0.
+Tensor scalar(double value, const Tensor& like);
 inline Tensor operator+(const Tensor& a, double b) { return add(a, scalar(b, a)); }
 inline Tensor operator-(const Tensor& a, double b) { return sub(a, scalar(b, a)); }
 inline Tensor operator*(const Tensor& a, double b) { return mul(a, scalar(b, a)); }

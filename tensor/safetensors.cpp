@@ -204,9 +204,9 @@ Header read_header(os::File& file, const std::string& path, const Wanted& wanted
 
 int64_t bytes_of(const Tensor& x) { return x.count() * size_of(x.dtype()); }
 
-std::string quoted(const std::string& path, const std::string& text) {
+std::string in_header(const std::string& path, const std::string& text) {
   try {
-    return json(text).dump();
+    return json_string(text);
   } catch (const json::exception&) {
     fail("{}: not written: a name or a text of its header is not UTF-8", path);
   }
@@ -228,7 +228,8 @@ std::string make_header(const std::string& path, const NamedTensors& tensors,
                         const std::vector<size_t>& order,
                         const std::map<std::string, std::string>& metadata) {
   std::vector<std::string> parts;
-  for (const auto& [key, text] : metadata) parts.push_back(quoted(path, key) + ":" + quoted(path, text));
+  for (const auto& [key, text] : metadata)
+    parts.push_back(in_header(path, key) + ":" + in_header(path, text));
   if (!parts.empty()) parts = {fmt::format("\"__metadata__\":{{{}}}", fmt::join(parts, ","))};
 
   std::vector<int64_t> begin(tensors.size());
@@ -245,7 +246,7 @@ std::string make_header(const std::string& path, const NamedTensors& tensors,
     const auto dtype = std::find_if(std::begin(dtypes), std::end(dtypes),
                                     [&x = x](auto& known) { return known.first == x.dtype(); });
     parts.push_back(fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                                quoted(path, name), dtype->second, fmt::join(x.shape(), ","), begin[i],
+                                in_header(path, name), dtype->second, fmt::join(x.shape(), ","), begin[i],
                                 begin[i] + bytes_of(x)));
   }
   std::string header = fmt::format("{{{}}}", fmt::join(parts, ","));

@@ -7,36 +7,17 @@
 
 #include "apps/run/family.h"
 #include "data/loader.h"
-#include "tensor/kernel_call.h"
+#include "tensor/backend_around.h"
 #include "tensor/ops.h"
 
 namespace chapbook {
 namespace {
 
-// Hands every call on. What a fault does otherwise, it overrides.
-class Faulty : public Backend {
+// What a fault does otherwise, it overrides.
+class Faulty : public BackendAround {
  public:
-  explicit Faulty(Backend& wrapped) : wrapped_(wrapped), name_("broken " + std::string(wrapped.name())) {}
-  ~Faulty() override { blocks().trim(); }
-  std::string_view name() const override { return name_; }
-  void* allocate(size_t bytes) override { return wrapped_.allocate(bytes); }
-  void release(void* block) noexcept override { wrapped_.release(block); }
-  void hand_out(void* block, size_t bytes) noexcept override { wrapped_.hand_out(block, bytes); }
-  void upload(const void* host, void* here, size_t bytes) override { wrapped_.upload(host, here, bytes); }
-  void download(const void* here, void* host, size_t bytes) override { wrapped_.download(here, host, bytes); }
-  void synchronize() override { wrapped_.synchronize(); }
-  bool trains_in(DType dtype) const override { return wrapped_.trains_in(dtype); }
-  bool faster_in(DType dtype) const override { return wrapped_.faster_in(dtype); }
-  int64_t numbers_at_once() const override { return wrapped_.numbers_at_once(); }
-  bool in_host_memory() const override { return wrapped_.in_host_memory(); }
+  explicit Faulty(Backend& wrapped) : BackendAround(wrapped, "broken") {}
   Backend& sound() const { return wrapped_; }
-
- protected:
-  void without_kernel(KernelCall& call) override { call.on(wrapped_); }
-  Backend& wrapped_;
-
- private:
-  std::string name_;
 };
 
 // Each query sees some keys more than it should; behind the last key they are zeros. Query t sees keys 0 to S

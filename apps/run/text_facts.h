@@ -9,8 +9,8 @@ namespace chapbook {
 
 struct TextFacts {
   int64_t stories = 0, bytes = 0, tokens = 0;  // kept, without what was dropped
-  int64_t duplicates =
-      0;  // stories that came before on this side; longer ones than a piece (data/split.h) are not looked at
+  // Stories that came before on this side; longer ones than a piece (data/split.h) are not looked at.
+  int64_t duplicates = 0;
   int64_t leaked = 0;    // of validation: stories that are among those to train on
   int64_t mojibake = 0;  // characters that look misread (data/quality.h), before they were repaired
   uint64_t hash = 0xCBF29CE484222325u;  // of all stories in their order, blind to white space between words

@@ -73,8 +73,7 @@ Trainer::Trainer(const Settings& settings, LanguageModel& model, std::span<const
       parts_(parts_of(team.rank(), team.size(), static_cast<int>(settings.shards))),
       own_(slices_.pieces(parts_.first, parts_.last)),
       optimizer_(make_optimizer(settings, slices_.leaves(own_))),
-      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)},
-              LoaderOrder::epochs, counted),
+      loader_(tokens, shard_.rows, settings.context, {.seed = static_cast<uint64_t>(settings.seed)}, counted),
       dropout_random_{static_cast<uint64_t>(settings.seed) ^ dropout_stream},
       next_inputs_(shard_.rows * settings.context),
       next_targets_(shard_.rows * settings.context),
@@ -109,7 +108,7 @@ Tensor Trainer::compute() {
 }
 
 void Trainer::read_from(const LoaderState& place) {
-  loader_ = Loader(data_, shard_.rows, settings_.context, place, LoaderOrder::epochs, counted_);
+  loader_ = Loader(data_, shard_.rows, settings_.context, place, counted_);
 }
 
 // Of those that other workers compute.

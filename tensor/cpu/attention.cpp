@@ -22,7 +22,6 @@ namespace chapbook {
 
 namespace {
 
-using cpu::offset_of;
 using cpu::scratch;
 
 typedef float Vector __attribute__((vector_size(64), aligned(4)));  // may be loaded from any address

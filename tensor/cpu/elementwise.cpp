@@ -12,7 +12,6 @@ namespace chapbook {
 namespace {
 
 using cpu::grain;
-using cpu::Loop;
 using cpu::scratch;
 
 // Operand and result may be the same memory, so each loop promises the compiler that elements do not depend

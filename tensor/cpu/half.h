@@ -71,42 +71,33 @@ inline void write_row(const float* row, int64_t n, const View& y, int64_t offset
 class Widened {
  public:
   explicit Widened(Backend& backend) : backend_(backend) {}
-  ~Widened() {
-    for (const Copy& copy : copies_) backend_.blocks().give_back(copy.room.data, bytes(copy.room));
-  }
-  Widened(const Widened&) = delete;
 
   // Lets a view point to room in f32, which holds its numbers if they will be read.
   void widen(View& x, bool read) {
     if (!is_half(x)) return;
     View room = in_order_of(x);
-    room.data = backend_.blocks().take(bytes(room));
-    copies_.push_back({&x, x, room});
-    if (read) backend_.copy(once(x), room);
+    Scratch<float> memory(backend_.blocks(), room.count());
+    room.data = memory.data();
+    copies_.push_back({&x, x, room, std::move(memory)});
+    if (read) backend_.copy(x.once(), room);
     x = room.broadcast_to(x.shape);
   }
   // Writes the numbers back to where a view pointed before.
   void round(const View& y) {
     for (const Copy& copy : copies_)
-      if (copy.view == &y) backend_.copy(copy.room, once(copy.original));
+      if (copy.view == &y) backend_.copy(copy.room, copy.original.once());
   }
 
  private:
   struct Copy {
     const View* view;
     View original, room;
+    Scratch<float> memory;  // of the room
   };
-  static size_t bytes(const View& room) { return static_cast<size_t>(room.count()) * sizeof(float); }
 
-  // Numbers that a stride of 0 repeats are there once.
-  static View once(View x) {
-    for (int axis = 0; axis < x.shape.rank; ++axis)
-      if (x.strides[axis] == 0 && x.shape[axis] > 1) x.shape[axis] = 1;
-    return x;
-  }
   // f32 without gaps whose axes follow each other as those of x do, so that copying walks both in order.
   static View in_order_of(const View& x) {
-    View room = once(x);
+    View room = x.once();
     room.dtype = DType::f32;
     int order[Shape::max_rank];  // the axes, that of the smallest stride first
     for (int axis = 0; axis < x.shape.rank; ++axis) {

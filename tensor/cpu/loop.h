@@ -12,9 +12,6 @@
 
 namespace chapbook::cpu {
 
-using chapbook::Loop;
-using chapbook::offset_of;
-
 // Elements a thread takes at a time: long enough to hide the hand-out, short enough to balance and to stay in
 // the cache.
 constexpr int64_t grain = 16384;

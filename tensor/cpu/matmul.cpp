@@ -13,20 +13,8 @@ namespace chapbook {
 
 using cpu::grain;
 using cpu::Matrix;
-using cpu::offset_of;
 
 namespace {
-
-// Memory for the length of a call.
-struct Borrowed {
-  BlockCache& cache;
-  size_t bytes;
-  void* data;
-  Borrowed(BlockCache& cache, int64_t bytes)
-      : cache(cache), bytes(static_cast<size_t>(bytes)), data(cache.take(this->bytes)) {}
-  ~Borrowed() { cache.give_back(data, bytes); }
-  Borrowed(const Borrowed&) = delete;
-};
 
 // Whether the last two axes can be read as a Matrix: along one of them, numbers lie side by side, and rows do
 // not overlap.
@@ -86,8 +74,8 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<const float> a, Matrix<cons
   if (m <= few_rows && !epilogue.b_sums && !adds) return cpu::gemm_skinny(m, n, k, a, b, y, epilogue);
   cpu::Gemm choice = cpu::gemm_choice();
   if (choice == cpu::Gemm::automatic) {
-    Borrowed trial(blocks, m * n * 4);  // y may hold what is to be added to
-    choice = cpu::faster_gemm(m, n, k, a, b, {static_cast<float*>(trial.data), n, 1});
+    const Scratch<float> trial(blocks, m * n);  // y may hold what is to be added to
+    choice = cpu::faster_gemm(m, n, k, a, b, {trial.data(), n, 1});
   }
   if (choice == cpu::Gemm::own) return cpu::gemm(m, n, k, a, b, y, epilogue);
   cpu::gemm_openblas(m, n, k, a, b, y, epilogue);
@@ -151,14 +139,14 @@ void CpuBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
       (y.strides[-1] == 1 || y.shape[-1] == 1) && (y.shape[-2] == 1 || y.strides[-2] >= y.shape[-1]);
   if (!writable) return reference_backend().matmul(a, b, y, epilogue);
   // Operands without a dense axis are copied first.
-  std::optional<Borrowed> copies[2];
+  std::optional<Scratch<std::byte>> copies[2];
   View* const operands[2] = {&a, &b};
   for (int i = 0; i < 2; ++i) {
     if (readable(*operands[i])) continue;
     View dense = *operands[i];
     dense.strides = contiguous_strides(dense.shape);
     copies[i].emplace(blocks(), dense.count() * size_of(dense.dtype));
-    dense.data = copies[i]->data;
+    dense.data = copies[i]->data();
     copy(*operands[i], dense);
     *operands[i] = dense;
   }

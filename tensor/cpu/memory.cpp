@@ -11,8 +11,6 @@ namespace chapbook {
 namespace {
 
 using cpu::grain;
-using cpu::Loop;
-using cpu::offset_of;
 
 // A transpose in blocks: walked row by row, every element read would be in another cache line. `across` is
 // the axis along which x lies side by side; y does so along the last.

@@ -14,8 +14,6 @@ namespace chapbook {
 namespace {
 
 using cpu::grain;
-using cpu::Loop;
-using cpu::offset_of;
 using cpu::scratch;
 
 // How each reduction combines; NaN wins over every number.

@@ -15,7 +15,6 @@ namespace chapbook {
 namespace {
 
 using cpu::grain;
-using cpu::offset_of;
 using cpu::read_row;
 using cpu::row_to_write;
 using cpu::scratch;

@@ -7,7 +7,6 @@
 #include "tensor/cuda/cuda_backend.h"
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/reduce.h"
-#include "tensor/cuda/scratch.h"
 #include "tensor/cuda/tiles.h"
 #include "tensor/cuda/visit_tiles.h"
 
@@ -141,7 +140,7 @@ void CudaBackend::attention_backward(In q, In k, In v, double scale, In y, In lo
     using N = Wide<T>;
     const Heads<T> qs(q), ks(k), vs(v), dys(dy);
     const Heads<N> log_sums(log_sum);
-    const Scratch<N> deltas(*this, heads * causal.T);
+    const Scratch<N> deltas(blocks(), heads * causal.T);
     if (causal.T > 0)
       launch<attention_deltas<T>>({{heads, blocks_for(causal.T, queries_of_block)}, {32, queries_of_block}},
                                   Heads<T>(y), dys, causal.T, D, deltas.data());

@@ -5,7 +5,6 @@
 
 #include "tensor/cuda/device_backend.h"
 #include "tensor/cuda/epilogue.h"
-#include "tensor/cuda/scratch.h"
 
 namespace chapbook {
 namespace {
@@ -96,7 +95,7 @@ void DeviceBackend::matmul(In a, In b, Out y, const Epilogue& asked) {
   // The sums of b's rows, where the product cannot find them on its way.
   const auto sum_rows = [&] {
     const Shape row{1, b.shape[-1]};
-    Scratch<std::byte> block(*this, row.count() * size_of(sum_type(type)));
+    Scratch<std::byte> block(blocks(), row.count() * size_of(sum_type(type)));
     const View sums = contiguous_view(row, sum_type(type), block.data());
     reduce(Reduce::sum, b, sums);
     copy(sums.reshape({row[-1]}), epilogue.b_sums);
@@ -112,7 +111,7 @@ void DeviceBackend::matmul(In a, In b, Out y, const Epilogue& asked) {
   for (int i = 0; i < 2; ++i) {
     View& x = *operands[i];
     if (x.count() == 0 || (x.dtype == type && matrix(x))) continue;
-    copies[i].emplace(*this, x.count() * size_of(type));
+    copies[i].emplace(blocks(), x.count() * size_of(type));
     const View dense = contiguous_view(x.shape, type, copies[i]->data());
     copy(x, dense);
     x = dense;
@@ -130,7 +129,7 @@ void DeviceBackend::matmul(In a, In b, Out y, const Epilogue& asked) {
   const DType wide = sum_type(type);
   const bool in_place = y.dtype == wide && row_by_row(y) && epilogue.residual.data != y.data;
   std::optional<Scratch<std::byte>> block;
-  if (!in_place) block.emplace(*this, y.count() * size_of(wide));
+  if (!in_place) block.emplace(blocks(), y.count() * size_of(wide));
   const View sum = in_place ? y : contiguous_view(y.shape, wide, block->data());
   if (a.shape[-1] == 0)
     fill(sum, 0);

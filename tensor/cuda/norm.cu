@@ -5,7 +5,6 @@
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/reduce.h"
 #include "tensor/cuda/row.h"
-#include "tensor/cuda/scratch.h"
 
 namespace chapbook {
 
@@ -160,7 +159,7 @@ void CudaBackend::layer_norm_backward(In x, In weight, In mean, In rstd, In dy, 
   const unsigned stretches = blocks_for(rows, stretch);
   if (n == 0) return;
   visit_norm(x.dtype, weight.dtype, [&]<class T, class Weight>(Type<T>, Type<Weight>) {
-    const Scratch<Wide<T>> sums(*this, 2 * stretches * n);
+    const Scratch<Wide<T>> sums(blocks(), 2 * stretches * n);
     Wide<T>*const dweights = sums.data(), *const dbiases = dweights + stretches * n;  // behind each other
     const auto walk = [&]<int columns>(Count<columns>) {
       launch<layer_norm_backward_rows<T, Weight, columns>>(

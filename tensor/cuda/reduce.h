@@ -63,10 +63,6 @@ __device__ T warp_sum(T x) {
   return warp_reduce<Sum>(x);
 }
 template <class T>
-__device__ T warp_max(T x) {
-  return warp_reduce<Max>(x);
-}
-template <class T>
 __device__ T block_sum(T x) {
   return block_reduce<Sum>(x);
 }

@@ -3,7 +3,6 @@
 #include "tensor/cuda/cuda_backend.h"
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/row.h"
-#include "tensor/cuda/scratch.h"
 #include "tensor/cuda/sort.h"
 
 namespace chapbook {
@@ -125,11 +124,11 @@ void CudaBackend::gather_rows(In table, In ids, Out rows) {
 void CudaBackend::scatter_add_rows(In rows, In ids, InOut table) {
   const int64_t count = rows.shape[0], n = rows.shape[1];
   if (rows.count() == 0) return;
-  const Scratch<IdAt> sorted(*this, count);
+  const Scratch<IdAt> sorted(blocks(), count);
   sort_ids(*this, ids, table.shape[0], sorted.data());
   visit_table("scatter_add_rows", rows.dtype, table.dtype, [&]<class T, class Table>(Type<T>, Type<Table>) {
     const unsigned pieces = blocks_for(count, piece);
-    const Scratch<Wide<T>> carried(*this, 2 * pieces * n);
+    const Scratch<Wide<T>> carried(blocks(), 2 * pieces * n);
     const auto add = [&]<int c>(Count<c>) {
       const unsigned threads = threads_for(n, c);
       launch<add_rows<T, Table, c>>({pieces, threads}, Rows<T>(rows), sorted.data(), count,

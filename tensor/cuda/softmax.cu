@@ -6,7 +6,6 @@
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/reduce.h"
 #include "tensor/cuda/row.h"
-#include "tensor/cuda/scratch.h"
 
 namespace chapbook {
 
@@ -200,7 +199,7 @@ const double* counted_rows(const View& targets, const CrossEntropy& options, dou
 
 void CudaBackend::cross_entropy(In logits, In targets, CrossEntropy options, Out loss, Out log_sum) {
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
-  const Scratch<double> losses(*this, rows + 1);
+  const Scratch<double> losses(blocks(), rows + 1);
   const double* counted = counted_rows(targets, options, losses.data() + rows);
   visit_float(logits.dtype, [&]<class T>(Type<T>) {
     if (rows > 0)
@@ -215,7 +214,7 @@ void CudaBackend::cross_entropy_backward(In logits, In targets, CrossEntropy opt
                                          Out dlogits) {
   if (logits.count() == 0) return;
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
-  const Scratch<double> count(*this, 1);
+  const Scratch<double> count(blocks(), 1);
   const double* counted = counted_rows(targets, options, count.data());
   visit_float(logits.dtype, [&]<class T>(Type<T>) {
     launch<cross_entropy_backward_rows<T>>({blocks_for(rows, 1), threads_for(classes, full_pack<T>)},

@@ -7,7 +7,6 @@
 
 #include "tensor/cuda/launch.h"
 #include "tensor/cuda/row.h"
-#include "tensor/cuda/scratch.h"
 
 namespace chapbook {
 
@@ -95,8 +94,8 @@ void sort_ids(Backend& backend, const View& ids, int64_t limit, IdAt* sorted) {
   const unsigned tiles = blocks_for(count, tile);
   const int bits = std::bit_width(static_cast<uint64_t>(limit) | 1);  // of the largest id, which is limit
   const int passes = (bits + digit_bits - 1) / digit_bits;
-  const Scratch<IdAt> other(backend, count);
-  const Scratch<int32_t> counts(backend, digits * int64_t{tiles});
+  const Scratch<IdAt> other(backend.blocks(), count);
+  const Scratch<int32_t> counts(backend.blocks(), digits * int64_t{tiles});
   // `sorted` and `other` take turns, so that the last pass writes to `sorted`.
   const auto after = [&](int pass) { return (passes - pass) % 2 == 1 ? sorted : other.data(); };
   const auto run = [&]<class From>(From from, int pass) {

@@ -36,17 +36,13 @@ namespace {
 class Room {
  public:
   Room(Backend& backend, const View& like)
-      : backend_(backend),
-        bytes_(static_cast<size_t>(like.count()) * size_of(like.dtype)),
-        view_{backend.blocks().take(bytes_), like.dtype, like.shape, contiguous_strides(like.shape)} {}
-  ~Room() { backend_.blocks().give_back(view_.data, bytes_); }
-  Room(const Room&) = delete;
+      : memory_(backend.blocks(), like.count() * size_of(like.dtype)),
+        view_{memory_.data(), like.dtype, like.shape, contiguous_strides(like.shape)} {}
   const View& view() const { return view_; }
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const { return memory_.bytes(); }
 
  private:
-  Backend& backend_;
-  size_t bytes_;
+  Scratch<std::byte> memory_;
   View view_;
 };
 

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "tensor/cuda/epilogue.h"
-#include "tensor/cuda/scratch.h"
 #include "tensor/reference/reference_backend.h"
 #include "tensor/simt/machine.h"
 #include "tensor/simt/memory.h"
@@ -92,7 +91,7 @@ void SimtBackend::matmul(In a, In b, Out y, const Epilogue& epilogue) {
   rest.b_sums = {};
   if (rest.nothing()) return multiply(y, epilogue);
   const DType wide = y.dtype == DType::f64 ? DType::f64 : DType::f32;
-  const Scratch<std::byte> memory(*this, y.count() * size_of(wide));
+  const Scratch<std::byte> memory(blocks(), y.count() * size_of(wide));
   const View sum{memory.data(), wide, y.shape, contiguous_strides(y.shape)};
   multiply(sum, {.b_sums = epilogue.b_sums});
   finish_product(sum, y, rest);

@@ -15,7 +15,7 @@
 #include "nn/llama.h"
 #include "tensor/files.h"
 #include "tensor/safetensors.h"
-#include "tests/support/run_case.h"
+#include "tests/nn/models.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
@@ -29,23 +29,13 @@ static std::map<std::string, Tensor> golden_of(const std::string& name) {
   return {tensors.begin(), tensors.end()};
 }
 
-static double distance(const Tensor& a, const Tensor& b) {
-  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
-  double apart = 0, length = 0;
-  for (size_t i = 0; i < y.size(); ++i) {
-    apart += (x.at(i) - y[i]) * (x.at(i) - y[i]);
-    length += y[i] * y[i];
-  }
-  return std::sqrt(apart / length);
-}
-
 TEST_CASE("a Llama written by transformers gives the same logits, from one file or several, in f32 or bf16") {
   for (const std::string name : {"grouped", "sharded"}) {
     CAPTURE(name);
     const auto golden = golden_of(name);
     const std::unique_ptr<LanguageModel> model = load_network(golden_directory + "/llama/" + name);
-    CHECK(distance((*model)(golden.at("tokens")).value(), golden.at("logits")) <= 1e-5);
-    CHECK(distance(model->loss(golden.at("tokens"), golden.at("targets")).value(), golden.at("loss")) <=
+    CHECK(relative_error((*model)(golden.at("tokens")).value(), golden.at("logits")) <= 1e-5);
+    CHECK(relative_error(model->loss(golden.at("tokens"), golden.at("targets")).value(), golden.at("loss")) <=
           1e-5);
   }
 }

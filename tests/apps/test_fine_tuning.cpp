@@ -20,6 +20,7 @@
 #include "tensor/files.h"
 #include "tensor/safetensors.h"
 #include "tests/apps/program.h"
+#include "tests/nn/models.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
@@ -58,13 +59,6 @@ void write_other_text(const std::string& path) {
   write_file(path, text);
 }
 
-double distance(const Tensor& a, const Tensor& b) {
-  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
-  double apart = 0, length = 0;
-  for (size_t i = 0; i < y.size(); ++i) apart += (x.at(i) - y[i]) * (x.at(i) - y[i]), length += y[i] * y[i];
-  return std::sqrt(apart / length);
-}
-
 Tensor some_tokens() {
   std::vector<int32_t> ids;
   for (int i = 0; i < 32; ++i) ids.push_back(i * 11 % 300);
@@ -80,7 +74,7 @@ TEST_CASE("adapters that PEFT wrote give PEFT's logits, and are written again as
     const NamedTensors of = load_tensors(directory + "/golden.safetensors").tensors;
     const std::map<std::string, Tensor> numbers(of.begin(), of.end());
     const std::unique_ptr<LanguageModel> model = load_network(directory);
-    CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
+    CHECK(relative_error((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
     const TemporaryDirectory copy;
     save_adapter(*model, "elsewhere", copy.path);
     const auto sorted = [](const std::string& path) {
@@ -91,7 +85,7 @@ TEST_CASE("adapters that PEFT wrote give PEFT's logits, and are written again as
     };
     CHECK(sorted(copy.path) == sorted(directory));
     merge_low_rank(*model);
-    CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
+    CHECK(relative_error((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-5);
   }
 }
 
@@ -121,8 +115,8 @@ TEST_CASE("PEFT gives our logits with an adapter of ours") {
       CHECK(read_file(to + file) == read_file(there + file));
     const NamedTensors of = load_tensors(there + "/golden.safetensors").tensors;
     const std::map<std::string, Tensor> numbers(of.begin(), of.end());
-    CHECK(distance((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
-    CHECK(distance((*load_network(there))(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
+    CHECK(relative_error((*model)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
+    CHECK(relative_error((*load_network(there))(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
   }
 }
 
@@ -217,7 +211,7 @@ TEST_CASE(
                                          merged = load_network(from + "-lora/best");
     REQUIRE(has_low_rank(*apart));
     merge_low_rank(*merged);
-    CHECK(distance((*merged)(some_tokens()).value(), (*apart)(some_tokens()).value()) <= 1e-6);
+    CHECK(relative_error((*merged)(some_tokens()).value(), (*apart)(some_tokens()).value()) <= 1e-6);
   }
 }
 
@@ -255,7 +249,7 @@ static void words_are_added(const std::vector<std::string>& settings) {
   const Tensor row = grown[0].second.slice(0, id, id + 1);
   Tensor sum = Tensor::zeros(row.shape());
   for (const int32_t part : parts) sum = sum + old[0].second.slice(0, part, part + 1);
-  CHECK(distance(row * static_cast<double>(parts.size()), sum) <= 1e-6);
+  CHECK(relative_error(row * static_cast<double>(parts.size()), sum) <= 1e-6);
   CHECK_THROWS_WITH_AS(with_words(before.tokenizer, {" two words"}),
                        "' two words' is not one word: the tokenizer cuts it", Error);
 }
@@ -324,7 +318,7 @@ TEST_CASE("only answers count, where that is asked for") {
   CHECK(evaluation.batch(0, inputs, targets) == 3);
   CHECK(targets == std::vector<int32_t>{-100, -100, 8, 4, 0, -100});
   CHECK(evaluation.batch(1, inputs, targets) == 1);
-  Loader loader(tokens, 1, 6, {.seed = 1}, LoaderOrder::random, &counted);
+  Loader loader(tokens, 1, 6, {.seed = 1}, &counted);
   for (int i = 0; i < 20; ++i) {
     loader.next(inputs, targets);
     for (size_t t = 0; t < 6; ++t)

@@ -14,17 +14,13 @@
 #include "tensor/ops.h"
 #include "tensor/safetensors.h"
 #include "tests/apps/program.h"
+#include "tests/nn/models.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 namespace fs = std::filesystem;
 
 static const std::string golden = std::string(CHAPBOOK_SOURCE_DIR) + "/tests/golden/nanogpt/";
-
-static double distance(const Tensor& a, const Tensor& b) {
-  const auto length = [](const Tensor& x) { return global_norm(std::span(&x, 1)).item(); };
-  return length(a - b) / length(b);
-}
 
 TEST_CASE("a checkpoint of nanoGPT gives the logits that PyTorch computes") {
   for (const std::string name : {"with_bias", "no_bias"}) {
@@ -33,9 +29,9 @@ TEST_CASE("a checkpoint of nanoGPT gives the logits that PyTorch computes") {
     const std::map<std::string, Tensor> numbers(of.begin(), of.end());
     const std::unique_ptr<LanguageModel> model = load_network(golden + name);
     const Tensor logits = (*model)(numbers.at("tokens")).value();
-    CHECK(distance(logits, numbers.at("logits")) <= 1e-6);
+    CHECK(relative_error(logits, numbers.at("logits")) <= 1e-6);
     // The other form of GELU, which a checkpoint does not tell from ours, is near.
-    CHECK(distance(logits, numbers.at("logits_exact")) <= 1e-3);
+    CHECK(relative_error(logits, numbers.at("logits_exact")) <= 1e-3);
     const GPTConfig config = dynamic_cast<const GPT&>(*model).config();
     CHECK(config.bias == (name == "with_bias"));
     CHECK(config.dropout == (name == "with_bias" ? 0 : 0.2));
@@ -60,7 +56,7 @@ TEST_CASE("a directory of nanoGPT's with a tokenizer is a model: it speaks, and 
   const NamedTensors of = load_tensors(golden + "with_bias/golden.safetensors").tensors;
   const std::map<std::string, Tensor> numbers(of.begin(), of.end());
   const Model exported = load_model(directory / "ours");
-  CHECK(distance((*exported.network)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
+  CHECK(relative_error((*exported.network)(numbers.at("tokens")).value(), numbers.at("logits")) <= 1e-6);
   CHECK_FALSE(exported.after_end);
 
   write_file(out + "/ckpt.pt", "no archive at all, and of more than 22 bytes");

@@ -346,6 +346,7 @@ TEST_CASE("a disk that is full ends the run with a message, and the last checkpo
   CAPTURE(outcome.output);
   CHECK(outcome.code == 2);
   CHECK(outcome.output.find("chapbook: ") != std::string::npos);
+  CHECK(outcome.output.find(": File too large") != std::string::npos);
   CHECK(!fs::exists(directory / "full/last"));
   CHECK(!fs::exists(directory / "full/last.new"));
   CHECK(read_file(run + "/last/trainer.json") == before);

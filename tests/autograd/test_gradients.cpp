@@ -28,7 +28,7 @@ static std::vector<Numbers64> differences(const OpCase& row, const std::vector<S
     std::vector<Tensor> inputs;
     for (size_t i = 0; i < shapes.size(); ++i)
       inputs.push_back(tensor_of(numbers[i], shapes[i], DType::f64, backend));
-    const Outcome outcome = run(values, inputs);
+    const Computed outcome = run(values, inputs);
     return dot(outcome.y, numbers_for(dy_domain, outcome.shape, 9));
   };
   for (Numbers64& input : numbers) {
@@ -55,7 +55,7 @@ TEST_CASE("gradients are slopes: central differences in f64 on every backend") {
       for (size_t i = 0; i < shapes.size(); ++i)
         inputs.push_back(tensor_of(numbers_for(row.domain, shapes[i], static_cast<int>(i)), shapes[i],
                                    DType::f64, *backend));
-      const Outcome outcome = run(row, inputs);
+      const Computed outcome = run(row, inputs);
       const auto slopes = differences(row, shapes, *backend);
       for (size_t i = 0; i < inputs.size(); ++i) {
         const double error = relative_error(outcome.gradients[i], slopes[i]);
@@ -82,16 +82,16 @@ TEST_CASE("gradients are on every backend, dtype and layout what the reference g
           rounded.push_back(tensor_of(numbers, shapes[i], dtype, reference));
           exact.push_back(rounded.back().to(DType::f64));
         }
-        const Outcome usual = run(row, exact), repeated = run(row, exact, Layout::repeated);
+        const Computed usual = run(row, exact), repeated = run(row, exact, Layout::repeated);
         for (Backend* backend : backends) {
           std::vector<Tensor> inputs;
           for (const Tensor& x : rounded) inputs.push_back(x.to(*backend));
           for (Layout layout : all_layouts) {
             INFO(row.name, " of ", shapes[0].to_string(), " ", name_of(dtype), " ", name_of(layout), " on ",
                  backend->name());
-            Outcome got;
+            Computed got;
             REQUIRE_NOTHROW(got = run(row, inputs, layout));
-            const Outcome& wanted = layout == Layout::repeated ? repeated : usual;
+            const Computed& wanted = layout == Layout::repeated ? repeated : usual;
             for (size_t i = 0; i < inputs.size(); ++i) {
               // The gradient of softmax is 0 where all that arrives is equal.
               const double error =

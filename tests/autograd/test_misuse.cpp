@@ -81,6 +81,17 @@ std::vector<Misuse> misuses(Backend& here, Backend& elsewhere) {
   add("mlp", ": a weight has shape (2,), not (in, out)", [=] { mlp(x, w, {}, two, {}); });
   add("mlp", "matmul: (2, 2) times (3, 2): inner sizes 2 and 3 differ", [=] { mlp(x, w, {}, w, {}); });
   add("mlp", mixed, [=] { mlp(x, w, far({2}), x, {}); });
+  add("linear", dtypes, [=] { linear(x, w, make({2}, DType::f64)); });
+  add("linear", "matmul: f32 and f64 do not mix; convert one with to()", [=] {
+    linear(x, make({3, 2}, DType::f64), {});
+  });
+  add("linear", "matmul: the residual (2, 2) is not a contiguous (2, 2) of f32", [=] {
+    linear(x, w, {}, make({2, 2}, DType::f64));
+  });
+  add("mlp", dtypes, [=] { mlp(x, w, make({2}, DType::f64), x, {}); });
+  add("mlp", dtypes, [=] { mlp(x, w, {}, f64, {}); });
+  add("mlp", dtypes, [=] { mlp(x, w, {}, x, make({3}, DType::f64)); });
+  add("mlp", mixed, [=] { mlp(x, w, {}, x, {}, far({2, 3})); });
   add("mlp", "shape: no axis -1 in shape ()", [=] { mlp(one, w, {}, x, {}); });
   add("linear_cross_entropy", ": there are no rows in (0, 3)", [=] {
     linear_cross_entropy(make({0, 3}), x, no_ids);
@@ -94,9 +105,33 @@ std::vector<Misuse> misuses(Backend& here, Backend& elsewhere) {
   add("rms_norm", ": weight (1,) does not fit the last axis of (2, 3)",
       [=] { rms_norm(x, make({1}), 1e-5); });
   add("rms_norm", ": weight () does not fit the last axis of ()", [=] { rms_norm(one, one, 1e-5); });
+  add("rms_norm", ": a weight of f64 does not go with f32; convert it with to()",
+      [=] { rms_norm(x, make({3}, DType::f64), 1e-5); });
+  add("rms_norm", ": a weight of i32 does not go with f32; convert it with to()",
+      [=] { rms_norm(x, make({3}, DType::i32), 1e-5); });
+  add("rms_norm", mixed, [=] { rms_norm(x, far({3}), 1e-5); });
+  add("rms_norm", integers, [=] { rms_norm(i32, make({3}, DType::i32), 1e-5); });
   add("gather_rows", ": id 3 is not in 0..1", [=] { gather_rows(x, high); });
   add("cross_entropy", ": id 3 is not in 0..2", [=] { cross_entropy(x, high); });
+  const Tensor count = Tensor::full({}, 1, DType::f64, here);
+  add("cross_entropy", ": a count is for Tensors; nothing would hold it until the way back",
+      [=] { cross_entropy(x, ids, {.count = count.view()}); });
   add("gated_silu", "silu" + integers, [=] { gated_silu(i32, i32); });
+  add("gated_silu", ": shapes (2, 3) and () differ", [=] { gated_silu(x, one); });
+  add("gated_silu", dtypes, [=] { gated_silu(x, f64); });
+  add("gated_silu", mixed, [=] { gated_silu(x, far({2, 3})); });
+  const Tensor half = Tensor::full({2}, 1, DType::f32, here), three = Tensor::full({3}, 1, DType::f32, here),
+               far_half = half.to(elsewhere);
+  const Variable row = make({3, 4}), i32_row = make({3, 4}, DType::i32);
+  const auto turn = [=](const Tensor& cos, const Tensor& sin) { rotate(row, cos, sin); };
+  add("rotate", ": a table (5, 3, 2) does not stretch to (3, 2)", [=] {
+    turn(half, half.broadcast_to({5, 3, 2}));
+  });
+  add("rotate", ": shapes (3,) and (3, 2) do not stretch to each other (axis 1 from the end)",
+      [=] { turn(three, half); });
+  add("rotate", integers, [=] { turn(half, half.to(DType::i32)); });
+  add("rotate", mixed, [=] { turn(far_half, half); });
+  add("rotate", integers, [=] { rotate(i32_row, half, half); });
   add("rotate", ": the last axis of (2, 3) is not even", [=] { rotate(x, x.value(), x.value()); });
   add("attention", ": qkv (2, 3) does not divide into three times 1 heads", [=] { attention(x, 1); });
   add("attention", ": q (2, 3) is not (B, H, T, D)", [=] { attention(x, x, x); });
@@ -104,6 +139,16 @@ std::vector<Misuse> misuses(Backend& here, Backend& elsewhere) {
     Random random{1};
     dropout(x, 1, random);
   });
+  add("dropout", integers, [=] {
+    Random random{1};
+    dropout(i32, 0.5, random);
+  });
+  add("operator*", "scalar: i32 does not hold 0.5; convert the tensor with to()", [=] { i32 * 0.5; });
+  add("operator/", "scalar: i32 does not hold 0.5; convert the tensor with to()", [=] { i32 / 0.5; });
+  // A gradient that is set.
+  add("gradient", ": shapes (2, 3) and (2,) differ", [=] { x.set_gradient(two.value()); });
+  add("gradient", dtypes, [=] { x.set_gradient(f64.value()); });
+  add("gradient", mixed, [=] { x.set_gradient(far({2, 3}).value()); });
   // The walk.
   add("backward", ": starts from one number, not from shape (2, 3)", [=] { backward(x); });
   add("backward", ": nothing here wants a gradient", [=] { backward(sum(Variable(x.value()))); });

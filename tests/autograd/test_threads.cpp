@@ -13,7 +13,7 @@ TEST_CASE("ops from two host threads have the bits of one") {
     if (here->name() != "cpu" && here->name() != "reference")
       continue;  // a device has one stream, for one thread
     std::vector<std::pair<const OpCase*, std::vector<Tensor>>> work;
-    std::vector<Outcome> alone;
+    std::vector<Computed> alone;
     for (const OpCase& row : op_cases())
       for (const auto& shapes : {row.shapes.front(), row.shapes.back()}) {
         std::vector<Tensor> inputs;
@@ -28,7 +28,7 @@ TEST_CASE("ops from two host threads have the bits of one") {
       std::string names;
       for (size_t n = 0; n < work.size(); ++n) {
         const size_t i = backwards ? work.size() - 1 - n : n;
-        const Outcome outcome = run(*work[i].first, work[i].second);
+        const Computed outcome = run(*work[i].first, work[i].second);
         const auto same = [](const Numbers64& a, const Numbers64& b) {
           return a.size() == b.size() &&
                  (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);

@@ -321,6 +321,15 @@ TEST_CASE("rules where numbers are equal") {
   CHECK(numbers(zero.gradient()) == List{1});
 }
 
+TEST_CASE("a number beside integers gives what it gives beside a Tensor") {
+  const Variable x = Tensor::from(std::vector<int32_t>{7, -7, 1}, {3}),
+                 small = Tensor::from(std::vector<uint8_t>{3, 9}, {2});
+  CHECK(numbers((x / 2).value()) == List{3, -3, 0});
+  CHECK(numbers((x * 2).value()) == List{14, -14, 2});
+  CHECK(numbers((small - 5).value()) == List{0, 4});
+  CHECK(numbers((small + 250).value()) == List{253, 255});
+}
+
 TEST_CASE("casts: the gradient comes back in the dtype of the parameter") {
   const Variable x = Variable::parameter(Tensor::from(std::vector<float>{1, 2}, {2}));
   const Variable half = to(x, DType::bf16);
@@ -354,9 +363,8 @@ TEST_CASE("a parameter's gradient is set, of its shape, and backward adds to it"
   x.set_gradient(Tensor::from<double>({10, 20}, {2}));
   backward(sum(x * 5.0));
   CHECK(numbers(x.gradient()) == List{15, 25});
-  CHECK_THROWS_WITH_AS(x.set_gradient(Tensor::zeros({3}, DType::f64)),
-                       doctest::Contains("(3,) in f64 for a value of shape (2,) in f64"), Error);
-  CHECK_THROWS_WITH_AS(x.set_gradient(Tensor::zeros({2})), doctest::Contains("in f32"), Error);
+  CHECK_THROWS_AS(x.set_gradient(Tensor::zeros({3}, DType::f64)), Error);
+  CHECK_THROWS_AS(x.set_gradient(Tensor::zeros({2})), Error);
   CHECK(numbers(x.gradient()) == List{15, 25});
   x.clear_gradient();
   CHECK(!x.gradient());

@@ -1,7 +1,6 @@
 // Tokenizers on disk: written, read back, and refused when anything is wrong with them.
 #include <doctest/doctest.h>
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <functional>
@@ -13,20 +12,13 @@
 #include "data/tokenizer_file.h"
 #include "tensor/check.h"
 #include "tensor/os/files.h"
+#include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
 using nlohmann::json;
 using std::filesystem::path;
 
 namespace {
-
-// A directory of its own, gone with the test.
-struct Scratch {
-  path directory =
-      std::filesystem::temp_directory_path() / fmt::format("chapbook_test_tokenizer_{}", getpid());
-  Scratch() { std::filesystem::create_directories(directory); }
-  ~Scratch() { std::filesystem::remove_all(directory); }
-};
 
 std::string read(const path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -61,10 +53,10 @@ std::string refusal_of(const path& directory, const json& file) {
 }  // namespace
 
 TEST_CASE("tokenizer files: what is written is what is read, from either format") {
-  const Scratch scratch;
+  const TemporaryDirectory place;
   const Tokenizer tokenizer = small_tokenizer();
-  save_tokenizer(tokenizer, scratch.directory / "new");
-  const path directory = scratch.directory / "new";
+  const path directory = place / "new";
+  save_tokenizer(tokenizer, directory);
   CHECK(load_tokenizer(directory).hash() == tokenizer.hash());
   CHECK(load_tokenizer(directory / "tokenizer.json").hash() == tokenizer.hash());
   CHECK(load_vocabulary_and_merges(directory / "vocab.json", directory / "merges.txt").hash() ==
@@ -84,30 +76,29 @@ TEST_CASE("tokenizer files: what is written is what is read, from either format"
 TEST_CASE(
     "tokenizer files: both spellings of merges, added tokens beyond the vocabulary, harmless "
     "post-processors") {
-  const Scratch scratch;
+  const TemporaryDirectory directory;
   const Tokenizer tokenizer = small_tokenizer();
-  save_tokenizer(tokenizer, scratch.directory);
-  json file = json::parse(read(scratch.directory / "tokenizer.json"));
+  save_tokenizer(tokenizer, directory.path);
+  json file = json::parse(read(directory / "tokenizer.json"));
   for (json& merge : file["model"]["merges"]) {
     const std::string line = merge;
     merge = {line.substr(0, line.find(' ')), line.substr(line.find(' ') + 1)};
   }
   file["model"]["vocab"].erase("<|endoftext|>");
   file["post_processor"] = {{"type", "TemplateProcessing"}, {"special_tokens", json::object()}};
-  CHECK(refusal_of(scratch.directory, file) == "");
-  CHECK(load_tokenizer(scratch.directory / "x.json").hash() == tokenizer.hash());
+  CHECK(refusal_of(directory.path, file) == "");
+  CHECK(load_tokenizer(directory / "x.json").hash() == tokenizer.hash());
 }
 
 TEST_CASE("tokenizer files: merges.txt with Windows' line ends") {
-  const Scratch scratch;
+  const TemporaryDirectory directory;
   const Tokenizer tokenizer = small_tokenizer();
-  save_tokenizer(tokenizer, scratch.directory);
-  std::filesystem::remove(scratch.directory / "tokenizer.json");
+  save_tokenizer(tokenizer, directory.path);
+  std::filesystem::remove(directory / "tokenizer.json");
   std::string merges;
-  for (const char letter : read(scratch.directory / "merges.txt"))
-    (merges += letter == '\n' ? "\r" : "") += letter;
-  write(scratch.directory / "merges.txt", merges);
-  CHECK(load_tokenizer(scratch.directory).hash() == tokenizer.hash());
+  for (const char letter : read(directory / "merges.txt")) (merges += letter == '\n' ? "\r" : "") += letter;
+  write(directory / "merges.txt", merges);
+  CHECK(load_tokenizer(directory.path).hash() == tokenizer.hash());
 }
 
 // The ids are those that transformers 5.24 gives for these files.
@@ -145,11 +136,11 @@ TEST_CASE("tokenizer files: special tokens beside vocab.json, and beside tokeniz
       CAPTURE(with);
       CAPTURE(file);
       CAPTURE(content.dump());
-      const Scratch scratch;
-      save_tokenizer(small_tokenizer(), scratch.directory);
-      std::filesystem::remove(scratch.directory / (with == "vocab.json" ? "tokenizer.json" : "vocab.json"));
-      write(scratch.directory / file, content.dump());
-      const Tokenizer tokenizer = load_tokenizer(scratch.directory);
+      const TemporaryDirectory directory;
+      save_tokenizer(small_tokenizer(), directory.path);
+      std::filesystem::remove(directory / (with == "vocab.json" ? "tokenizer.json" : "vocab.json"));
+      write(directory / file, content.dump());
+      const Tokenizer tokenizer = load_tokenizer(directory.path);
       CHECK(tokenizer.vocabulary_size() == 275 + (end >= 0 ? 2 : 0));
       CHECK(tokenizer.end_of_text() == 274);
       const auto ids_of = [&](const char* text) { return tokenizer.encode(text, SpecialTokens::recognise); };
@@ -158,13 +149,13 @@ TEST_CASE("tokenizer files: special tokens beside vocab.json, and beside tokeniz
       CHECK((ids_of("[pad]") == std::vector<int32_t>{275 + pad}) == (end >= 0));
       CHECK(tokenizer.decode(ids_of("x<|end|>y[pad]")) == "x<|end|>y[pad]");
     }
-  const Scratch scratch;
-  save_tokenizer(small_tokenizer(), scratch.directory);
-  std::filesystem::remove(scratch.directory / "tokenizer.json");
-  write(scratch.directory / "added_tokens.json", R"({"<|end|>": 300})");
-  CHECK(refusal(scratch.directory).find("has id 300") != std::string::npos);
-  write(scratch.directory / "added_tokens.json", R"({"<|end|>": "x"})");
-  CHECK(refusal(scratch.directory).find("not a token id") != std::string::npos);
+  const TemporaryDirectory directory;
+  save_tokenizer(small_tokenizer(), directory.path);
+  std::filesystem::remove(directory / "tokenizer.json");
+  write(directory / "added_tokens.json", R"({"<|end|>": 300})");
+  CHECK(refusal(directory.path).find("has id 300") != std::string::npos);
+  write(directory / "added_tokens.json", R"({"<|end|>": "x"})");
+  CHECK(refusal(directory.path).find("not a token id") != std::string::npos);
 }
 
 // What transformers 5.24 obeys in these files: with each of them it gives other ids.
@@ -206,49 +197,48 @@ TEST_CASE("tokenizer files: what the files beside ask for and Chapbook does not 
 
 TEST_CASE(
     "tokenizer files: a role makes a token of tokenizer.json special, but not one of a merge or a byte") {
-  const Scratch scratch;
+  const TemporaryDirectory directory;
   const Tokenizer tokenizer = small_tokenizer();
-  save_tokenizer(tokenizer, scratch.directory);
-  auto file = json::parse(read(scratch.directory / "tokenizer.json"));
+  save_tokenizer(tokenizer, directory.path);
+  auto file = json::parse(read(directory / "tokenizer.json"));
   const auto merged = tokenizer.merges().front();
   const std::string made = to_printable(std::string(tokenizer.token_bytes(merged.left)) +
                                         std::string(tokenizer.token_bytes(merged.right)));
   file["model"]["vocab"]["[pad]"] = tokenizer.vocabulary_size();
-  write(scratch.directory / "tokenizer.json", file.dump());
-  write(scratch.directory / "tokenizer_config.json",
+  write(directory / "tokenizer.json", file.dump());
+  write(directory / "tokenizer_config.json",
         json{{"pad_token", "[pad]"}, {"sep_token", made}, {"cls_token", "a"}, {"bos_token", ""}}.dump());
-  const Tokenizer loaded = load_tokenizer(scratch.directory);
+  const Tokenizer loaded = load_tokenizer(directory.path);
   CHECK(loaded.vocabulary_size() == tokenizer.vocabulary_size() + 1);
   CHECK(loaded.is_special(tokenizer.vocabulary_size()));
   CHECK(loaded.special_ids().size() == tokenizer.special_ids().size() + 1);
-  CHECK(refusal(scratch.directory / "tokenizer.json").find("no merge makes token 275") != std::string::npos);
+  CHECK(refusal(directory / "tokenizer.json").find("no merge makes token 275") != std::string::npos);
 }
 
 TEST_CASE("tokenizer files: all of them are on the disk when they are saved") {
-  const Scratch scratch;
+  const TemporaryDirectory directory;
   const os::Faults before = os::faults();
-  save_tokenizer(small_tokenizer(), scratch.directory);
+  save_tokenizer(small_tokenizer(), directory.path);
   CHECK(os::faults().writes - before.writes == 4);
   CHECK(os::faults().renames - before.renames == 4);
   CHECK(os::faults().syncs - before.syncs == 8);  // of the bytes and of the name
 }
 
 TEST_CASE("tokenizer files: missing files and directories are named") {
-  const Scratch scratch;
-  CHECK(refusal(scratch.directory / "none.json") ==
-        "cannot read " + (scratch.directory / "none.json").string() + ": No such file or directory");
-  CHECK(refusal(scratch.directory) ==
-        scratch.directory.string() +
-            ": this directory holds neither tokenizer.json nor vocab.json and merges.txt");
-  write(scratch.directory / "file", "x");
-  CHECK_THROWS_AS(save_tokenizer(small_tokenizer(), scratch.directory / "file"), Error);
-  CHECK_THROWS_AS(save_tokenizer(small_tokenizer(), scratch.directory / "file" / "below"), Error);
+  const TemporaryDirectory directory;
+  CHECK(refusal(directory / "none.json") ==
+        "cannot read " + directory / "none.json" + ": No such file or directory");
+  CHECK(refusal(directory.path) ==
+        directory.path + ": this directory holds neither tokenizer.json nor vocab.json and merges.txt");
+  write(directory / "file", "x");
+  CHECK_THROWS_AS(save_tokenizer(small_tokenizer(), directory / "file"), Error);
+  CHECK_THROWS_AS(save_tokenizer(small_tokenizer(), directory / "file/below"), Error);
 }
 
 TEST_CASE("tokenizer files: a tokenizer.json cut off anywhere is refused") {
-  const Scratch scratch;
-  save_tokenizer(small_tokenizer(), scratch.directory);
-  const path file = scratch.directory / "tokenizer.json";
+  const TemporaryDirectory directory;
+  save_tokenizer(small_tokenizer(), directory.path);
+  const path file = directory / "tokenizer.json";
   const std::string text = read(file);
   for (size_t length = 0; length < text.size(); ++length) {
     write(file, std::string_view(text).substr(0, length));
@@ -257,27 +247,27 @@ TEST_CASE("tokenizer files: a tokenizer.json cut off anywhere is refused") {
 }
 
 TEST_CASE("tokenizer files: vocab.json or merges.txt cut off anywhere is refused") {
-  const Scratch scratch;
+  const TemporaryDirectory directory;
   const Tokenizer tokenizer = small_tokenizer();
-  save_tokenizer(tokenizer, scratch.directory);
-  std::filesystem::remove(scratch.directory / "tokenizer.json");
+  save_tokenizer(tokenizer, directory.path);
+  std::filesystem::remove(directory / "tokenizer.json");
   for (const char* name : {"vocab.json", "merges.txt"}) {
-    const std::string text = read(scratch.directory / name);
+    const std::string text = read(directory / name);
     const size_t enough = text.size() - (text.back() == '\n');  // only the last newline may be missing
     for (size_t length = 0; length < enough; ++length) {
-      write(scratch.directory / name, std::string_view(text).substr(0, length));
-      if (refusal(scratch.directory).empty()) FAIL(name << " accepted after " << length << " bytes");
+      write(directory / name, std::string_view(text).substr(0, length));
+      if (refusal(directory.path).empty()) FAIL(name << " accepted after " << length << " bytes");
     }
-    write(scratch.directory / name, text);
+    write(directory / name, text);
   }
 }
 
 TEST_CASE(
     "tokenizer files: a tokenizer.json that says something else is refused, and the message says what") {
-  const Scratch scratch;
-  save_tokenizer(small_tokenizer(), scratch.directory);
-  const json good = json::parse(read(scratch.directory / "tokenizer.json"));
-  REQUIRE(refusal_of(scratch.directory, good) == "");
+  const TemporaryDirectory directory;
+  save_tokenizer(small_tokenizer(), directory.path);
+  const json good = json::parse(read(directory / "tokenizer.json"));
+  REQUIRE(refusal_of(directory.path, good) == "");
   const int vocabulary_size = static_cast<int>(good["model"]["vocab"].size());
 
   struct Case {
@@ -380,33 +370,33 @@ TEST_CASE(
   for (const Case& one : cases) {
     json file = good;
     one.spoil(file);
-    const std::string message = refusal_of(scratch.directory, file);
+    const std::string message = refusal_of(directory.path, file);
     CAPTURE(one.message);
     CAPTURE(message);
     CHECK(message.find(one.message) != message.npos);
-    CHECK(message.starts_with((scratch.directory / "x.json").string() + ": "));
+    CHECK(message.starts_with(directory / "x.json" + ": "));
     CHECK(message.find('\n') == message.npos);
   }
 }
 
 TEST_CASE("tokenizer files: brackets for which no stack would be deep enough") {
-  const Scratch scratch;
+  const TemporaryDirectory directory;
   const std::string deep = std::string(300000, '[') + std::string(300000, ']');
-  save_tokenizer(small_tokenizer(), scratch.directory);
-  const std::string good = read(scratch.directory / "tokenizer.json");
+  save_tokenizer(small_tokenizer(), directory.path);
+  const std::string good = read(directory / "tokenizer.json");
   for (const std::string setting : {"\"normalizer\"", "\"dropout\""}) {
     std::string text = good;
     const size_t place = text.find(setting) + setting.size() + 2;
     REQUIRE(text.substr(place, 4) == "null");
-    write(scratch.directory / "x.json", text.replace(place, 4, deep));
-    CHECK(refusal(scratch.directory / "x.json").find(setting) != std::string::npos);
+    write(directory / "x.json", text.replace(place, 4, deep));
+    CHECK(refusal(directory / "x.json").find(setting) != std::string::npos);
   }
 }
 
 TEST_CASE("tokenizer files: random damage never does worse than an Error") {
-  const Scratch scratch;
-  save_tokenizer(small_tokenizer(), scratch.directory);
-  const std::string text = read(scratch.directory / "tokenizer.json");
+  const TemporaryDirectory directory;
+  save_tokenizer(small_tokenizer(), directory.path);
+  const std::string text = read(directory / "tokenizer.json");
   std::mt19937 random(4);
   int refused = 0;
   for (int i = 0; i < 3000; ++i) {
@@ -415,8 +405,8 @@ TEST_CASE("tokenizer files: random damage never does worse than an Error") {
       damaged[random() % damaged.size()] =
           static_cast<char>(i % 2 == 0 ? random() : "\"{}[],:0 n"[random() % 10]);
     }
-    write(scratch.directory / "x.json", damaged);
-    refused += !refusal(scratch.directory / "x.json").empty();
+    write(directory / "x.json", damaged);
+    refused += !refusal(directory / "x.json").empty();
   }
   CHECK(refused > 1000);
 }

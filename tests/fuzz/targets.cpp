@@ -1,7 +1,5 @@
 #include "tests/fuzz/targets.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -30,6 +28,7 @@
 #include "tensor/safetensors.h"
 #include "tensor/torch_file.h"
 #include "tests/fuzz/rules.h"
+#include "tests/support/temporary_directory.h"
 
 namespace chapbook {
 namespace {
@@ -56,17 +55,8 @@ bool is_one_line(std::string_view says) {
 
 // A directory of this process, in memory where the system has a place for that.
 const std::string& directory() {
-  static const struct Room {
-    std::string path = fs::exists("/dev/shm") ? "/dev/shm/chapbook-fuzz-XXXXXX" : "/tmp/chapbook-fuzz-XXXXXX";
-    Room() {
-      if (!::mkdtemp(path.data())) std::abort();
-    }
-    ~Room() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } room;
-  return room.path;
+  static const TemporaryDirectory memory(fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path());
+  return memory.path;
 }
 
 // Not through tensor/files, which would wait for the disk.

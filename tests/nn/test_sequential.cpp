@@ -43,8 +43,5 @@ TEST_CASE("the activations as layers are the functions") {
     CHECK(a.value().to_vector<float>() == b.value().to_vector<float>());
   };
   same(Relu()(x), relu(x));
-  same(Gelu()(x), gelu(x));
-  same(Silu()(x), silu(x));
   same(Tanh()(x), tanh(x));
-  same(Sigmoid()(x), sigmoid(x));
 }

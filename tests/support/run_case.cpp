@@ -86,7 +86,7 @@ static Layout layout_of(Layout layout, int input) {
   return layout == Layout::repeated ? Layout::contiguous : layout;
 }
 
-Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout) {
+Computed run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout) {
   std::vector<Placed> placed;
   Variables x;
   for (const Tensor& input : inputs) {
@@ -95,7 +95,7 @@ Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout)
     x.push_back(row.gradient ? Variable::parameter(tensor) : Variable(tensor));
   }
   const Variable y = row.f(x);
-  Outcome outcome{y.shape(), y.value().dtype(), y.value().to_vector<double>(), {}};
+  Computed outcome{y.shape(), y.value().dtype(), y.value().to_vector<double>(), {}};
   if (row.gradient) {
     const Tensor& like = y.value();
     if (layout == Layout::repeated) {

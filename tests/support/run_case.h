@@ -45,13 +45,13 @@ inline constexpr Domain dy_domain{-1, 1, 1.0 / 128};
 
 // The value of a row, and the gradient of every input given `dy` (numbers for the value's shape, see
 // numbers_for).
-struct Outcome {
+struct Computed {
   Shape shape;
   DType dtype;
   Numbers64 y;
   std::vector<Numbers64> gradients;
 };
-Outcome run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout = Layout::contiguous);
+Computed run(const OpCase& row, const std::vector<Tensor>& inputs, Layout layout = Layout::contiguous);
 
 // |got - wanted| / |wanted| in Euclidean norm; |got| where all wanted are 0; NaN when the counts differ. Or,
 // if that is more, an eighth of the largest error of one number, measured by that number and the root of the

@@ -10,9 +10,10 @@
 namespace chapbook {
 
 struct TemporaryDirectory {
-  std::string path = (std::filesystem::temp_directory_path() / "chapbook-XXXXXX").string();
+  std::string path;
 
-  TemporaryDirectory() {
+  explicit TemporaryDirectory(const std::filesystem::path& place = std::filesystem::temp_directory_path())
+      : path(place / "chapbook-XXXXXX") {
     if (!::mkdtemp(path.data())) throw std::runtime_error("cannot make a temporary directory");
   }
   ~TemporaryDirectory() {

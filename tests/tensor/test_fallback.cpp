@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tensor/profile/profile_backend.h"
+#include "tensor/recycle.h"
 #include "tensor/reference/reference_backend.h"
 #include "tests/support/heap.h"
 #include "tests/support/run_case.h"
@@ -61,7 +62,7 @@ TEST_CASE("every op on a backend without kernels has the bits of the reference")
                                    dtype, reference));
           there.push_back(here.back().to(far));
         }
-        const Outcome wanted = run(row, here, layout), got = run(row, there, layout);
+        const Computed wanted = run(row, here, layout), got = run(row, there, layout);
         CHECK(same_bits(got.y, wanted.y));
         REQUIRE(got.gradients.size() == wanted.gradients.size());
         for (size_t i = 0; i < got.gradients.size(); ++i)
@@ -115,6 +116,16 @@ TEST_CASE("numbers on their way to a device and back leave no memory behind on t
     CHECK(::mallinfo2().hblkhd - before <= (3 * 64 + 16) << 20);
   }
   CHECK(in_use() <= before + (1 << 20));
+}
+
+// More blocks of a size than any other test has left.
+TEST_CASE("of recycled memory only small blocks are kept") {
+  if (!heap_is_counted()) return;
+  const size_t bytes = 64 << 20, before = ::mallinfo2().hblkhd;
+  void* blocks[8];
+  for (void*& block : blocks) block = take_recycled(bytes);
+  for (void* block : blocks) recycle(block, bytes);
+  CHECK(::mallinfo2().hblkhd <= before + (1 << 20));
 }
 #endif
 

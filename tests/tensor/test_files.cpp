@@ -52,7 +52,8 @@ TEST_CASE("when the disk is full the old file stays, and nothing half-written") 
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{1000, before.rlim_max};
   REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
-  CHECK_THROWS_AS(write_file(directory / "file", std::string(5000, 'x')), Error);
+  CHECK_THROWS_WITH_AS(write_file(directory / "file", std::string(5000, 'x')),
+                       doctest::Contains(": File too large"), Error);
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, old_handler);
   CHECK(read_file(directory / "file") == "old");

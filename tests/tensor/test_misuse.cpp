@@ -77,6 +77,12 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("operator*", "mul: f32 and f64 do not mix; convert one with to()", [=] { x* f64; });
   row("operator/", "div: f32 and f64 do not mix; convert one with to()", [=] { x / f64; });
   row("scalar", nothing, [=] { scalar(1, none); });
+  row("scalar", ": i32 does not hold 0.5; convert the tensor with to()", [=] { scalar(0.5, i32); });
+  row("scalar", ": i32 does not hold 3000000000; convert the tensor with to()", [=] { scalar(3e9, i32); });
+  row("scalar", ": u8 does not hold -1; convert the tensor with to()",
+      [=] { scalar(-1, o.make({}, DType::u8)); });
+  row("scalar", ": i32 does not hold nan; convert the tensor with to()", [=] { scalar(NAN, i32); });
+  row("operator*", "scalar: i32 does not hold 0.5; convert the tensor with to()", [=] { i32 * 0.5; });
   row("where", ": the condition is f32, not u8", [=] { where(x, x, x); });
   row("where", dtypes, [=] { where(o.make({2, 3}, DType::u8), x, f64); });
   row("where",
@@ -119,6 +125,12 @@ std::vector<Misuse> misuses(const Operands& o) {
       [=] { matmul(x, x.transpose(0, 1), {.bias = three.view()}); });
   row("matmul", ": the residual (2, 3) is not a contiguous (2, 2) of f32",
       [=] { matmul(x, x.transpose(0, 1), {.residual = f64.view()}); });
+  row("matmul", ": the sum of rows (3,) is not a contiguous (2,) of f32",
+      [=] { matmul(x, x.transpose(0, 1), {.b_sums = three.view()}); });
+  row("matmul", ": the GELU's x (2,) is not a contiguous (2, 2) of f32",
+      [=] { matmul(x, x.transpose(0, 1), {.activation = Activation::gelu, .before = two.view()}); });
+  row("matmul", ": the way back of a GELU wants its x in `before`",
+      [=] { matmul(x, x.transpose(0, 1), {.activation = Activation::gelu_backward}); });
   row("concatenate", ": nothing to join", [=] { concatenate(std::vector<Tensor>{}, 0); });
   row("concatenate", ": shapes (2, 3) and (2,) differ in more than axis 0", [=] {
     concatenate(std::array{x, two}, 0);
@@ -146,6 +158,10 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("layer_norm", ": weight (3,) does not fit the last axis of ()",
       [=] { layer_norm(one, three, {}, 1e-5); });
   row("layer_norm", mixed, [=] { layer_norm(x, o.far({3}), {}, 1e-5); });
+  row("layer_norm", dtypes, [=] { layer_norm(x, three, three.to(DType::f64), 1e-5); });
+  row("layer_norm", mixed, [=] { layer_norm(x, three, o.far({3}), 1e-5); });
+  row("layer_norm", ": wants floating-point numbers, not i32",
+      [=] { layer_norm(i32, three.to(DType::i32), {}, 1e-5); });
   row("layer_norm_backward", ": weight (2,) does not fit the last axis of (2, 3)",
       [=] { layer_norm_backward(x, two, normed, x); });
   row("layer_norm_backward", dtypes, [=] { layer_norm_backward(x, three, normed, f64); });
@@ -178,6 +194,12 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("cross_entropy", ": a smoothing of -0.1; it is a share, 0 to 1",
       [=] { cross_entropy(x, ids, {.smoothing = -0.1}); });
   row("cross_entropy", mixed, [=] { cross_entropy(x, far_ids); });
+  row("cross_entropy", ": the count is () of f32, not one f64",
+      [=] { cross_entropy(x, ids, {.count = one.view()}); });
+  row("cross_entropy", ": the count is (2,) of f64, not one f64",
+      [=] { cross_entropy(x, ids, {.count = f64_two.view()}); });
+  row("cross_entropy_backward", ": the count is () of f32, not one f64",
+      [=] { cross_entropy_backward(x, ids, {.count = one.view()}, two, one); });
   row("counted", ": ids are f32, not i32", [=] { counted(two, {}); });
   row("cross_entropy_backward", ": id 3 is not in 0..2",
       [=] { cross_entropy_backward(x, high, {}, two, one); });
@@ -205,6 +227,8 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("linear_cross_entropy", mixed, [=] { head(x, x, far_ids); });
   row("linear_cross_entropy", "counted: ids are f32, not i32", [=] { head(x, x, two); });
   row("linear_cross_entropy", "cross_entropy: id 3 is not in 0..1", [=] { head(x, x, high); });
+  row("linear_cross_entropy", ": it counts the rows itself; a count is for cross_entropy",
+      [=] { linear_cross_entropy(x, x, ids, {.count = o.make({}, DType::f64).view()}, false, false); });
   row("linear_cross_entropy", ": there are no rows in (0, 3)", [=] {
     head(o.make({0, 3}), x, o.make({0}, DType::i32));
   });

@@ -25,7 +25,7 @@ static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType d
     rounded.push_back(tensor_of(numbers, shapes[i], dtype, reference));
     exact.push_back(rounded.back().to(DType::f64));
   }
-  const Outcome wanted = run(values, exact);
+  const Computed wanted = run(values, exact);
   for (Backend* backend : backends) {
     std::vector<Tensor> inputs;
     for (const Tensor& x : rounded) inputs.push_back(x.to(*backend));
@@ -33,7 +33,7 @@ static void compare(const OpCase& row, const std::vector<Shape>& shapes, DType d
          {Layout::contiguous, Layout::transposed, Layout::sliced, Layout::scattered, Layout::mixed}) {
       INFO(row.name, " of ", shapes[0].to_string(), " ", name_of(dtype), " ", name_of(layout), " on ",
            backend->name());
-      Outcome got;
+      Computed got;
       REQUIRE_NOTHROW(got = run(values, inputs, layout));
       CHECK(got.shape == wanted.shape);
       const double error = relative_error(got.y, wanted.y);

@@ -20,8 +20,8 @@ TEST_CASE("every row of the table of ops has the bits of the backend that is wra
   for (const OpCase& row : op_cases())
     for (const std::vector<Shape>& shapes : row.shapes) {
       CAPTURE(row.name);
-      const Outcome wanted = run(row, inputs_of(row, shapes, plain));
-      const Outcome got = run(row, inputs_of(row, shapes, profiled));
+      const Computed wanted = run(row, inputs_of(row, shapes, plain));
+      const Computed got = run(row, inputs_of(row, shapes, profiled));
       CHECK(got.shape == wanted.shape);
       // Bits, so that NaN equals NaN.
       const auto same = [](const Numbers64& a, const Numbers64& b) {
