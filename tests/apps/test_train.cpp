@@ -206,7 +206,8 @@ TEST_CASE("a run ends with its results, its curve and a story") {
   const std::string story_file = directory / "story.txt", lines = directory / "story.jsonl";
   std::ofstream(story_file) << "  The cat was happy.\n<|endoftext|>\n";
   std::ofstream(lines) << R"({"text": "The cat was happy."})" << '\n';
-  for (const std::string more : {" --no-back --out " + run + "/xray.html", std::string(" --table --off 0")}) {
+  for (const std::string& more :
+       {" --no-back --out " + run + "/xray.html", std::string(" --table --off 0")}) {
     const auto seen = [&](const std::string& file, const std::string& before = "") {
       const Outcome outcome = run_program("xray " + run + " --file " + file + more, before);
       CHECK_MESSAGE(outcome.code == 0, outcome.output);

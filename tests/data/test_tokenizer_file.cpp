@@ -184,13 +184,13 @@ TEST_CASE("tokenizer files: what the files beside ask for and Chapbook does not 
     for (const auto& [file, content, says, also_with_json] : cases) {
       CAPTURE(with);
       CAPTURE(content.dump());
-      const Scratch scratch;
-      save_tokenizer(small_tokenizer(), scratch.directory);
-      std::filesystem::remove(scratch.directory / (with == "vocab.json" ? "tokenizer.json" : "vocab.json"));
-      write(scratch.directory / file, content.dump());
-      const std::string message = refusal(scratch.directory);
+      const TemporaryDirectory directory;
+      save_tokenizer(small_tokenizer(), directory.path);
+      std::filesystem::remove(directory / (with == "vocab.json" ? "tokenizer.json" : "vocab.json"));
+      write(directory / file, content.dump());
+      const std::string message = refusal(directory.path);
       const bool refused = *says && (also_with_json || with == "vocab.json");
-      CHECK(message.starts_with(refused ? (scratch.directory / file).string() + says : ""));
+      CHECK(message.starts_with(refused ? (directory / file) + says : ""));
       CHECK(message.empty() == !refused);
     }
 }
