@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <numeric>
 
 #include "apps/run/model_directory.h"
 #include "apps/serve/page.h"
@@ -281,6 +282,23 @@ TEST_CASE("serve: what is wrong is refused by name") {
   CHECK(post(served.port, "{" + story + R"("max_tokens": 2})").status == 200);
 }
 
+static std::vector<uint16_t> from_base64(const std::string& text) {
+  const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::vector<uint16_t> numbers;
+  uint32_t bits = 0, count = 0, bytes = 0;
+  for (const char letter : text) {
+    if (letter == '=') break;
+    bits = bits << 6 | static_cast<uint32_t>(letters.find(letter)), count += 6;
+    if (count < 8) continue;
+    const auto byte = static_cast<uint16_t>(bits >> (count -= 8) & 255);
+    if (bytes++ % 2 == 0)
+      numbers.push_back(byte);
+    else
+      numbers.back() |= static_cast<uint16_t>(byte << 8);
+  }
+  return numbers;
+}
+
 TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
   Served served;
   const std::string text = R"({"model": "lively", "prompt": [0, 9, 20, 31, 42])", path = "/chapbook/xray";
@@ -290,6 +308,14 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
   CHECK(whole.json()["ids"] == Json({0, 9, 20, 31, 42}));
   CHECK(whole.json()["lens"].size() == 3);
   CHECK(!whole.json().contains("before"));
+  // Attention's weights, as base64 of 16 bits each: a row has one for each place up to its own, in all 1.
+  for (const Json& layer : whole.json()["attention"]) {
+    const std::vector<uint16_t> weights = from_base64(layer.get<std::string>());
+    const size_t heads = whole.json()["heads"], T = 5;
+    REQUIRE(weights.size() == heads * T * (T + 1) / 2);
+    for (size_t row = 0, at = 0; row < heads * T; at += row % T + 1, ++row)
+      CHECK(std::abs(std::accumulate(&weights[at], &weights[at + row % T + 1], 0) - 65535) <= 5);
+  }
   // Switched off, and as it was when nobody asks for that any more.
   const Response off = ask(R"(, "off": ["1.0"])");
   REQUIRE(off.status == 200);
