@@ -309,9 +309,11 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
   CHECK(whole.json()["lens"].size() == 3);
   CHECK(!whole.json().contains("before"));
   // Attention's weights, as base64 of 16 bits each: a row has one for each place up to its own, in all 1.
-  for (const Json& layer : whole.json()["attention"]) {
+  const Json seen = whole.json();
+  CHECK(seen["attention"].size() == 2);
+  for (const Json& layer : seen["attention"]) {
     const std::vector<uint16_t> weights = from_base64(layer.get<std::string>());
-    const size_t heads = whole.json()["heads"], T = 5;
+    const size_t heads = seen["heads"], T = 5;
     REQUIRE(weights.size() == heads * T * (T + 1) / 2);
     for (size_t row = 0, at = 0; row < heads * T; at += row % T + 1, ++row)
       CHECK(std::abs(std::accumulate(&weights[at], &weights[at + row % T + 1], 0) - 65535) <= 5);
