@@ -140,9 +140,7 @@ void add_generate(CLI::App& program) {
       "\".\"\n"
       "          ./chapbook generate runs/tiny --prompt \"The dog\" --beams 4 --tokens 60");
   command.callback([options, weights] {
-    check(options->after_end.value_or(true) || !options->prompt.empty(),
-          "--after-end no: a model begins with a token, and without a text that is <|endoftext|>; leave it "
-          "out");
+    check_after_end(options->after_end, options->prompt);
     options->sampling.logit_bias = parsed_biases(options->bias);
     options->sampling.stop_at_end = !options->past_end;
     check_sampling(options->sampling);  // before anything is printed

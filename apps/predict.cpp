@@ -33,9 +33,7 @@ void add_predict(CLI::App& program) {
   const auto weights = add_weights_option(command);
   command.footer("Example: ./chapbook predict runs/tiny \"Once upon a\"");
   command.callback([options, weights] {
-    check(options->after_end.value_or(true) || !options->text.empty(),
-          "--after-end no: a model begins with a token, and without a text that is <|endoftext|>; leave it "
-          "out");
+    check_after_end(options->after_end, options->text);
     check(options->temperature > 0, "the temperature cannot be {}; allowed: more than 0",
           options->temperature);
     const Model model = weights->load(options->run);

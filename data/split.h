@@ -61,8 +61,8 @@ class Text {
     bool json_lines = false;
   };
   explicit Text(Part part) : parts_{std::move(part)} {}
-  // Calls block(bytes) for all of it, a piece at a time, until that gives false.
   static bool is_json_lines(const Part& part);
+  // Calls block(bytes) for all of it, a piece at a time, until that gives false.
   static void read_part(const Part& part, const std::function<bool(std::string_view)>& block);
 
   std::vector<Part> parts_;

@@ -83,8 +83,7 @@ void load_adapter(LanguageModel& model, const std::string& directory) {
 
   check(fs::exists(directory + weights_name) || !fs::exists(directory + "/adapter_model.bin"),
         "{}: its weights are in adapter_model.bin, and Chapbook reads adapter_model.safetensors; PEFT writes "
-        "that "
-        "with save_pretrained()",
+        "that with save_pretrained()",
         directory);
   check(fs::exists(directory + weights_name), "{}: has no adapter_model.safetensors, the adapter's weights",
         directory);

@@ -12,6 +12,12 @@ std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view pro
   return ids;
 }
 
+void check_after_end(const std::optional<bool>& after_end, std::string_view prompt) {
+  check(
+      after_end.value_or(true) || !prompt.empty(),
+      "--after-end no: a model begins with a token, and without a text that is <|endoftext|>; leave it out");
+}
+
 void generate(const LanguageModel& model, const Tokenizer& tokenizer, std::string_view prompt,
               const Sampling& sampling, const std::function<void(int32_t id)>& token, bool after_end) {
   Continuation continuation(model, tokenizer, prompt_ids(tokenizer, prompt, after_end), sampling);

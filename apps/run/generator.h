@@ -1,6 +1,7 @@
 // Generation in one call: a prompt in, its continuation out. continuation.h has the steps.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace chapbook {
 // beginning after one, so it is put first (`after_end`); so it is for an empty prompt, which would have no
 // tokens at all.
 std::vector<int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view prompt, bool after_end = true);
+
+// What a command was asked for, yes or no: throws for a `no` without a text, since a model begins with a
+// token.
+void check_after_end(const std::optional<bool>& after_end, std::string_view prompt);
 
 // Continues a text, the beginning of a story unless told otherwise; `token` gets each new token as soon as it
 // is drawn (the end of text too).

@@ -1,5 +1,7 @@
-// What run.cpp, replay.cpp and trial.cpp share of a run; and a check of run.cpp's that a test calls, too.
+// What run.cpp, run_start.cpp, replay.cpp and trial.cpp share of a run; and a check of run.cpp's that a test
+// calls, too.
 #pragma once
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -18,5 +20,6 @@ std::string hash_of(LanguageModel& model);                                      
 // Throws where the loss of a fresh model's first step is far from ln V, unless the settings say not to look.
 void check_first_loss(double loss, const Settings& settings);
 Settings without_graph(Settings settings);  // a pass from a recording shows no ops
+double seconds_since(std::chrono::steady_clock::time_point start);
 
 }  // namespace chapbook
