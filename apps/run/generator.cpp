@@ -92,7 +92,8 @@ std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& token
       beam.log_probability = candidate.log_probability;
       beam.score = score(beam.log_probability, beam.said.size() + 1);
       if (ends_text(candidate.id, tokenizer, ends)) {
-        ended.push_back(std::move(beam));
+        // Of several ends of one text the likeliest, which comes first, is the one it has.
+        if (std::ranges::find(ended, beam.said, &Beam::said) == ended.end()) ended.push_back(std::move(beam));
       } else {
         beam.said.push_back(candidate.id);
         next.push_back(std::move(beam));
@@ -102,6 +103,7 @@ std::vector<Beam> beam_search(const LanguageModel& model, const Tokenizer& token
     running = std::move(next);
     std::stable_sort(ended.begin(), ended.end(), better);
     if (static_cast<int64_t>(ended.size()) > beams) ended.resize(beams);
+    if (running.empty()) break;  // every token is an end
     const double best = std::max_element(running.begin(), running.end(), [](const Beam& a, const Beam& b) {
                           return a.score < b.score;
                         })->score;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "apps/run/generator.h"
 #include "apps/run/model_directory.h"
@@ -231,6 +232,12 @@ TEST_CASE("beam search finds what trying all finds, when it has beams for all") 
   // A text ends with what the model's files say, too.
   const std::vector<Beam> ended = beam_search(small.gpt, small.tokenizer, prompt, 1, 2, 0, {one[0].said[0]});
   CHECK(ended[0].said.empty());
+  // One text once, however many ends it could have: here every token is one.
+  std::vector<int32_t> all(V);
+  std::iota(all.begin(), all.end(), 0);
+  const std::vector<Beam> once = beam_search(small.gpt, small.tokenizer, prompt, 3, 2, 0, all);
+  REQUIRE(once.size() == 1);
+  CHECK(once[0].said.empty());
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 0, 2), Error);
   CHECK_THROWS_AS(beam_search(small.gpt, small.tokenizer, prompt, 2, 100), Error);
 }

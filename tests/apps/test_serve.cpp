@@ -340,6 +340,8 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
            {R"(, "off": ["1.mlp.99999999999999999999"])", "off", "neurons"},
            {R"(, "patch": ["0"], "from": "a")", "from", "as many as the other"},
            {R"(, "patch": ["0"], "from": 1)", "from", "a text"},
+           {R"(, "from": "Once upon a time there was a fox")", "from", "for 'patch'"},
+           {R"(, "patch": [], "from": "Once upon a time there was a fox")", "from", "for 'patch'"},
            {R"(, "back": 0)", "back", "1 to 4"},
            {R"(, "back": 5)", "back", "1 to 4"},
            {R"(, "back": 1.5)", "back", "1 to 4"},
