@@ -30,6 +30,19 @@ inline CLI::Validator whole_number(int64_t low, int64_t high = std::numeric_limi
       "");
 }
 
+// For a share of a whole, of which something is left.
+inline CLI::Validator share() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        double number = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (error == std::errc{} && end == text.data() + text.size() && number > 0 && number < 1)
+          return std::string();
+        return fmt::format("cannot be {}; allowed: more than 0, and less than 1", text);
+      },
+      "");
+}
+
 void add_doctor(CLI::App& program);
 void add_plan(CLI::App& program);
 void add_download(CLI::App& program);

@@ -31,6 +31,7 @@ void add_prepare(CLI::App& program) {
                                         "text for validation; without it, some of the text is set aside")
                            ->type_name("TEXT");
   command->add_option("--valid-share", arguments->valid_share, "share of the text to set aside")
+      ->check(share())
       ->default_str(fmt::format("{}", usual_valid_share))
       ->type_name("SHARE")
       ->excludes(valid);

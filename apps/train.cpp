@@ -143,6 +143,7 @@ void add_train(CLI::App& program) {
   CLI::Option* valid = command.add_option("--valid", options->run.valid,
                                           "text for validation; without it, some of the text is set aside");
   command.add_option("--valid-share", options->run.valid_share, "share of the text to set aside")
+      ->check(share())
       ->default_str(fmt::format("{}", usual_valid_share))
       ->type_name("SHARE")
       ->excludes(valid);

@@ -219,6 +219,7 @@ bool Text::is_json_lines(const Part& part) {
     return extension == ".jsonl";
   std::string line;
   read_part(part, [&](std::string_view bytes) {
+    if (line.empty()) bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
     const size_t end = bytes.find('\n');
     line += bytes.substr(0, end);
     return end == bytes.npos && line.size() <= max_json_line_bytes;

@@ -401,10 +401,9 @@ Tokenizer load_tokenizer(const path& path) {
 
 void save_tokenizer(const Tokenizer& tokenizer, const path& directory) {
   make_directory(directory);
-  write_file(directory / "tokenizer.json", tokenizer_json_text(tokenizer));
-  write_file(directory / "vocab.json", vocabulary_text(tokenizer, ", "));
-  write_file(directory / "merges.txt", merges_text(tokenizer));
-  write_file(directory / "tokenizer_config.json", configuration_text(tokenizer));
+  const std::string texts[] = {tokenizer_json_text(tokenizer), vocabulary_text(tokenizer, ", "),
+                               merges_text(tokenizer), configuration_text(tokenizer)};
+  for (size_t i = 0; i < tokenizer_files.size(); ++i) write_file(directory / tokenizer_files[i], texts[i]);
 }
 
 }  // namespace chapbook

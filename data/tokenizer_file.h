@@ -2,7 +2,9 @@
 // tokenizer.json. A directory written here opens in transformers (AutoTokenizer) and in tokenizers
 // (Tokenizer.from_file) with the same ids.
 #pragma once
+#include <array>
 #include <filesystem>
+#include <string_view>
 
 #include "data/bpe.h"
 
@@ -22,6 +24,8 @@ Tokenizer load_vocabulary_and_merges(const std::filesystem::path& vocabulary,
 
 // Writes tokenizer.json, vocab.json, merges.txt and tokenizer_config.json into the directory, which is
 // created if needed.
+inline constexpr std::array<std::string_view, 4> tokenizer_files = {"tokenizer.json", "vocab.json",
+                                                                    "merges.txt", "tokenizer_config.json"};
 void save_tokenizer(const Tokenizer& tokenizer, const std::filesystem::path& directory);
 
 }  // namespace chapbook

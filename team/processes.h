@@ -40,7 +40,7 @@ class ProcessTeam : public Team {
   void swap(int peer, std::span<const std::byte> send, std::span<std::byte> receive) override;
 
   Place place_;
-  SharedMemory* shared_;
+  [[maybe_unused]] SharedMemory* shared_;  // which the portable way does not have
   struct Pulse;
   std::unique_ptr<Pulse> pulse_;
 };

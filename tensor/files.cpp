@@ -165,8 +165,9 @@ std::string whole_directory(const std::string& path) {
 }
 
 void remove_directory(const std::string& path) {
+  finish_replacing(path);
   os::remove_all(path + ".new");
-  os::rename(path, path + ".new");
+  if (exists(path)) os::rename(path, path + ".new");
   os::remove_all(path + ".new");
 }
 

@@ -66,7 +66,8 @@ bool write_directory(const std::string& path, const std::function<void(const std
 bool replace_directory(const std::string& fresh, const std::string& path);
 std::string whole_directory(const std::string& path);
 
-// Takes a directory away so that it is whole or gone, killed at any instant.
+// Takes a directory away so that it is whole or gone, killed at any instant; and what of it is only half
+// there.
 void remove_directory(const std::string& path);
 
 // Tries with PATH.trial what write_directory will do with `path`, so that a long run does not find out late

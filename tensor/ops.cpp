@@ -1,5 +1,7 @@
 #include "tensor/ops.h"
 
+#include <cmath>
+
 #include "tensor/operands.h"
 
 namespace chapbook {
@@ -34,11 +36,12 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   return y;
 }
 
-// A fraction would be cut off before the real numbers are computed with: 8 * 0.5 would be 0.
+// What is lost would be lost before anything is computed: of integers 8 * 0.5 would be 0, and so would x /
+// 1e5 of f16, whose largest number is 65504.
 Tensor scalar(double value, const Tensor& like) {
-  const bool held = is_float(like.dtype()) || visit(like.dtype(), [&]<class T>(Type<T>) {
-                      return number_as<double>(number_as<T>(value)) == value;
-                    });
+  const double number =
+      visit(like.dtype(), [&]<class T>(Type<T>) { return number_as<double>(number_as<T>(value)); });
+  const bool held = is_float(like.dtype()) ? std::isfinite(number) || !std::isfinite(value) : number == value;
   check(held, "scalar: {} does not hold {}; convert the tensor with to()", name_of(like.dtype()), value);
   return Tensor::full({}, value, like.dtype(), like.backend());
 }

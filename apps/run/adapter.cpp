@@ -75,10 +75,10 @@ void load_adapter(LanguageModel& model, const std::string& directory) {
   for (const char* name :
        {"modules_to_save", "trainable_token_indices", "target_parameters", "layer_replication"})
     if (const Json what = file.json().value(name, Json()); !what.is_null() && !what.empty())
-      fail("{}: '{}' is {}; Chapbook only knows adapters without", file.path(), name, what.dump());
+      fail("{}: '{}' is {}; Chapbook only knows adapters without", file.path(), name, printable(what.dump()));
   for (const char* name : {"rank_pattern", "alpha_pattern"})
     if (const Json what = file.json().value(name, Json()); !what.is_null() && !what.empty())
-      fail("{}: '{}' is {}; Chapbook only knows one rank for all", file.path(), name, what.dump());
+      fail("{}: '{}' is {}; Chapbook only knows one rank for all", file.path(), name, printable(what.dump()));
   const LowRank low_rank{file.size("r"), file.number_or("lora_alpha", 8)};
 
   check(fs::exists(directory + weights_name) || !fs::exists(directory + "/adapter_model.bin"),

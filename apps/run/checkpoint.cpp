@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <vector>
+#include <set>
 
 #include "tensor/files.h"
 #include "tensor/json.h"
@@ -33,17 +33,29 @@ void save_best(const std::string& run, const RunState& state, LanguageModel& mod
                   [&](const std::string& directory) { save_model(model, tokenizer, directory, state.ends); });
 }
 
+// The directories that save_step wrote, which sort like their steps; also those of which a kill left a part.
+static std::set<std::string> steps_of(const std::string& run) {
+  std::set<std::string> steps;
+  for (const auto& entry : fs::directory_iterator(run)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("step-")) continue;
+    const size_t end = std::min(name.find_first_not_of("0123456789", 5), name.size());
+    const std::string rest = name.substr(end);
+    if (rest.empty() || rest == ".new" || rest == ".next") steps.insert(run + "/" + name.substr(0, end));
+  }
+  return steps;
+}
+
 void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
                const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer) {
   save_as(fmt::format("step-{:09}", trainer.steps()), run, state, trainer, optimizer, model, tokenizer);
-  std::vector<fs::path> kept;  // whose names sort like their steps
-  for (const auto& entry : fs::directory_iterator(run)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == name.npos)
-      kept.push_back(entry.path());
-  }
-  std::sort(kept.begin(), kept.end());
-  for (size_t i = 0; i + static_cast<size_t>(keep) < kept.size(); ++i) remove_directory(kept[i]);
+  std::set<std::string> kept = steps_of(run);
+  for (; std::ssize(kept) > keep; kept.erase(kept.begin())) remove_directory(*kept.begin());
+}
+
+void remove_models(const std::string& run) {
+  for (const std::string& step : steps_of(run)) remove_directory(step);
+  for (const char* name : {"/best", "/last", "/broken", "/base"}) remove_directory(run + name);
 }
 
 void check_has_last(const std::string& run) {

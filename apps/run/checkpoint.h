@@ -35,6 +35,9 @@ void save_as(const std::string& name, const std::string& run, const RunState& st
 void save_step(const std::string& run, int64_t keep, const RunState& state, const Trainer& trainer,
                const NamedTensors& optimizer, LanguageModel& model, const Tokenizer& tokenizer);
 
+// Takes away all models, of which a run that begins in its directory anew has none yet.
+void remove_models(const std::string& run);
+
 // What trainer.json says; `trainer` is for Trainer::restore.
 struct SavedRun {
   RunState state;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "apps/report/progress.h"
@@ -14,8 +15,12 @@
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 
 namespace chapbook {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 constexpr size_t block_bytes = size_t{8} << 20;  // of text, worked on at once
@@ -266,10 +271,25 @@ static PrepareOptions with_end_set_aside(PrepareOptions options) {
   return options;
 }
 
+// It is replaced as a whole.
+static void check_holds_a_tokenizer_only(const std::string& directory) {
+  if (!fs::exists(directory)) return;
+  check(fs::is_directory(directory),
+        "'{}' is a file, and a directory of that name is to be written: choose another --out", directory);
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    check(std::ranges::find(tokenizer_files, name) != tokenizer_files.end(),
+          "'{}' holds '{}', and a tokenizer is to take its place: choose another --out", directory,
+          printable(name));
+  }
+}
+
 Prepared prepare(const PrepareOptions& given) {
   std::optional<os::File> lock;  // to the end, also while the directory is taken away again
   NewDirectory directory(given.directory);
   lock.emplace(directory.lock(fmt::format("'{}'", given.directory)));
+  const std::string tokenizer_directory = given.directory + "/tokenizer";
+  check_holds_a_tokenizer_only(tokenizer_directory);
   PrepareOptions options = with_end_set_aside(given);
   const bool split = !options.valid.read;
   if (split) options.valid_share = share_of_stories(options);
@@ -294,12 +314,13 @@ Prepared prepare(const PrepareOptions& given) {
   if (!split) encode(options.valid, valid_sides, options.repair, train, valid);
   // Older files stay as they are until all new ones are on the disk. A kill while they are replaced leaves
   // token files that nobody takes for data.
-  write_directory(options.directory + "/tokenizer", [&](const std::string& fresh) {
+  write_directory(tokenizer_directory, [&](const std::string& fresh) {
     save_tokenizer(tokenizer, fresh);
     train.finish();
     valid.finish();
     for (const char* name : {"/train.bin", "/valid.bin"})
       os::remove_all(token_file_json(options.directory + name));
+    os::remove_all(options.directory + "/text.json");
   });
   prepared.train = train.close();
   prepared.valid = valid.close();

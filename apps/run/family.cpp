@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace chapbook {
 
@@ -53,8 +54,11 @@ void take_tied_head(NamedTensors& tensors, std::string_view table, const std::st
   const auto head = named("lm_head.weight"), tokens = named(table);
   if (head == tensors.end()) return;
   const auto numbers = [](const Tensor& x) { return x.to(DType::f32).to_vector<float>(); };
-  const bool same = tokens == tensors.end() || (head->second.shape() == tokens->second.shape() &&
-                                                numbers(head->second) == numbers(tokens->second));
+  const auto equal = [](float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+  const bool same =
+      tokens == tensors.end() ||
+      (head->second.shape() == tokens->second.shape() &&
+       std::ranges::equal(numbers(head->second), numbers(tokens->second), equal));  // also if broken
   check(same,
         "{}: 'lm_head.weight' is not the table of tokens '{}', but the head of this model is that table",
         path, table);

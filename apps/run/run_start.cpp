@@ -162,6 +162,18 @@ static void check_all_the_same(Team& team, const Settings& settings, const std::
   check_same(team, "the weights", hash_of(model));
 }
 
+// Without an answer, an evaluation has a loss of 0, which no model is better than.
+static void check_evaluates(const TokenFile& file, const std::vector<bool>& answers,
+                            const Settings& settings) {
+  if (answers.empty()) return;
+  const int64_t looked_at =
+      std::min(std::ssize(answers), settings.eval_batches * settings.batch * settings.context + 1);
+  check(std::find(answers.begin() + 1, answers.begin() + looked_at, true) != answers.begin() + looked_at,
+        "answer_after={}: no answer is in the first {} tokens of {}, where an evaluation looks for them; it "
+        "looks at more with --set eval_batches=N",
+        settings.answer_after, looked_at, file.info().text);
+}
+
 Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunState state, TrainingData data,
          std::unique_ptr<LanguageModel> model, const SavedRun* saved, Say say)
     : lock_(std::move(lock)),
@@ -176,6 +188,8 @@ Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunSta
       trainer_(settings_, *model_, data_.train.tokens(), team, if_any(train_answers_)),
       say_(std::move(say)),
       fresh_(!saved) {
+  check_evaluates(data_.train, train_answers_, settings_);
+  check_evaluates(data_.valid, valid_answers_, settings_);
   if (saved) trainer_.restore(saved->trainer, saved->optimizer);
   if (!first_worker()) return;
   log_ = std::make_unique<MetricsLog>(directory_, training_columns, saved ? trainer_.steps() : -1);
@@ -254,21 +268,35 @@ static std::string make_run_directory(const RunOptions& options, std::optional<N
   return directory;
 }
 
+// Whether a run began here: its first file says so.
+static bool begun(const std::string& directory) {
+  const std::string path = directory + "/run.json";
+  const Json json = fs::is_regular_file(path) ? try_parse_json(read_file(path)) : Json();
+  return json.is_object() && json.contains("started") && json.contains("machine");
+}
+
 // A run begins in a directory of its own, since it writes over what is called like its own files. One that
-// ended before its first checkpoint left run.json.
-static void take_directory(const std::string& directory) {
+// ended before its first checkpoint left models that are not this run's.
+static void take_directory(const std::string& directory, const std::string& from) {
   const std::string begun_in = directory + "/run.json";
   check(!fs::exists(whole_directory(directory + "/last")),
         "'{0}' is a run already; go on with it: --resume {0}, or choose another --run", directory);
-  if (!fs::exists(begun_in))
-    for (const auto& entry : fs::directory_iterator(directory))
-      check(entry.path().filename() == "lock",
+  const auto whole_name = [](const std::string& path) { return fs::weakly_canonical(path).string() + "/"; };
+  check(from.empty() || !whole_name(from).starts_with(whole_name(directory)),
+        "--from: '{}' lies in '{}', where the run is to begin anew: choose another --run", from, directory);
+  if (begun(directory))
+    remove_models(directory);
+  else
+    for (const auto& entry : fs::directory_iterator(directory)) {
+      const std::string name = entry.path().filename().string();
+      check(name == "lock" || name == "run.json.part",  // which is what a kill leaves of the first file
             "'{}' holds '{}', and a run begins in a directory of its own: choose another --run", directory,
-            entry.path().filename().string());
+            printable(name));
+    }
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const Json begun = {{"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
-                      {"machine", machine_json()}};
-  write_file(begun_in, begun.dump(2) + "\n");
+  const Json beginning = {{"started", std::chrono::duration_cast<std::chrono::seconds>(now).count()},
+                          {"machine", machine_json()}};
+  write_file(begun_in, beginning.dump(2) + "\n");
 }
 
 std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
@@ -289,7 +317,7 @@ std::unique_ptr<Run> Run::start(const RunOptions& given, Say say, Team& team) {
   if (team.rank() == 0) {
     options.directory = make_run_directory(options, made);
     lock.emplace(made->lock(fmt::format("the run '{}'", options.directory)));
-    take_directory(options.directory);
+    take_directory(options.directory, options.from.from);
     try_saving(options.directory, say);
     if (fine_tunes) {
       begin_with(options.from, options.directory + "/base");

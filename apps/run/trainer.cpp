@@ -111,6 +111,17 @@ void Trainer::read_from(const LoaderState& place) {
   loader_ = Loader(data_, shard_.rows, settings_.context, place, counted_);
 }
 
+void Trainer::repeat_data() {
+  const LoaderState first{.seed = static_cast<uint64_t>(settings_.seed)};
+  read_from(first);
+  for (LoaderState place = first; counted_ && place.epoch == 0; place = loader_.state()) {
+    loader_.next(next_inputs_, next_targets_);
+    const auto counts = [](int32_t target) { return target != ignored_target; };
+    if (std::ranges::any_of(next_targets_, counts)) return read_from(place);
+  }
+  read_from(first);
+}
+
 // Of those that other workers compute.
 void Trainer::pass_over(int64_t batches) {
   loader_.skip(batches);

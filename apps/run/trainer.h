@@ -69,10 +69,10 @@ class Trainer {
   using Look = std::function<void(const std::vector<Parameter>& parameters, double share)>;
   Step step(const Look& look = {});
 
-  // For looks before a run (trial.h): other rates than the settings' from now on, and the first step's data
-  // in the next one again.
+  // For looks before a run (trial.h): other rates than the settings' from now on, and in the next step the
+  // first batch of all again, or the first that has a target which counts.
   void follow(Schedule rates) { schedule_ = std::move(rates); }
-  void repeat_data() { read_from({.seed = static_cast<uint64_t>(settings_.seed)}); }
+  void repeat_data();
 
   Communication communication() const;
   // Whether gradients may be on their way before the backward pass has ended: they are, unless told.

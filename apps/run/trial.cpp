@@ -169,6 +169,7 @@ RateCurve find_rate(const Settings& settings, const TrainingData& data, int64_t 
   try {
     while (trial.trainer.steps() < steps) {
       const Trainer::Step step = trial.trainer.step();
+      if (step.loss == 0) continue;  // no answer among its targets: nothing was learned
       sum = memory * sum + (1 - memory) * step.loss;
       weight = memory * weight + (1 - memory);
       curve.rates.push_back(step.rate);

@@ -253,6 +253,7 @@ double XRay::bits_per_byte() const {
 
 std::vector<Worth> losses_without(const LanguageModel& model, std::span<const int32_t> ids,
                                   const std::vector<Cut>& parts) {
+  check_places(parts, ids.size());
   const Anatomy there = anatomy(model);
   std::vector<Worth> worths;
   for (const Cut& part : parts) {

@@ -116,24 +116,24 @@ void Engine::admit() {
 
 void Engine::run() {
   for (;;) {
-    std::deque<std::shared_ptr<Task>> tasks;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock,
-                 [&] { return stopping_ || !running_.empty() || !waiting_.empty() || !tasks_.empty(); });
-      if (stopping_) break;
-      admit();
-      tasks.swap(tasks_);
-    }
-    for (const auto& task : tasks) {
-      try {
-        task->work();
-        task->done.set_value();
-      } catch (...) {
-        task->done.set_exception(std::current_exception());
-      }
-    }
     try {
+      std::deque<std::shared_ptr<Task>> tasks;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock,
+                   [&] { return stopping_ || !running_.empty() || !waiting_.empty() || !tasks_.empty(); });
+        if (stopping_) break;
+        admit();
+        tasks.swap(tasks_);
+      }
+      for (const auto& task : tasks) {
+        try {
+          task->work();
+          task->done.set_value();
+        } catch (...) {
+          task->done.set_exception(std::current_exception());
+        }
+      }
       step_all();
     } catch (...) {  // no memory, for its own lists
       end_running(std::current_exception());

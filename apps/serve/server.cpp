@@ -85,7 +85,7 @@ Json ModelServer::see_inside(Json body) {
   const std::vector<int32_t>& ids = asked.prompts.front().ids;
   const int64_t T = static_cast<int64_t>(ids.size());
   if (!from.is_null() && !from.is_string()) refuse("from", "'from' must be a text");
-  if (!from.is_null() && (patch.is_null() || patch.empty()))
+  if (!from.is_null() && from != "" && (patch.is_null() || patch.empty()))
     refuse("from", "'from' is for 'patch', which names no part here");
   if (!back.is_null() && !(back.is_number_integer() && back >= 1 && back < T))
     refuse("back", fmt::format("'back' must be a token from 1 to {}", T - 1));

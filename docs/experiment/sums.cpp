@@ -12,7 +12,12 @@
 using namespace chapbook;
 
 // The same loop as compensated_sum, where the compiler may take (next - sum) - more for 0.
+#ifdef __clang__
+[[gnu::noinline]] static float fast_math_sum(const float* x, size_t n) {
+#pragma clang fp reassociate(on)
+#else
 [[gnu::optimize("fast-math"), gnu::noinline]] static float fast_math_sum(const float* x, size_t n) {
+#endif
   float sum = 0, lost = 0;
   for (size_t i = 0; i < n; ++i) {
     const float more = x[i] + lost;

@@ -1,5 +1,7 @@
 // What -fsanitize=thread makes the compiler call: at each access to memory, and for each atomic operation.
 // The host's code in the kernels' files calls it too, outside of any launch.
+#include <cstring>
+
 #include "tensor/simt/block.h"
 #include "tensor/simt/watch.h"
 
@@ -40,6 +42,17 @@ void __tsan_read_range(void* address, unsigned long bytes) {
 }
 void __tsan_write_range(void* address, unsigned long bytes) {
   access(Access::write, address, bytes, 1, __builtin_return_address(0));
+}
+
+// clang's, for what is copied or set as a whole.
+void* __tsan_memcpy(void* to, const void* from, unsigned long bytes) {
+  access(Access::read, from, bytes, 1, __builtin_return_address(0));
+  access(Access::write, to, bytes, 1, __builtin_return_address(0));
+  return std::memcpy(to, from, bytes);
+}
+void* __tsan_memset(void* to, int value, unsigned long bytes) {
+  access(Access::write, to, bytes, 1, __builtin_return_address(0));
+  return std::memset(to, value, bytes);
 }
 
 // The host's own (a kernel's are in words.h). Every order is served by the strictest.

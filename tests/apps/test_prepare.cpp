@@ -8,6 +8,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/thread_pool.h"
 #include "tensor/files.h"
+#include "tensor/json.h"
 #include "tests/support/temporary_directory.h"
 
 using namespace chapbook;
@@ -185,6 +186,10 @@ TEST_CASE("token files that are prepared anew are the old ones or the new ones, 
       try {
         const int64_t there = documents();
         CHECK((there == 50 || there == 100));
+        if (fs::exists(out + "/text.json")) {
+          const Json facts = parse_json(read_file(out + "/text.json"));
+          CHECK(facts["train"]["stories"].get<int64_t>() + facts["valid"]["stories"].get<int64_t>() == there);
+        }
         CHECK((failed || there == 100));
       } catch (const Error&) {  // in the middle of the renames: not one of both sides
         ++refused;
@@ -213,6 +218,15 @@ TEST_CASE("a directory is prepared by one at a time") {
   prepare_stories();
   CHECK(fs::exists(directory / "tokens/train.bin"));
   CHECK_FALSE(fs::exists(directory / "tokens/lock"));
+  // The tokenizer's directory is replaced, but not with what others have put there.
+  prepare_stories();
+  write_file(directory / "tokens/tokenizer/notes", "mine");
+  CHECK_THROWS_WITH_AS(prepare_stories(), doctest::Contains("holds 'notes'"), Error);
+  CHECK(read_file(directory / "tokens/tokenizer/notes") == "mine");
+  fs::remove_all(directory / "tokens/tokenizer");
+  write_file(directory / "tokens/tokenizer", "mine");
+  CHECK_THROWS_WITH_AS(prepare_stories(), doctest::Contains("is a file"), Error);
+  CHECK(read_file(directory / "tokens/tokenizer") == "mine");
 }
 
 TEST_CASE("duplicates, leaks and mojibake are counted, and dropped or mended where that is asked for") {

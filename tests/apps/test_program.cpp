@@ -71,6 +71,8 @@ TEST_CASE("a command line that makes no sense: one line, exit code 2") {
       {"train --resume x --stories 20000", "leave out --stories"},
       {"train --resume x --valid-share 0.1", "leave out --valid-share"},
       {"train --resume x --set steps=3", "leave out --set"},
+      {"train --valid-share 1", "--valid-share: cannot be 1; allowed: more than 0, and less than 1"},
+      {"prepare http://127.0.0.1:9/x --out y --valid-share 5", "--valid-share: cannot be 5"},
   };
   for (const auto& [arguments, says] : cases) {
     CAPTURE(arguments);

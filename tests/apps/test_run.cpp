@@ -204,6 +204,50 @@ TEST_CASE("a run begins in a directory of its own, and takes nothing of others")
   Run::start(small_run(run), lines.say())->train(at_once);
   Run::resume(run, lines.say());
   CHECK(read_file(run + "/trial/notes") == "mine");
+  // Somebody else's file of that name is no mark.
+  const std::string other = directory / "other";
+  make_directory(other + "/best");
+  write_file(other + "/run.json", R"({"mine": 1})");
+  CHECK_THROWS_AS(Run::start(small_run(other), lines.say()), Error);
+  CHECK(read_file(other + "/run.json") == R"({"mine": 1})");
+}
+
+TEST_CASE("a run that ended before its first checkpoint leaves the next one in its directory no models") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  const std::string run = directory / "run";
+  make_directory(run);
+  write_file(run + "/run.json.part", "{");  // which is all that a kill left
+  Run::start(small_run(run), lines.say());
+  for (const char* model : {"best", "broken", "step-000000004", "step-000000008.new", "base.next"}) {
+    make_directory(run + "/" + model);
+    write_file(run + "/" + model + "/of", "another run");
+  }
+  RunOptions options = small_run(run);
+  options.from.from = run + "/best";
+  CHECK_THROWS_WITH_AS(Run::start(options, lines.say()), doctest::Contains("lies in"), Error);
+  CHECK(read_file(run + "/best/of") == "another run");
+  Run::start(small_run(run), lines.say());
+  for (const auto& entry : std::filesystem::directory_iterator(run)) {
+    CAPTURE(entry.path().string());
+    CHECK_FALSE(std::filesystem::exists(entry.path() / "of"));
+  }
+}
+
+TEST_CASE("a run whose evaluations would see no answer does not start") {
+  const TemporaryDirectory directory;
+  Lines lines;
+  RunOptions options = small_run(directory / "run");
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += fmt::format("A dog ran to tree {} and sat.\n<|endoftext|>\n", i);
+  write_file(directory / "valid.txt", text + "Ask. And answer.\n");
+  write_file(directory / "train.txt", text + "Ask. But answer.\n");
+  options.data = directory / "train.txt", options.valid = directory / "valid.txt";
+  options.settings.answer_after = "Ask.";
+  CHECK_THROWS_WITH_AS(Run::start(options, lines.say()),
+                       doctest::Contains("answer_after=Ask.: no answer is in the first 129"), Error);
+  options.settings.eval_batches = 100;
+  Run::start(options, lines.say());
 }
 
 TEST_CASE("a warm-up longer than the run is shortened, and a line says so") {

@@ -330,6 +330,7 @@ TEST_CASE("serve: the x-ray, and what is wrong with asking for it") {
   CHECK(back.json()["shares"].size() == 3);
   CHECK(back.json()["gradients"].size() == whole.json()["graph"].size());
   CHECK(ask(R"(, "patch": ["0"], "from": "Once upon a time there was a fox")").status == 200);
+  CHECK(ask(R"(, "off": ["1.0"], "patch": [], "from": "")").body == off.body);  // as the page asks
   for (const auto& [more, name, says] : std::vector<std::array<std::string, 3>>{
            {R"(, "off": "1.0")", "off", "a list"},
            {R"(, "off": [1])", "off", "a list of texts"},

@@ -1,5 +1,6 @@
 // The looks before a run: a sound run passes each, and each mistake is found by its own line.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -104,6 +105,23 @@ TEST_CASE("a look trains as a run with these settings would") {
     set(settings, assignment);
     CHECK(wrong_lines(settings, stories) == "");
   }
+}
+
+TEST_CASE("a look at answers that few batches have passes over those without") {
+  const TemporaryDirectory directory;
+  std::string text;
+  for (int i = 0; i < 1200; ++i)
+    text +=
+        fmt::format("{}The dog ran to tree {} and sat.\n<|endoftext|>\n", i % 50 == 49 ? "Ask. " : "", i % 7);
+  write_file(directory / "text.txt", text);
+  const TrainingData data = data_of(directory / "tokens", text_source(directory / "text.txt"));
+  Settings settings = small();
+  settings.batch = 1;
+  settings.answer_after = "Ask.";
+  CHECK(wrong_lines(settings, data).find("birth") == std::string::npos);
+  CHECK(wrong_lines(settings, data).find("one batch") == std::string::npos);
+  const RateCurve curve = find_rate(settings, data, 60);
+  CHECK(std::ranges::count(curve.losses, 0.0) == 0);
 }
 
 TEST_CASE("train --check leaves nothing behind") {

@@ -256,6 +256,9 @@ TEST_CASE("x-ray: a part is worth what the text loses without it, the most misse
           xray(one.model, one.ids, {.depth = XRayOptions::Depth::each, .cuts = {part}}).loss();
       CHECK(loss == doctest::Approx(seen).epsilon(tolerance));
     }
+    const Cut beyond = read_cut(fmt::format("0@{}", one.ids.size()), there);
+    CHECK_THROWS_WITH_AS(losses_without(*one.model.network, one.ids, {beyond}),
+                         doctest::Contains("there is no place"), Error);
   }
 }
 

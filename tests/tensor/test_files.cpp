@@ -181,6 +181,20 @@ TEST_CASE("killed while the old directory is removed, the new one is taken") {
   CHECK(entries(directory.path) == 1);
 }
 
+TEST_CASE("a directory that is removed is gone, with all that kills have left of it") {
+  const TemporaryDirectory directory;
+  const std::string last = directory / "last";
+  for (const std::vector<std::string>& ends :
+       {std::vector<std::string>{""}, {".new"}, {".next"}, {"", ".next"}, {"", ".new"}, {}}) {
+    for (const std::string& end : ends) {
+      make_directory(last + end);
+      fill(last + end, "x");
+    }
+    remove_directory(last);
+    CHECK(entries(directory.path) == 0);
+  }
+}
+
 TEST_CASE("devices are written, not replaced; what a link leads to is") {
   const TemporaryDirectory directory;
   write_file("/dev/null", "x");

@@ -78,6 +78,8 @@ std::vector<Misuse> misuses(const Operands& o) {
   row("operator/", "div: f32 and f64 do not mix; convert one with to()", [=] { x / f64; });
   row("scalar", nothing, [=] { scalar(1, none); });
   row("scalar", ": i32 does not hold 0.5; convert the tensor with to()", [=] { scalar(0.5, i32); });
+  row("scalar", ": f16 does not hold 70000; convert the tensor with to()",
+      [=] { scalar(7e4, x.to(DType::f16)); });
   row("scalar", ": i32 does not hold 3000000000; convert the tensor with to()", [=] { scalar(3e9, i32); });
   row("scalar", ": u8 does not hold -1; convert the tensor with to()",
       [=] { scalar(-1, o.make({}, DType::u8)); });

@@ -191,7 +191,7 @@ TEST_CASE("simt: barriers and shuffles that not all reach are reported") {
 }
 
 // The machine is to find what UBSan would find first.
-[[gnu::no_sanitize("bounds")]] static __global__ void shared_beyond(float* y, unsigned by) {
+__attribute__((no_sanitize("bounds"))) static __global__ void shared_beyond(float* y, unsigned by) {
   CHAPBOOK_SHARED(float, first, [8]);
   CHAPBOOK_SHARED(float, second, [4][8]);
   second[3][threadIdx.x] = 1;
@@ -241,7 +241,7 @@ TEST_CASE("simt: accesses out of bounds are reported") {
   CHECK(y.to_vector<float>() == std::vector<float>{3, 4, 3, 4, 3, 4, 3, 4});
 }
 
-[[gnu::no_sanitize("alignment")]] static __global__ void four_at_once(float* y, unsigned from) {
+__attribute__((no_sanitize("alignment"))) static __global__ void four_at_once(float* y, unsigned from) {
   *reinterpret_cast<float4*>(y + from) = make_float4(1, 2, 3, 4);
 }
 
