@@ -57,13 +57,17 @@ Score evaluate(const LanguageModel& model, TokenIds tokens, const EvaluationOpti
   NoGrad no_grad;
   const int64_t context = model.context();
   const EvaluationLoader loader(tokens, options.batch, context, options.stride, options.counted);
-  const int64_t batches =
-      options.batches == 0 ? loader.batches() : std::min(options.batches, loader.batches());
   const Shape shape{options.batch, context};
   std::vector<int32_t> numbers(shape.count()), wanted(shape.count());
+  std::vector<int64_t> looked_at;  // batches, of which those without a target that counts say nothing
+  for (int64_t i = 0; i < loader.batches(); ++i) {
+    if (options.batches > 0 && std::ssize(looked_at) == options.batches) break;
+    if (!options.counted || loader.batch(i, numbers, wanted) > 0) looked_at.push_back(i);
+  }
+  const int64_t batches = std::ssize(looked_at);
   const auto score_of = [&](int64_t i) {  // of one batch; its loss is a sum
     Score score;
-    const int64_t counted = loader.batch(i, numbers, wanted);
+    const int64_t counted = loader.batch(looked_at[i], numbers, wanted);
     const Tensor inputs = Tensor::from(numbers, shape, model.backend());
     if (options.accuracy)
       score.loss = loss_and_hits(model, inputs, wanted, score);

@@ -20,7 +20,7 @@ struct Score {
 
 struct EvaluationOptions {
   int64_t batch = 8;      // windows computed at once
-  int64_t batches = 0;    // at most so many; 0: all
+  int64_t batches = 0;    // at most so many, of those with a target that counts; 0: all
   int64_t stride = 0;     // tokens between the beginnings of windows; 0: side by side
   bool accuracy = false;  // counts top1 and top5, for which logits are made, a few rows at a time
   const std::vector<bool>* counted = nullptr;  // of each token, whether it is a target; nothing: all are

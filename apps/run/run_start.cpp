@@ -162,18 +162,6 @@ static void check_all_the_same(Team& team, const Settings& settings, const std::
   check_same(team, "the weights", hash_of(model));
 }
 
-// Without an answer, an evaluation has a loss of 0, which no model is better than.
-static void check_evaluates(const TokenFile& file, const std::vector<bool>& answers,
-                            const Settings& settings) {
-  if (answers.empty()) return;
-  const int64_t looked_at =
-      std::min(std::ssize(answers), settings.eval_batches * settings.batch * settings.context + 1);
-  check(std::find(answers.begin() + 1, answers.begin() + looked_at, true) != answers.begin() + looked_at,
-        "answer_after={}: no answer is in the first {} tokens of {}, where an evaluation looks for them; it "
-        "looks at more with --set eval_batches=N",
-        settings.answer_after, looked_at, file.info().text);
-}
-
 Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunState state, TrainingData data,
          std::unique_ptr<LanguageModel> model, const SavedRun* saved, Say say)
     : lock_(std::move(lock)),
@@ -188,8 +176,6 @@ Run::Run(std::optional<os::File> lock, Team& team, std::string directory, RunSta
       trainer_(settings_, *model_, data_.train.tokens(), team, if_any(train_answers_)),
       say_(std::move(say)),
       fresh_(!saved) {
-  check_evaluates(data_.train, train_answers_, settings_);
-  check_evaluates(data_.valid, valid_answers_, settings_);
   if (saved) trainer_.restore(saved->trainer, saved->optimizer);
   if (!first_worker()) return;
   log_ = std::make_unique<MetricsLog>(directory_, training_columns, saved ? trainer_.steps() : -1);

@@ -234,22 +234,6 @@ TEST_CASE("a run that ended before its first checkpoint leaves the next one in i
   }
 }
 
-TEST_CASE("a run whose evaluations would see no answer does not start") {
-  const TemporaryDirectory directory;
-  Lines lines;
-  RunOptions options = small_run(directory / "run");
-  std::string text;
-  for (int i = 0; i < 200; ++i) text += fmt::format("A dog ran to tree {} and sat.\n<|endoftext|>\n", i);
-  write_file(directory / "valid.txt", text + "Ask. And answer.\n");
-  write_file(directory / "train.txt", text + "Ask. But answer.\n");
-  options.data = directory / "train.txt", options.valid = directory / "valid.txt";
-  options.settings.answer_after = "Ask.";
-  CHECK_THROWS_WITH_AS(Run::start(options, lines.say()),
-                       doctest::Contains("answer_after=Ask.: no answer is in the first 129"), Error);
-  options.settings.eval_batches = 100;
-  Run::start(options, lines.say());
-}
-
 TEST_CASE("a warm-up longer than the run is shortened, and a line says so") {
   const TemporaryDirectory directory;
   Lines lines;
