@@ -40,6 +40,7 @@ static std::set<std::string> steps_of(const std::string& run) {
     const std::string name = entry.path().filename().string();
     if (!name.starts_with("step-")) continue;
     const size_t end = std::min(name.find_first_not_of("0123456789", 5), name.size());
+    if (end == 5) continue;  // somebody else's
     const std::string rest = name.substr(end);
     if (rest.empty() || rest == ".new" || rest == ".next") steps.insert(run + "/" + name.substr(0, end));
   }

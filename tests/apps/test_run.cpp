@@ -223,6 +223,7 @@ TEST_CASE("a run that ended before its first checkpoint leaves the next one in i
     make_directory(run + "/" + model);
     write_file(run + "/" + model + "/of", "another run");
   }
+  make_directory(run + "/step-");  // somebody's
   RunOptions options = small_run(run);
   options.from.from = run + "/best";
   CHECK_THROWS_WITH_AS(Run::start(options, lines.say()), doctest::Contains("lies in"), Error);
@@ -232,6 +233,7 @@ TEST_CASE("a run that ended before its first checkpoint leaves the next one in i
     CAPTURE(entry.path().string());
     CHECK_FALSE(std::filesystem::exists(entry.path() / "of"));
   }
+  CHECK(std::filesystem::exists(run + "/step-"));
 }
 
 TEST_CASE("a warm-up longer than the run is shortened, and a line says so") {
