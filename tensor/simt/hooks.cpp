@@ -45,6 +45,11 @@ void __tsan_write_range(void* address, unsigned long bytes) {
 }
 
 // clang's, for what is copied or set as a whole.
+void* __tsan_memmove(void* to, const void* from, unsigned long bytes) {
+  access(Access::read, from, bytes, 1, __builtin_return_address(0));
+  access(Access::write, to, bytes, 1, __builtin_return_address(0));
+  return std::memmove(to, from, bytes);
+}
 void* __tsan_memcpy(void* to, const void* from, unsigned long bytes) {
   access(Access::read, from, bytes, 1, __builtin_return_address(0));
   access(Access::write, to, bytes, 1, __builtin_return_address(0));

@@ -185,7 +185,8 @@ TEST_CASE("the command takes a step of a small model apart") {
     last = end, in_ops += end - start;
     CHECK(call.at("live_bytes") <= step.at("peak_bytes"));
     if (call.at("op").get<std::string>().starts_with("matmul")) products += call.at("flops").get<double>();
-    if (phases.empty() || phases.back() != call.at("phase")) phases.push_back(call.at("phase"));
+    const std::string phase = call.at("phase");
+    if (phases.empty() || phases.back() != phase) phases.push_back(phase);
   }
   CHECK(phases == std::vector<std::string>{"forward", "backward", "forward", "backward", "optimizer"});
   CHECK(in_ops == doctest::Approx(step.at("in_ops").get<double>()));

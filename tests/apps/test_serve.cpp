@@ -213,7 +213,7 @@ TEST_CASE("serve: a stream is the same text in pieces") {
         reasons[choice["index"].get<size_t>()] = choice["finish_reason"];
     }
     for (size_t i = 0; i < texts.size(); ++i) {
-      CHECK(texts[i] == whole["choices"][i]["text"]);
+      CHECK(texts[i] == whole["choices"][i]["text"].get<std::string>());
       CHECK(reasons[i] == whole["choices"][i]["finish_reason"]);
     }
   }
