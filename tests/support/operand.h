@@ -25,8 +25,8 @@ inline CpuBackend& cpu_backend() {
   return backend;
 }
 
-// An operand inside a larger buffer: numbers that nobody may write surround it, and fill the gaps between its
-// rows.
+// An operand inside a larger buffer: numbers that nobody may write, nor compute with, surround it, and fill
+// the gaps between its rows.
 class Operand {
  public:
   // `order` gives the order of the axes in memory, outermost first (empty: as they come); each row has `gap`
@@ -43,7 +43,8 @@ class Operand {
       view_.strides[*axis] = step;
       step = step * std::max<int64_t>(1, shape[*axis]) + gap;
     }
-    bytes_.assign((step + 2 * margin) * size_of(dtype), 0xa5);
+    bytes_.assign((step + 2 * margin) * size_of(dtype), around);
+    fill_own(bytes_, 0xa5);
   }
 
   View view() {
@@ -82,16 +83,21 @@ class Operand {
   // Whether every byte outside the view's own elements is as it was made.
   bool guards_whole() {
     std::vector<uint8_t> copy = bytes_;
-    const View v = view();
-    const int64_t size = size_of(v.dtype);
-    for (Index i(v.shape); i; ++i)
-      std::memset(copy.data() + (margin + i.offset(v.strides)) * size, 0xa5, static_cast<size_t>(size));
-    return std::all_of(copy.begin(), copy.end(), [](uint8_t byte) { return byte == 0xa5; });
+    fill_own(copy, around);
+    return std::all_of(copy.begin(), copy.end(), [](uint8_t byte) { return byte == around; });
   }
   const std::vector<uint8_t>& bytes() const { return bytes_; }
 
  private:
   static constexpr int64_t margin = 64;
+  static constexpr uint8_t around = 0xff;  // NaN, or -1
+
+  void fill_own(std::vector<uint8_t>& bytes, uint8_t byte) const {
+    const int64_t size = size_of(view_.dtype);
+    for (Index i(view_.shape); i; ++i)
+      std::memset(bytes.data() + (margin + i.offset(view_.strides)) * size, byte, static_cast<size_t>(size));
+  }
+
   View view_;
   std::vector<uint8_t> bytes_;
 };
