@@ -88,7 +88,7 @@ TEST_CASE("page: in a browser") {
     REQUIRE(browser.becomes("document.querySelector('#status').textContent.startsWith('Told')"));
     CHECK(told(browser).starts_with(kept.get<std::string>()));
     CHECK(told(browser) != first);
-    CHECK(browser.run("return texts[0].tokens[arguments[0]].id", {chosen[0]}) == chosen[1]);
+    CHECK(browser.run("return texts[0].tokens[arguments[0]].id", Json::array({chosen[0]})) == chosen[1]);
     browser.click(".back");
     CHECK(told(browser) == first);
     check_for_everyone(browser);
@@ -240,7 +240,7 @@ TEST_CASE("page: an x-ray as one file, without a server") {
       "return sum");
   CHECK(worst <= static_cast<double>(ids.size()) / 65535);
   const int64_t T = static_cast<int64_t>(ids.size());
-  const double shown = browser.run("return viewer.weight(1, 1, arguments[0] - 1, 3)", {T});
+  const double shown = browser.run("return viewer.weight(1, 1, arguments[0] - 1, 3)", Json::array({T}));
   CHECK(std::fabs(shown - seen.attention[1][(1 * T + T - 1) * T + 3]) <= 1.0 / 65535);
   browser.window(390, 780);
   browser.dark(true);
