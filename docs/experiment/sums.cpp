@@ -12,11 +12,11 @@
 using namespace chapbook;
 
 // The same loop as compensated_sum, where the compiler may take (next - sum) - more for 0.
-#ifdef __clang__
+#pragma GCC push_options
+#pragma GCC optimize("fast-math")
 [[gnu::noinline]] static float fast_math_sum(const float* x, size_t n) {
+#ifdef __clang__
 #pragma clang fp reassociate(on)
-#else
-[[gnu::optimize("fast-math"), gnu::noinline]] static float fast_math_sum(const float* x, size_t n) {
 #endif
   float sum = 0, lost = 0;
   for (size_t i = 0; i < n; ++i) {
@@ -27,6 +27,7 @@ using namespace chapbook;
   }
   return sum;
 }
+#pragma GCC pop_options
 
 int main() {
   Results results("sums", {"docs/demo/sums.h", "tensor/dtype.h"});
