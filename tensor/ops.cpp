@@ -36,8 +36,8 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   return y;
 }
 
-// What is lost would be lost before anything is computed: of integers 8 * 0.5 would be 0, and so would x /
-// 1e5 of f16, whose largest number is 65504.
+// Else it would be lost before anything is computed: 8 * 0.5 of integers would be 0, and so would x / 1e5 of
+// f16, whose largest number is 65504.
 Tensor scalar(double value, const Tensor& like) {
   const double number =
       visit(like.dtype(), [&]<class T>(Type<T>) { return number_as<double>(number_as<T>(value)); });

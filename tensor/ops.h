@@ -30,8 +30,8 @@ inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
 
-// One number of the same dtype and backend. Throws where the dtype does not hold it: i32 * 0.5 would be i32 *
-// 0, and f16 / 1e5 be f16 / infinity.
+// One number of the same dtype and backend. Throws where the dtype does not hold it: 0.5 would be 0 beside
+// i32, and 1e5 infinity beside f16.
 Tensor scalar(double value, const Tensor& like);
 inline Tensor operator+(const Tensor& a, double b) { return add(a, scalar(b, a)); }
 inline Tensor operator-(const Tensor& a, double b) { return sub(a, scalar(b, a)); }
